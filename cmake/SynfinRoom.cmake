@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Rooms: each folder below synfin/ lists its sources and tests in its own CMakeLists.txt with
+#   synfin_room(SOURCES a.cpp … TESTS a_test.cpp …)
+# and several rooms make a library.
+
+set(SYNFIN_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+                    -Wno-missing-field-initializers -Werror=switch -Werror=return-type)
+
+function(synfin_compile_options target)
+  target_compile_options(${target} PRIVATE ${SYNFIN_WARNINGS})
+  if(SYNFIN_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${SYNFIN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(${target} PRIVATE -fsanitize=${SYNFIN_SANITIZE})
+  endif()
+endfunction()
+
+# Called by a room; its lists reach synfin_library through global properties.
+function(synfin_room)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;TESTS" ${ARGN})
+  list(TRANSFORM ROOM_SOURCES PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
+  list(TRANSFORM ROOM_TESTS PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
+  get_filename_component(room ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+  set_property(GLOBAL PROPERTY synfin_sources_${room} ${ROOM_SOURCES})
+  set_property(GLOBAL PROPERTY synfin_tests_${room} ${ROOM_TESTS})
+endfunction()
+
+# One test program a room: NAME_test.
+function(synfin_test name)
+  cmake_parse_arguments(TEST "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${TEST_SOURCES})
+  synfin_compile_options(${name})
+  target_link_libraries(${name} PRIVATE ${TEST_LINK} GTest::gtest_main GTest::gmock)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
+endfunction()
+
+function(synfin_library target)
+  cmake_parse_arguments(LIB "CORE" "" "ROOMS;LINK" ${ARGN})
+  add_library(${target} STATIC)
+  foreach(room ${LIB_ROOMS})
+    add_subdirectory(synfin/${room})
+    get_property(sources GLOBAL PROPERTY synfin_sources_${room})
+    target_sources(${target} PRIVATE ${sources})
+  endforeach()
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(${target} PUBLIC cxx_std_23)
+  target_link_libraries(${target} PUBLIC ${LIB_LINK})
+  synfin_compile_options(${target})
+  if(LIB_CORE)
+    target_compile_options(${target} PRIVATE -fno-exceptions -fno-rtti)
+  endif()
+  if(SYNFIN_TESTS)
+    foreach(room ${LIB_ROOMS})
+      get_property(tests GLOBAL PROPERTY synfin_tests_${room})
+      if(tests)
+        synfin_test(${room}_test SOURCES ${tests} LINK ${target})
+      endif()
+    endforeach()
+  endif()
+endfunction()

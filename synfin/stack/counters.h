@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is counted, by Linux's SNMP and TcpExt names (`nstat`), and by reason.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include "synfin/trace/reason.h"
+
+namespace synfin::stack {
+
+// X(name, meaning)
+// clang-format off
+#define SYNFIN_COUNTERS(X) \
+  X(InSegs,               "TCP segments received, faulty ones included.") \
+  X(OutSegs,              "TCP segments sent, retransmissions left out, resets included.") \
+  X(InErrs,               "TCP segments received with an error.") \
+  X(InCsumErrors,         "TCP segments received with a wrong checksum.") \
+  X(RetransSegs,          "TCP segments sent again.") \
+  X(OutRsts,              "Resets sent.") \
+  X(ActiveOpens,          "Connections that went from CLOSED to SYN-SENT.") \
+  X(PassiveOpens,         "Connections that went from LISTEN to SYN-RECEIVED.") \
+  X(AttemptFails,         "Connections that ended in SYN-SENT or SYN-RECEIVED.") \
+  X(EstabResets,          "Connections that were reset out of ESTABLISHED or CLOSE-WAIT.") \
+  X(ListenOverflows,      "Times the accept queue of a listener was full.") \
+  X(ListenDrops,          "SYNs dropped at a listener, for whatever reason.") \
+  X(TCPReqQFullDrop,      "SYNs dropped because the SYN queue was full.") \
+  X(TCPTimeouts,          "Retransmission timeouts.") \
+  X(TCPSynRetrans,        "SYNs and SYN-ACKs sent again.") \
+  X(TCPFastRetrans,       "Segments sent again by fast retransmit.") \
+  X(TCPAbortOnData,       "Connections reset because data came after the program had closed.") \
+  X(TCPAbortOnClose,      "Connections reset because the program closed with data unread.") \
+  X(TCPAbortOnTimeout,    "Connections given up because the peer did not answer.") \
+  X(TCPAbortOnLinger,     "Connections forgotten in FIN-WAIT-2 by tcp_fin_timeout.") \
+  X(TCPTimeWaitOverflow,  "Connections not kept in TIME-WAIT because of tcp_max_tw_buckets.") \
+  X(TW,                   "TIME-WAIT records that ran out.") \
+  X(TWRecycled,           "TIME-WAIT records reopened by a newer SYN.") \
+  X(PAWSEstab,            "Segments rejected by their timestamp.") \
+  X(TCPChallengeACK,      "Challenge ACKs sent.") \
+  X(TCPSYNChallenge,      "Challenge ACKs sent for a SYN.") \
+  X(TCPKeepAlive,         "Keep-alive probes sent.") \
+  X(DelayedACKs,          "Acknowledgements that left by the delayed-ACK timer.") \
+  X(TCPOFOQueue,          "Segments kept out of order.") \
+  X(TCPBacklogDrop,       "Data dropped because packet memory was used up.") \
+  X(InEchos,              "Pings received.") \
+  X(InIcmpErrors,         "ICMP errors received.")
+// clang-format on
+
+enum class Counter : std::uint8_t {
+#define SYNFIN_COUNTER(name, meaning) k##name,
+  SYNFIN_COUNTERS(SYNFIN_COUNTER)
+#undef SYNFIN_COUNTER
+      kCount
+};
+
+std::string_view name(Counter c);
+std::string_view meaning(Counter c);
+
+struct Counters {
+  std::array<std::uint64_t, std::to_underlying(Counter::kCount)> values{};
+  /// How often each reason decided about a received packet.
+  std::array<std::uint64_t, trace::kReasonCount> reasons{};
+
+  std::uint64_t& operator[](Counter c) { return values[std::to_underlying(c)]; }
+  std::uint64_t operator[](Counter c) const { return values[std::to_underlying(c)]; }
+  std::uint64_t& operator[](trace::Reason r) { return reasons[std::to_underlying(r)]; }
+  std::uint64_t operator[](trace::Reason r) const { return reasons[std::to_underlying(r)]; }
+};
+
+}  // namespace synfin::stack

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "synfin/base/entropy.h"
+#include "synfin/base/time.h"
+#include "synfin/stack/counters.h"
+#include "synfin/stack/handle.h"
+#include "synfin/tcp/error.h"
+#include "synfin/tcp/settings.h"
+#include "synfin/trace/event.h"
+#include "synfin/wire/address.h"
+#include "synfin/wire/frame.h"
+
+namespace synfin::stack {
+
+/// What a stack is on its link.
+struct Config {
+  /// Its own addresses; the first of a family is the source of connections that name none.
+  std::vector<wire::Prefix> addresses;
+  /// Octets of the largest packet the link carries, network header included.
+  std::uint32_t mtu = 1500;
+  tcp::Settings settings;
+};
+
+struct ListenOptions {
+  /// Completed connections that may wait to be accepted, bounded by `somaxconn`; as on Linux one more than this fits.
+  std::uint32_t backlog = 4096;
+};
+
+struct ConnectOptions {
+  /// Unspecified address: the stack's own of that family. Port 0: an ephemeral port (RFC 6056).
+  wire::Endpoint local;
+};
+
+enum class Shutdown : std::uint8_t { kSend, kReceive, kBoth };
+
+/// What a program may want to know; bits of `SocketEvent::what`.
+enum SocketEventBits : std::uint8_t {
+  kConnected = 1,   // the handshake that `connect` began has ended well
+  kReadable = 2,    // `receive` would give octets or end of stream
+  kWritable = 4,    // there is room in the send buffer again
+  kAcceptable = 8,  // a listener has a connection to accept
+  kFailed = 16,     // the connection is gone; `failure` says why
+  kPeerClosed = 32, // the peer's FIN has arrived behind everything it sent
+  kSendClosed = 64, // our FIN has been acknowledged: all that was sent has arrived
+};
+
+struct SocketEvent {
+  Handle handle;
+  std::uint8_t what = 0;
+};
+
+/// STATUS of RFC 9293 §3.10.6.
+struct Status {
+  trace::State state = trace::State::kClosed;
+  wire::FourTuple tuple;
+  std::uint32_t send_queue = 0;     // octets not yet acknowledged
+  std::uint32_t receive_queue = 0;  // octets not yet read
+  std::uint32_t send_window = 0;
+  std::uint32_t receive_window = 0;
+  std::uint32_t congestion_window = 0;
+  std::uint32_t mss = 0;
+  Duration smoothed_rtt;
+  Duration retransmission_timeout;
+  std::uint64_t retransmissions = 0;
+};
+
+/// How many records there are now.
+struct Population {
+  std::size_t connections = 0;
+  std::size_t half_open = 0;
+  std::size_t time_wait = 0;
+  std::size_t listeners = 0;
+  std::size_t armed_timers = 0;
+};
+
+/// One shard of the stack: all connections of some addresses, on one thread.
+///
+/// It does nothing by itself. The embedder
+///   - puts packets in (`receive`), tells that time has passed (`advance`), and calls for the program (`listen`, `connect`, `send`, …);
+///     each of these takes `now`, which must not be before the last;
+///   - takes out, after any of these, packets (`transmit`, until it returns 0) and socket events (`poll_event`);
+///   - calls `advance` no later than `next_deadline()`. Calling it early or for nothing is fine.
+///
+/// No call blocks, throws or calls back, except into the trace sink. Not thread-safe: one thread at a time.
+/// `pool`, `entropy` and `sink` must outlive the stack.
+class Stack {
+ public:
+  Stack(Config config, wire::BlockPool& pool, Entropy& entropy, trace::Sink* sink = nullptr);
+  /// Drops everything without a word to peers; see `shut_down`.
+  ~Stack();
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
+
+  // Inputs.
+
+  /// Takes packets from the link; the frames are left empty.
+  void receive(std::span<wire::Frame> frames, Instant now);
+  /// Runs every timer that is due.
+  void advance(Instant now);
+
+  // Outputs.
+
+  /// Fills frames from the front of `out` and returns how many; 0: nothing more to send now.
+  [[nodiscard]] std::size_t transmit(std::span<wire::Frame> out, Instant now);
+  /// Whether `transmit` would give anything.
+  bool has_output() const;
+  /// When `advance` is due; `Instant::never()` where no timer runs. Rounded by at most the wheel's tick.
+  Instant next_deadline() const;
+  /// What happened to sockets, oldest first; several happenings of one socket may come as one.
+  std::optional<SocketEvent> poll_event();
+
+  // Calls (RFC 9293 §3.10.1–3.10.6).
+
+  /// Passive OPEN. An unspecified address listens on all of its family (`::` on both). Errors: kAddressInUse,
+  /// kAddressNotAvailable, kInvalidArgument (port 0).
+  [[nodiscard]] std::expected<Handle, tcp::Error> listen(const wire::Endpoint& local, const ListenOptions& options, Instant now);
+  /// The oldest completed connection. Errors: kWouldBlock, kInvalidHandle.
+  [[nodiscard]] std::expected<Handle, tcp::Error> accept(Handle listener, Instant now);
+  /// Active OPEN: sends a SYN; kConnected or kFailed follows. Errors: kInvalidArgument, kAddressInUse,
+  /// kAddressNotAvailable, kNetUnreachable, kNoMemory.
+  [[nodiscard]] std::expected<Handle, tcp::Error> connect(const wire::Endpoint& remote, const ConnectOptions& options, Instant now);
+
+  /// SEND: queues a copy of as much of `data` as fits and returns how much, at least 1. Allowed before the handshake has ended.
+  /// Errors: kWouldBlock (buffer full; kWritable follows), kClosing (after shutdown), kInvalidHandle, or what ended the connection.
+  [[nodiscard]] std::expected<std::size_t, tcp::Error> send(Handle connection, std::span<const Bytes> data, Instant now);
+  /// RECEIVE: copies what has arrived in order; 0 is the end of the stream. Errors: kWouldBlock, kNotConnected, kInvalidHandle, or what ended
+  /// the connection, after everything that had arrived before was read.
+  [[nodiscard]] std::expected<std::size_t, tcp::Error> receive(Handle connection, std::span<const MutableBytes> into, Instant now);
+  /// Octets that `receive` would give.
+  [[nodiscard]] std::expected<std::size_t, tcp::Error> readable(Handle connection) const;
+  /// Half-close (RFC 9293 §3.6 case 1). kSend: FIN behind what is queued. kReceive: what still arrives is acknowledged and thrown away.
+  /// Errors: kNotConnected, kInvalidHandle.
+  [[nodiscard]] std::expected<void, tcp::Error> shutdown(Handle connection, Shutdown how, Instant now);
+  /// CLOSE, and the handle is gone. Orderly: queued data and a FIN are delivered by the stack alone. With unread data: a reset (SHLD-3).
+  /// For a listener: no more connections; what was not accepted is reset.
+  void close(Handle handle, Instant now);
+  /// ABORT: a reset to the peer, and the handle is gone.
+  void abort(Handle connection, Instant now);
+  /// Aborts everything, listeners included; afterwards nothing is left but packets to transmit. Every connection gets kFailed (kStackShutdown).
+  void shut_down(Instant now);
+
+  // Options of a connection. Errors: kInvalidHandle.
+
+  /// Nagle's algorithm off (RFC 9293 MUST-17).
+  std::expected<void, tcp::Error> set_no_delay(Handle connection, bool on);
+  /// Keep-alive (off by default, MUST-25).
+  std::expected<void, tcp::Error> set_keepalive(Handle connection, bool on, Instant now);
+  /// How long data may stay unacknowledged (RFC 9293 §3.8.3, RFC 5482); zero: the settings decide.
+  std::expected<void, tcp::Error> set_user_timeout(Handle connection, Duration timeout);
+
+  // Questions.
+
+  [[nodiscard]] std::expected<Status, tcp::Error> status(Handle connection) const;
+  /// Why a connection ended, after kFailed; kWouldBlock while it lives.
+  tcp::Error failure(Handle connection) const;
+  [[nodiscard]] std::expected<wire::Endpoint, tcp::Error> local_endpoint(Handle handle) const;
+  [[nodiscard]] std::expected<wire::Endpoint, tcp::Error> remote_endpoint(Handle handle) const;
+  /// The state of whatever owns this 4-tuple: half-open, connection or TIME-WAIT; CLOSED if nothing does.
+  trace::State state_of(const wire::FourTuple& tuple) const;
+  Population population() const;
+  const Counters& counters() const;
+  tcp::Settings& settings();
+  const Config& config() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace synfin::stack

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "synfin/base/time.h"
+#include "synfin/tcp/settings.def"
+
+namespace synfin::tcp {
+
+/// What can be set, with Linux's names and defaults where Linux has them. One object a stack; may be changed while it runs, and counts
+/// from the next decision on.
+struct Settings {
+  using Flag = bool;
+  using Count = std::uint32_t;
+  using Size = std::uint32_t;
+  using Time = Duration;
+
+#define SYNFIN_SETTING(type, name, value, min, max, unit, meaning) type name = default_##name();
+  // Functions, as a default member initialiser cannot use literals that are visible only here.
+#define SYNFIN_SETTING_DEFAULT(type, name, value, min, max, unit, meaning) \
+  static constexpr type default_##name() {                                 \
+    using namespace literals;                                              \
+    return value;                                                          \
+  }
+  SYNFIN_SETTINGS(SYNFIN_SETTING_DEFAULT)
+  SYNFIN_SETTINGS(SYNFIN_SETTING)
+#undef SYNFIN_SETTING
+#undef SYNFIN_SETTING_DEFAULT
+
+  /// Sets by name, as `--set NAME=VALUE` does. The error is one line that says what is wrong, the range, and the nearest names.
+  [[nodiscard]] std::expected<void, std::string> set(std::string_view name, std::string_view value);
+  /// The value as `set` would take it; empty for an unknown name.
+  std::string get(std::string_view name) const;
+};
+
+/// A line of `synfin settings`.
+struct SettingInfo {
+  std::string_view name, default_value, minimum, maximum, unit, meaning;
+};
+std::span<const SettingInfo> all_settings();
+
+}  // namespace synfin::tcp

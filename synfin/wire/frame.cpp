@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/wire/frame.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SYNFIN_POISON_FREE_BLOCKS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SYNFIN_POISON_FREE_BLOCKS 1
+#endif
+#endif
+#ifdef SYNFIN_POISON_FREE_BLOCKS
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace synfin::wire {
+namespace {
+
+// The data begins on a cache line of its own, behind the block's record.
+constexpr std::size_t kAlignment = 64;
+static_assert(sizeof(Block) <= kAlignment);
+
+// A block waits for reuse in the pool, not in the allocator: only so does the sanitizer see a read through a
+// stale slice.
+void poison([[maybe_unused]] const Block& block) {
+#ifdef SYNFIN_POISON_FREE_BLOCKS
+  ASAN_POISON_MEMORY_REGION(block.data, block.capacity);
+#endif
+}
+void unpoison([[maybe_unused]] const Block& block) {
+#ifdef SYNFIN_POISON_FREE_BLOCKS
+  ASAN_UNPOISON_MEMORY_REGION(block.data, block.capacity);
+#endif
+}
+
+Block* new_block(BlockPool* pool, std::uint32_t capacity) {
+  static_assert(BlockPool::kSmall % kAlignment == 0 && BlockPool::kMedium % kAlignment == 0 &&
+                BlockPool::kLarge % kAlignment == 0);
+  void* memory = std::aligned_alloc(kAlignment, kAlignment + capacity);
+  if (memory == nullptr) return nullptr;
+  return ::new (memory) Block{pool, static_cast<std::byte*>(memory) + kAlignment, capacity, 0, 0};
+}
+
+Block* next_of(const Block* block) {
+  Block* next;
+  std::memcpy(&next, block->data, sizeof next);
+  return next;
+}
+
+}  // namespace
+
+std::uint32_t Slice::append(Bytes from) {
+  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(from.size(), room()));
+  if (count == 0) return 0;
+  std::memcpy(block_->data + offset_ + size_, from.data(), count);
+  size_ += count;
+  block_->used += count;
+  return count;
+}
+
+BlockPool::~BlockPool() {
+  assert(blocks_ == 0 && "the pool must outlive the slices over its blocks");
+  for (Block* block : free_) {
+    while (block != nullptr) {
+      unpoison(*block);
+      Block* const next = next_of(block);
+      std::free(block);
+      block = next;
+    }
+  }
+}
+
+Block* BlockPool::allocate(std::uint32_t capacity) {
+  const auto size = std::lower_bound(kSizes.begin(), kSizes.end(), capacity);
+  if (size == kSizes.end() || *size > budget_ - in_use_) return nullptr;
+  Block*& head = free_[static_cast<std::size_t>(size - kSizes.begin())];
+  Block* block = head;
+  if (block != nullptr) {
+    unpoison(*block);
+    head = next_of(block);
+  } else {
+    block = new_block(this, *size);
+    if (block == nullptr) return nullptr;
+  }
+  block->used = 0;
+  block->references = 1;
+  in_use_ += *size;
+  ++blocks_;
+  return block;
+}
+
+Slice BlockPool::copy(Bytes bytes) {
+  if (bytes.empty() || bytes.size() > kLarge) return {};
+  const auto size = static_cast<std::uint32_t>(bytes.size());
+  Block* const block = allocate(size);
+  if (block == nullptr) return {};
+  std::memcpy(block->data, bytes.data(), bytes.size());
+  block->used = size;
+  return Slice{block, 0, size};
+}
+
+void BlockPool::release(Block* block) {
+  assert(block->pool == this && block->references == 0);
+  const auto size = std::lower_bound(kSizes.begin(), kSizes.end(), block->capacity);
+  Block*& head = free_[static_cast<std::size_t>(size - kSizes.begin())];
+  in_use_ -= block->capacity;
+  --blocks_;
+  std::memcpy(block->data, &head, sizeof head);
+  head = block;
+  poison(*block);
+}
+
+void Frame::copy_out(std::size_t offset, MutableBytes out) const {
+  std::byte* to = out.data();
+  std::size_t left = out.size();
+  const auto take = [&](Bytes piece) {
+    if (offset >= piece.size()) {
+      offset -= piece.size();
+      return;
+    }
+    const std::size_t count = std::min(left, piece.size() - offset);
+    if (count != 0) std::memcpy(to, piece.data() + offset, count);
+    to += count;
+    left -= count;
+    offset = 0;
+  };
+  take(header_bytes());
+  for (std::size_t i = 0; i < slice_count && left != 0; ++i) take(slices[i].bytes());
+  assert(left == 0);
+}
+
+}  // namespace synfin::wire

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/wire/tcp.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "synfin/wire/tcp_options.h"
+
+namespace synfin::wire {
+namespace {
+
+// Where the fields lie (RFC 9293 §3.1).
+constexpr std::size_t kSourcePort = 0, kDestinationPort = 2, kSequence = 4, kAcknowledgment = 8,
+                      kDataOffset = 12, kFlags = 13, kWindow = 14, kChecksum = 16, kUrgentPointer = 18;
+
+// NOP NOP timestamps: the only options of nearly every segment behind the handshake (RFC 7323 appendix A).
+constexpr std::uint32_t kAlignedTimestamps = 0x0101'080a;
+constexpr std::size_t kAlignedTimestampsSize = 12;
+
+}  // namespace
+
+std::expected<ParsedTcp, ParseError> parse_tcp(Bytes bytes, std::size_t segment_size) {
+  const std::size_t available = std::min(bytes.size(), segment_size);
+  if (available < TcpHeader::kMinSize) return std::unexpected(ParseError::kTcpTooShort);
+  const std::byte* p = bytes.data();
+  const std::uint8_t offset_and_reserved = load_u8(p + kDataOffset);
+  const std::size_t header_size = std::size_t{offset_and_reserved} / 16 * 4;
+  if (header_size < TcpHeader::kMinSize || header_size > available) {
+    return std::unexpected(ParseError::kTcpDataOffset);
+  }
+
+  std::expected<ParsedTcp, ParseError> result;
+  result->header_size = header_size;
+  TcpHeader& h = result->header;
+  h.source_port = load_be16(p + kSourcePort);
+  h.destination_port = load_be16(p + kDestinationPort);
+  h.seq = SeqNum{load_be32(p + kSequence)};
+  h.ack = SeqNum{load_be32(p + kAcknowledgment)};
+  h.flags = Flags{load_u8(p + kFlags)};
+  h.reserved = offset_and_reserved & 0x0f;
+  h.window = {load_be16(p + kWindow)};
+  h.urgent_pointer = load_be16(p + kUrgentPointer);
+
+  const Bytes options = bytes.subspan(TcpHeader::kMinSize, header_size - TcpHeader::kMinSize);
+  if (options.size() == kAlignedTimestampsSize && load_be32(options.data()) == kAlignedTimestamps) {
+    h.options.present = TcpOptions::kTimestamps;
+    h.options.timestamps = {.value = load_be32(options.data() + 4), .echo = load_be32(options.data() + 8)};
+  } else if (!options.empty()) {
+    if (const auto read = parse_tcp_options(options, h.options); !read) return std::unexpected(read.error());
+  }
+  return result;
+}
+
+std::size_t emitted_size(const TcpHeader& header) {
+  return TcpHeader::kMinSize + emitted_options_size(header.options);
+}
+
+std::size_t emit_tcp(const TcpHeader& header, MutableBytes out) {
+  const std::size_t size = emitted_size(header);
+  assert(out.size() >= size);
+  std::byte* p = out.data();
+  store_be16(p + kSourcePort, header.source_port);
+  store_be16(p + kDestinationPort, header.destination_port);
+  store_be32(p + kSequence, header.seq.raw());
+  store_be32(p + kAcknowledgment, header.ack.raw());
+  store_u8(p + kDataOffset, static_cast<std::uint8_t>(size / 4 << 4 | (header.reserved & 0x0f)));
+  store_u8(p + kFlags, header.flags.bits());
+  store_be16(p + kWindow, header.window.field);
+  store_be16(p + kChecksum, 0);
+  store_be16(p + kUrgentPointer, header.urgent_pointer);
+  if (header.options.present != 0) emit_tcp_options(header.options, p + TcpHeader::kMinSize);
+  return size;
+}
+
+}  // namespace synfin::wire
