@@ -15,7 +15,10 @@
 
 namespace synfin::wire {
 
-enum class Family : std::uint8_t { kIpv4, kIpv6 };
+enum class Family : std::uint8_t {
+  kIpv4,
+  kIpv6
+};
 
 class IpAddress {
  public:
@@ -66,7 +69,8 @@ class IpAddress {
   std::array<std::byte, 16> octets_{};
 };
 
-/// An address with a prefix length, such as 10.77.0.2/24. `length` counts in the address's own family (0–32, 0–128).
+/// An address with a prefix length, such as 10.77.0.2/24. `length` counts in the address's own family (0–32,
+/// 0–128).
 struct Prefix {
   IpAddress address;
   std::uint8_t length = 0;
@@ -86,7 +90,8 @@ struct Endpoint {
   friend constexpr auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 
-/// What identifies a connection, seen from this side. 36 bytes without padding: it is hashed as it lies in memory.
+/// What identifies a connection, seen from this side. 36 bytes without padding: it is hashed as it lies in
+/// memory.
 struct FourTuple {
   Endpoint local;
   Endpoint remote;

@@ -11,8 +11,8 @@
 
 namespace synfin::wire {
 
-/// The one's-complement sum of `bytes` read as big-endian 16-bit words, an odd last octet padded with zero; folded to
-/// 16 bits, not complemented. Picks the fastest code the processor has.
+/// The one's-complement sum of `bytes` read as big-endian 16-bit words, an odd last octet padded with zero;
+/// folded to 16 bits, not complemented. Picks the fastest code the processor has.
 std::uint16_t ones_sum(Bytes bytes);
 /// The same by the definition, a word at a time: what `ones_sum` is tested and measured against.
 std::uint16_t ones_sum_reference(Bytes bytes);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How packets lie in memory: blocks from a pool, counted slices of them, and frames made of a header part and slices.
-// Data is copied into a block at most once; from there to the wire, to a retransmission and through the in-memory
-// link only slices move.
+// How packets lie in memory: blocks from a pool, counted slices of them, and frames made of a header part and
+// slices. Data is copied into a block at most once; from there to the wire, to a retransmission and through
+// the in-memory link only slices move.
 #pragma once
 
 #include <array>
@@ -17,8 +17,8 @@ namespace synfin::wire {
 
 class BlockPool;
 
-/// Memory for packet bytes. Owned by its pool, kept alive by the slices over it. Counts are not atomic: a block stays
-/// on the thread of its pool.
+/// Memory for packet bytes. Owned by its pool, kept alive by the slices over it. Counts are not atomic: a
+/// block stays on the thread of its pool.
 struct Block {
   BlockPool* pool;
   std::byte* data;
@@ -33,7 +33,8 @@ class Slice {
  public:
   Slice() = default;
   /// Takes over one reference that the caller holds.
-  Slice(Block* adopted, std::uint32_t offset, std::uint32_t size) : block_(adopted), offset_(offset), size_(size) {}
+  Slice(Block* adopted, std::uint32_t offset, std::uint32_t size)
+      : block_(adopted), offset_(offset), size_(size) {}
   Slice(const Slice& o) : block_(o.block_), offset_(o.offset_), size_(o.size_) {
     if (block_ != nullptr) ++block_->references;
   }
@@ -97,7 +98,8 @@ class BlockPool {
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
-  /// A block of at least `capacity` bytes (at most kLarge) with one reference and `used == 0`; nullptr when the budget or the memory is used up.
+  /// A block of at least `capacity` bytes (at most kLarge) with one reference and `used == 0`; nullptr when
+  /// the budget or the memory is used up.
   Block* allocate(std::uint32_t capacity);
   /// A slice over a new block holding a copy of `bytes`; empty when there is no memory.
   Slice copy(Bytes bytes);
@@ -115,10 +117,13 @@ class BlockPool {
   std::uint64_t blocks_ = 0;
 };
 
-inline void Slice::release(Block* block) { block->pool->release(block); }
+inline void Slice::release(Block* block) {
+  block->pool->release(block);
+}
 
-/// One packet, from the network header on (links that need more prepend it themselves). Headers that the stack wrote
-/// lie in `header`; a packet that a link read lies whole in the first slice and `header` is empty.
+/// One packet, from the network header on (links that need more prepend it themselves). Headers that the
+/// stack wrote lie in `header`; a packet that a link read lies whole in the first slice and `header` is
+/// empty.
 struct Frame {
   static constexpr std::size_t kHeaderCapacity = 128;  // virtio 12 + Ethernet 14 + IPv6 40 + TCP 60 = 126
   static constexpr std::size_t kMaxSlices = 8;

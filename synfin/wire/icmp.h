@@ -42,22 +42,24 @@ struct IcmpMessage {
   IcmpKind kind = IcmpKind::kOther;
   std::uint8_t type = 0;
   std::uint8_t code = 0;
-  std::uint32_t mtu = 0;  // packet too big: the next hop's MTU, 0 if the router did not say
+  std::uint32_t mtu = 0;                // packet too big: the next hop's MTU, 0 if the router did not say
   std::optional<QuotedSegment> quoted;  // errors only, where the quote is TCP
 };
 
-/// Reads an ICMP message, checksum verified, that lies at `offset` in `frame`, `ip` being the packet's header.
+/// Reads an ICMP message, checksum verified, that lies at `offset` in `frame`, `ip` being the packet's
+/// header.
 std::expected<IcmpMessage, ParseError> parse_icmp(const IpHeader& ip, const Frame& frame, std::size_t offset,
                                                   std::size_t size);
 
-/// Turns a received echo request into its reply, copied into a frame of its own (identifier, sequence number and data as they came);
-/// empty when the pool has no memory.
-std::optional<Frame> make_echo_reply(const IpHeader& request, const Frame& frame, std::size_t offset, std::size_t size,
-                                     BlockPool& pool);
+/// Turns a received echo request into its reply, copied into a frame of its own (identifier, sequence number
+/// and data as they came); empty when the pool has no memory.
+std::optional<Frame> make_echo_reply(const IpHeader& request, const Frame& frame, std::size_t offset,
+                                     std::size_t size, BlockPool& pool);
 
-/// An ICMP error about the packet in `offending` (as much of it as RFC 1812 §4.3.2.3 and RFC 4443 §2.4 let quote): port or host unreachable, administratively prohibited.
-/// `source` is the sender's own address. Empty when the pool has no memory or the kind is not an error that hosts send.
-std::optional<Frame> make_icmp_error(IcmpKind kind, const IpAddress& source, const IpHeader& about, const Frame& offending,
-                                     BlockPool& pool);
+/// An ICMP error about the packet in `offending` (as much of it as RFC 1812 §4.3.2.3 and RFC 4443 §2.4 let
+/// quote): port or host unreachable, administratively prohibited. `source` is the sender's own address. Empty
+/// when the pool has no memory or the kind is not an error that hosts send.
+std::optional<Frame> make_icmp_error(IcmpKind kind, const IpAddress& source, const IpHeader& about,
+                                     const Frame& offending, BlockPool& pool);
 
 }  // namespace synfin::wire

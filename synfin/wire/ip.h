@@ -19,9 +19,9 @@ inline constexpr std::uint8_t kIcmp = 1, kTcp = 6, kIcmpV6 = 58, kNone = 59;
 struct IpHeader {
   IpAddress source;
   IpAddress destination;
-  std::uint8_t protocol = 0;       // of the payload, behind any extension headers
-  std::uint8_t hop_limit = 64;     // TTL
-  std::uint8_t traffic_class = 0;  // DSCP and ECN
+  std::uint8_t protocol = 0;         // of the payload, behind any extension headers
+  std::uint8_t hop_limit = 64;       // TTL
+  std::uint8_t traffic_class = 0;    // DSCP and ECN
   std::uint16_t identification = 0;  // IPv4 only
   bool dont_fragment = true;         // IPv4 only
   std::uint32_t flow_label = 0;      // IPv6 only
@@ -34,13 +34,14 @@ struct ParsedIp {
   std::size_t payload_size = 0;  // by the length field; what follows in the packet is padding
 };
 
-/// Reads the network header of a packet that is `packet_size` octets long in all, of which `front` is the contiguous
-/// beginning. Verifies lengths and the IPv4 header checksum. Fragments are refused.
+/// Reads the network header of a packet that is `packet_size` octets long in all, of which `front` is the
+/// contiguous beginning. Verifies lengths and the IPv4 header checksum. Fragments are refused.
 std::expected<ParsedIp, ParseError> parse_ip(Bytes front, std::size_t packet_size);
 
 /// 20 or 40.
 std::size_t emitted_size(const IpHeader& header);
-/// Writes the header of a packet with `payload_size` octets behind it, IPv4 checksum filled in. Returns the size.
+/// Writes the header of a packet with `payload_size` octets behind it, IPv4 checksum filled in. Returns the
+/// size.
 std::size_t emit_ip(const IpHeader& header, std::size_t payload_size, MutableBytes out);
 
 }  // namespace synfin::wire

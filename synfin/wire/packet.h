@@ -19,15 +19,23 @@ struct TcpPacket {
   std::size_t payload_size = 0;
 };
 
-enum class VerifyChecksum : std::uint8_t { kNo, kYes };
+enum class VerifyChecksum : std::uint8_t {
+  kNo,
+  kYes
+};
 
-/// The TCP part of a packet whose network header has been read. The checksum is verified unless `verify` is kNo or the link vouched for it.
-std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const Frame& frame, VerifyChecksum verify);
+/// The TCP part of a packet whose network header has been read. The checksum is verified unless `verify` is
+/// kNo or the link vouched for it.
+std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const Frame& frame,
+                                                      VerifyChecksum verify);
 
-enum class FillChecksum : std::uint8_t { kPseudoHeaderOnly, kYes };
+enum class FillChecksum : std::uint8_t {
+  kPseudoHeaderOnly,
+  kYes
+};
 
-/// Writes the IP and TCP headers of a segment into `frame.header`; the payload is what lies in `frame.slices`.
-/// kPseudoHeaderOnly leaves the sum to the link (`frame.needs_checksum` is set).
+/// Writes the IP and TCP headers of a segment into `frame.header`; the payload is what lies in
+/// `frame.slices`. kPseudoHeaderOnly leaves the sum to the link (`frame.needs_checksum` is set).
 void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, FillChecksum fill);
 
 }  // namespace synfin::wire

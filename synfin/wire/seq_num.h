@@ -22,7 +22,9 @@ class SeqNum {
   friend constexpr SeqNum operator-(SeqNum s, std::uint32_t octets) { return SeqNum{s.raw_ - octets}; }
   constexpr SeqNum& operator+=(std::uint32_t octets) { return *this = *this + octets; }
   /// Signed: how far `a` is past `b`; negative when `a` is before `b`. Never traps.
-  friend constexpr std::int32_t operator-(SeqNum a, SeqNum b) { return static_cast<std::int32_t>(a.raw_ - b.raw_); }
+  friend constexpr std::int32_t operator-(SeqNum a, SeqNum b) {
+    return static_cast<std::int32_t>(a.raw_ - b.raw_);
+  }
 
   constexpr bool before(SeqNum o) const { return *this - o < 0; }
   constexpr bool at_or_before(SeqNum o) const { return *this - o <= 0; }
@@ -35,8 +37,12 @@ class SeqNum {
   std::uint32_t raw_ = 0;
 };
 
-constexpr SeqNum later(SeqNum a, SeqNum b) { return a.after(b) ? a : b; }
-constexpr SeqNum earlier(SeqNum a, SeqNum b) { return a.before(b) ? a : b; }
+constexpr SeqNum later(SeqNum a, SeqNum b) {
+  return a.after(b) ? a : b;
+}
+constexpr SeqNum earlier(SeqNum a, SeqNum b) {
+  return a.before(b) ? a : b;
+}
 
 static_assert(SeqNum{0xffff'fff0}.before(SeqNum{0x10}));
 static_assert(SeqNum{5}.in(SeqNum{0xffff'ffff}, 10));
@@ -69,7 +75,9 @@ struct Window {
   friend constexpr auto operator<=>(Window, Window) = default;
 };
 
-constexpr Window operator<<(WireWindow w, WindowScale s) { return {std::uint32_t{w.field} << s.shift()}; }
+constexpr Window operator<<(WireWindow w, WindowScale s) {
+  return {std::uint32_t{w.field} << s.shift()};
+}
 /// Rounds down and saturates: what is offered is never more than what there is.
 constexpr WireWindow operator>>(Window w, WindowScale s) {
   const std::uint32_t field = w.octets >> s.shift();

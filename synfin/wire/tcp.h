@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The TCP header and its options (RFC 9293 §3.1, RFC 7323, RFC 2018, RFC 7413). Parsing makes no judgement as to
-// content: it says what the bytes mean or why they cannot be read.
+// The TCP header and its options (RFC 9293 §3.1, RFC 7323, RFC 2018, RFC 7413). Parsing makes no judgement as
+// to content: it says what the bytes mean or why they cannot be read.
 #pragma once
 
 #include <array>
@@ -58,7 +58,7 @@ struct TcpOptions {
     kSack = 8,
     kTimestamps = 16,
     kFastOpen = 32,
-    kMd5 = 64,           // RFC 2385: recognised, skipped
+    kMd5 = 64,              // RFC 2385: recognised, skipped
     kAuthentication = 128,  // RFC 5925: recognised, skipped
   };
   static constexpr std::size_t kMaxSack = 4;
@@ -100,15 +100,18 @@ struct ParsedTcp {
   std::size_t header_size = 0;  // where the payload begins
 };
 
-/// Reads a TCP header from `bytes`: the contiguous front part of a segment that is `segment_size` octets long in all.
-/// Options: unknown kinds are skipped by their length; END ends; a length of 0 or 1 or past the header is an error;
-/// a known kind with a wrong length is an error named after it. The checksum is not looked at.
+/// Reads a TCP header from `bytes`: the contiguous front part of a segment that is `segment_size` octets long
+/// in all. Options: unknown kinds are skipped by their length; END ends; a length of 0 or 1 or past the
+/// header is an error; a known kind with a wrong length is an error named after it. The checksum is not
+/// looked at.
 std::expected<ParsedTcp, ParseError> parse_tcp(Bytes bytes, std::size_t segment_size);
 
-/// Octets that `emit_tcp` writes: 20 to 60, a multiple of 4. Options that do not fit in 40 octets lose their last SACK blocks.
+/// Octets that `emit_tcp` writes: 20 to 60, a multiple of 4. Options that do not fit in 40 octets lose their
+/// last SACK blocks.
 std::size_t emitted_size(const TcpHeader& header);
 
-/// Writes header and options, in Linux's order (MSS, SACK-permitted and timestamps, NOP window scale, …), checksum field 0. Returns the size.
+/// Writes header and options, in Linux's order (MSS, SACK-permitted and timestamps, NOP window scale, …),
+/// checksum field 0. Returns the size.
 std::size_t emit_tcp(const TcpHeader& header, MutableBytes out);
 
 }  // namespace synfin::wire

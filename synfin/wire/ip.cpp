@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/wire/ip.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "synfin/wire/checksum.h"
+#include "synfin/wire/ipv6_extensions.h"
+
+namespace synfin::wire {
+namespace {
+
+// Where the fields of the IPv4 header lie (RFC 791 §3.1); those of IPv6 are in ipv6_extensions.h.
+namespace ipv4 {
+constexpr std::size_t kTypeOfService = 1, kTotalLength = 2, kIdentification = 4, kFragment = 6,
+                      kTimeToLive = 8, kProtocol = 9, kChecksum = 10, kSource = 12, kDestination = 16,
+                      kMinHeaderSize = 20;
+constexpr std::uint16_t kDontFragment = 0x4000, kMoreFragmentsOrOffset = 0x3fff;
+}  // namespace ipv4
+
+constexpr std::size_t kMaxLengthField = 0xffff;
+
+std::expected<void, ParseError> check_ipv4_options(Bytes options) {
+  constexpr std::uint8_t kEnd = 0, kNop = 1, kLooseSourceRoute = 131, kStrictSourceRoute = 137;
+  while (!options.empty()) {
+    const std::uint8_t type = load_u8(options.data());
+    if (type == kEnd) break;
+    std::size_t size = 1;
+    if (type != kNop) {
+      // Whoever may name the path may also see answers to an address that is not theirs: refused as Linux
+      // does unless told otherwise.
+      if (type == kLooseSourceRoute || type == kStrictSourceRoute)
+        return std::unexpected(ParseError::kIpSourceRoute);
+      if (options.size() < 2) return std::unexpected(ParseError::kIpHeaderLength);
+      size = load_u8(options.data() + 1);
+      if (size < 2 || size > options.size()) return std::unexpected(ParseError::kIpHeaderLength);
+    }
+    options = options.subspan(size);
+  }
+  return {};
+}
+
+std::expected<ParsedIp, ParseError> parse_ipv4(Bytes front, std::size_t packet_size) {
+  if (front.size() < ipv4::kMinHeaderSize) return std::unexpected(ParseError::kIpTooShort);
+  const std::byte* p = front.data();
+  const std::size_t header_size = std::size_t{load_u8(p)} % 16 * 4;
+  if (header_size < ipv4::kMinHeaderSize || header_size > front.size()) {
+    return std::unexpected(ParseError::kIpHeaderLength);
+  }
+  if (ones_sum(front.first(header_size)) != 0xffff) return std::unexpected(ParseError::kIpBadChecksum);
+  const std::size_t total = load_be16(p + ipv4::kTotalLength);
+  if (total < header_size || total > packet_size) return std::unexpected(ParseError::kIpTotalLength);
+  const std::uint16_t fragment = load_be16(p + ipv4::kFragment);
+  if ((fragment & ipv4::kMoreFragmentsOrOffset) != 0) return std::unexpected(ParseError::kIpFragment);
+  if (header_size != ipv4::kMinHeaderSize) {
+    const Bytes options = front.subspan(ipv4::kMinHeaderSize, header_size - ipv4::kMinHeaderSize);
+    if (const auto checked = check_ipv4_options(options); !checked) return std::unexpected(checked.error());
+  }
+  return ParsedIp{.header = {.source = IpAddress::from_v4_octets(p + ipv4::kSource),
+                             .destination = IpAddress::from_v4_octets(p + ipv4::kDestination),
+                             .protocol = load_u8(p + ipv4::kProtocol),
+                             .hop_limit = load_u8(p + ipv4::kTimeToLive),
+                             .traffic_class = load_u8(p + ipv4::kTypeOfService),
+                             .identification = load_be16(p + ipv4::kIdentification),
+                             .dont_fragment = (fragment & ipv4::kDontFragment) != 0},
+                  .header_size = header_size,
+                  .payload_size = total - header_size};
+}
+
+std::expected<ParsedIp, ParseError> parse_ipv6(Bytes front, std::size_t packet_size) {
+  if (front.size() < ipv6::kHeaderSize) return std::unexpected(ParseError::kIpTooShort);
+  const std::byte* p = front.data();
+  const std::size_t total = ipv6::kHeaderSize + load_be16(p + ipv6::kPayloadLength);
+  if (total > packet_size) return std::unexpected(ParseError::kIpTotalLength);
+  const IpAddress source = IpAddress::from_v6_octets(p + ipv6::kSource);
+  const IpAddress destination = IpAddress::from_v6_octets(p + ipv6::kDestination);
+  // An IPv4-mapped address means an IPv4 node in every table above; on the wire it is a forgery (RFC 4942
+  // §2.2).
+  if (source.is_v4() || destination.is_v4()) return std::unexpected(ParseError::kIpBadVersion);
+  const auto payload = walk_ipv6_extensions(front.first(std::min(front.size(), total)));
+  if (!payload) return std::unexpected(payload.error());
+  const std::uint32_t first_word = load_be32(p);
+  return ParsedIp{.header = {.source = source,
+                             .destination = destination,
+                             .protocol = payload->protocol,
+                             .hop_limit = load_u8(p + ipv6::kHopLimit),
+                             .traffic_class = static_cast<std::uint8_t>(first_word >> 20),
+                             .flow_label = first_word & 0xf'ffff},
+                  .header_size = payload->offset,
+                  .payload_size = total - payload->offset};
+}
+
+void emit_ipv4(const IpHeader& h, std::size_t payload_size, std::byte* p) {
+  const std::size_t total = std::min(ipv4::kMinHeaderSize + payload_size, kMaxLengthField);
+  store_u8(p, 0x45);
+  store_u8(p + ipv4::kTypeOfService, h.traffic_class);
+  store_be16(p + ipv4::kTotalLength, static_cast<std::uint16_t>(total));
+  store_be16(p + ipv4::kIdentification, h.identification);
+  store_be16(p + ipv4::kFragment, h.dont_fragment ? ipv4::kDontFragment : std::uint16_t{0});
+  store_u8(p + ipv4::kTimeToLive, h.hop_limit);
+  store_u8(p + ipv4::kProtocol, h.protocol);
+  store_be16(p + ipv4::kChecksum, 0);
+  store_be32(p + ipv4::kSource, h.source.v4_bits());
+  store_be32(p + ipv4::kDestination, h.destination.v4_bits());
+  const auto sum = static_cast<std::uint16_t>(~ones_sum({p, ipv4::kMinHeaderSize}));
+  store_be16(p + ipv4::kChecksum, sum);
+}
+
+void emit_ipv6(const IpHeader& h, std::size_t payload_size, std::byte* p) {
+  store_be32(p, 0x6000'0000U | std::uint32_t{h.traffic_class} << 20 | (h.flow_label & 0xf'ffff));
+  store_be16(p + ipv6::kPayloadLength, static_cast<std::uint16_t>(std::min(payload_size, kMaxLengthField)));
+  store_u8(p + ipv6::kNextHeaderField, h.protocol);
+  store_u8(p + ipv6::kHopLimit, h.hop_limit);
+  std::memcpy(p + ipv6::kSource, h.source.octets().data(), 16);
+  std::memcpy(p + ipv6::kDestination, h.destination.octets().data(), 16);
+}
+
+}  // namespace
+
+std::expected<ParsedIp, ParseError> parse_ip(Bytes front, std::size_t packet_size) {
+  if (front.empty()) return std::unexpected(ParseError::kIpTooShort);
+  if (front.size() > packet_size) front = front.first(packet_size);
+  switch (load_u8(front.data()) >> 4) {
+    case 4:
+      return parse_ipv4(front, packet_size);
+    case 6:
+      return parse_ipv6(front, packet_size);
+    default:
+      return std::unexpected(ParseError::kIpBadVersion);
+  }
+}
+
+std::size_t emitted_size(const IpHeader& header) {
+  return header.source.is_v4() ? ipv4::kMinHeaderSize : ipv6::kHeaderSize;
+}
+
+std::size_t emit_ip(const IpHeader& header, std::size_t payload_size, MutableBytes out) {
+  const std::size_t size = emitted_size(header);
+  assert(out.size() >= size);
+  assert(header.source.is_v4() == header.destination.is_v4());
+  if (header.source.is_v4()) {
+    emit_ipv4(header, payload_size, out.data());
+  } else {
+    emit_ipv6(header, payload_size, out.data());
+  }
+  return size;
+}
+
+}  // namespace synfin::wire

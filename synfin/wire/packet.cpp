@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/wire/packet.h"
+
+#include <cassert>
+
+#include "synfin/wire/checksum.h"
+
+namespace synfin::wire {
+namespace {
+
+constexpr std::size_t kTcpChecksumField = 16;
+
+}  // namespace
+
+std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const Frame& frame,
+                                                      VerifyChecksum verify) {
+  const Bytes front = frame.front();
+  if (front.size() < ip.header_size + TcpHeader::kMinSize || ip.payload_size < TcpHeader::kMinSize ||
+      frame.size() < ip.header_size + ip.payload_size) {
+    return std::unexpected(ParseError::kTcpTooShort);
+  }
+  // The sum comes first: behind a wrong one, what the header says is noise.
+  if (verify == VerifyChecksum::kYes && !frame.checksum_verified) {
+    ChecksumAccumulator sum;
+    sum.add_pseudo_header(ip.header.source, ip.header.destination, protocol::kTcp,
+                          static_cast<std::uint32_t>(ip.payload_size));
+    sum.add_frame(frame, ip.header_size, ip.payload_size);
+    if (sum.finish() != 0) return std::unexpected(ParseError::kTcpBadChecksum);
+  }
+  auto tcp = parse_tcp(front.subspan(ip.header_size), ip.payload_size);
+  if (!tcp) return std::unexpected(tcp.error());
+  return TcpPacket{.ip = ip.header,
+                   .tcp = tcp->header,
+                   .payload_offset = ip.header_size + tcp->header_size,
+                   .payload_size = ip.payload_size - tcp->header_size};
+}
+
+void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, FillChecksum fill) {
+  frame.header_size = 0;
+  const std::size_t payload_size = frame.size();
+  const std::size_t tcp_size = emitted_size(tcp);
+  IpHeader header = ip;
+  header.protocol = protocol::kTcp;
+  const std::size_t ip_size = emit_ip(header, tcp_size + payload_size, frame.header);
+  std::byte* const tcp_bytes = frame.header.data() + ip_size;
+  emit_tcp(tcp, {tcp_bytes, tcp_size});
+  frame.header_size = static_cast<std::uint16_t>(ip_size + tcp_size);
+
+  ChecksumAccumulator sum;
+  sum.add_pseudo_header(ip.source, ip.destination, protocol::kTcp,
+                        static_cast<std::uint32_t>(tcp_size + payload_size));
+  frame.needs_checksum = fill == FillChecksum::kPseudoHeaderOnly;
+  if (fill == FillChecksum::kYes) {
+    sum.add({tcp_bytes, tcp_size});
+    for (std::size_t i = 0; i < frame.slice_count; ++i) sum.add(frame.slices[i].bytes());
+    store_be16(tcp_bytes + kTcpChecksumField, sum.finish());
+  } else {
+    // Not complemented: the link adds the rest of the segment to it.
+    store_be16(tcp_bytes + kTcpChecksumField, static_cast<std::uint16_t>(~sum.finish()));
+  }
+}
+
+}  // namespace synfin::wire
