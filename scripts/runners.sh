@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Sourced by ./test: one function a runner. Each adds to `passed`, `failed` and `skipped`; what failed is said on
+# standard error. A runner that found nothing to run has failed: green must mean that something was tried.
+
+core_rooms="base wire trace tcp stack"
+
+fail() {
+  failed=$((failed + 1))
+  printf 'FAILED: %s\n' "$*" >&2
+}
+pass() { passed=$((passed + 1)); }
+
+# Words for the build folder of a preset that is needed; a failure of the build counts as one failure.
+built() {
+  local preset=$1
+  shift
+  local options=()
+  while [ $# -gt 0 ] && [ "${1#-D}" != "$1" ]; do
+    options+=("$1")
+    shift
+  done
+  if configure "$preset" "${options[@]}" && build "$preset" "$@"; then return 0; fi
+  fail "build of $preset"
+  return 1
+}
+
+# run_gtests FOLDER: every test program there, several at once; the numbers come from their own summaries.
+run_gtests() {
+  local folder=$1 program log n programs
+  programs=$(find "$folder" -maxdepth 1 -name '*_test' -type f -perm -u+x | sort)
+  if [ -z "$programs" ]; then
+    fail "no test programs in $folder"
+    return
+  fi
+  mkdir -p "$folder/logs"
+  # shellcheck disable=SC2016
+  printf '%s\n' $programs | xargs -P "$SYNFIN_JOBS" -I{} sh -c \
+    'timeout 600 "$1" --gtest_brief=1 --gtest_color=no >"$2/logs/$(basename "$1").log" 2>&1
+     echo $? >"$2/logs/$(basename "$1").status"' sh {} "$folder"
+  for program in $programs; do
+    log=$folder/logs/$(basename "$program").log
+    n=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
+    passed=$((passed + ${n:-0}))
+    n=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
+    skipped=$((skipped + ${n:-0}))
+    if [ "$(cat "${log%.log}.status")" -ne 0 ]; then
+      n=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
+      failed=$((failed + ${n:-1}))
+      printf 'FAILED: %s (exit status %s), the end of %s:\n' "$program" "$(cat "${log%.log}.status")" "$log" >&2
+      tail -n 40 "$log" >&2
+    elif [ "$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)" = 0 ]; then
+      fail "$program ran no test"
+    fi
+  done
+}
+
+# Unit and cross-room tests, optimised, with assertions of the standard library off: what ships.
+run_unit() {
+  built release -DSYNFIN_TESTS=ON || return
+  if grep -q 'warning:' build/release.log; then
+    grep 'warning:' build/release.log | sort -u | head >&2
+    fail "compiler warnings"
+  fi
+  run_gtests build/release
+}
+
+run_sanitize() {
+  built sanitize -DCMAKE_COMPILE_WARNING_AS_ERROR=ON || return
+  ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 run_gtests build/sanitize
+}
+
+# What can be read from the sources alone.
+run_rules() {
+  local output
+  output=$(scripts/check_rules.sh 2>&1)
+  passed=$((passed + $(grep -c '^ok ' <<<"$output")))
+  failed=$((failed + $(grep -c '^not ok ' <<<"$output")))
+  grep -v '^ok ' <<<"$output" >&2
+}
+
+# The core alone: no exceptions, no run-time types, nothing linked but libsodium.
+run_core() {
+  local output
+  output=$(scripts/check_core.sh 2>&1)
+  passed=$((passed + $(grep -c '^ok ' <<<"$output")))
+  failed=$((failed + $(grep -c '^not ok ' <<<"$output")))
+  grep -v '^ok ' <<<"$output" >&2
+}
+
+# A second compiler's opinion, and clang-tidy's on the core.
+run_clang() {
+  built clang -DSYNFIN_TESTS=OFF -DCMAKE_COMPILE_WARNING_AS_ERROR=ON || return
+  pass
+  local tidy output
+  tidy=$(command -v clang-tidy-19 || command -v clang-tidy)
+  output=$(scripts/tidy.sh "$tidy" 2>&1)
+  passed=$((passed + $(grep -c '^ok ' <<<"$output")))
+  failed=$((failed + $(grep -c '^not ok ' <<<"$output")))
+  grep -v '^ok ' <<<"$output" >&2
+}
+
+# Installs into a folder, and builds a small project of its own against it: CMake and pkg-config.
+run_install() {
+  built release -DSYNFIN_TESTS=ON synfin synfin_core synfin_net || return
+  local output
+  output=$(tests/install/run.sh build/release build/install 2>&1)
+  passed=$((passed + $(grep -c '^ok ' <<<"$output")))
+  failed=$((failed + $(grep -c '^not ok ' <<<"$output")))
+  grep -v '^ok ' <<<"$output" >&2
+}
+
+# The built program against the kernel, in a network of its own.
+run_lab() {
+  built release -DSYNFIN_TESTS=ON synfin synfin-http-load || return
+  local log=build/release/lab.log n
+  SYNFIN=$PWD/build/release/synfin SYNFIN_HTTP_LOAD=$PWD/build/release/synfin-http-load \
+    python3 -m unittest discover -v -s tests/lab -p '*_test.py' >"$log" 2>&1
+  local status=$?
+  n=$(sed -n 's/^Ran \([0-9]*\) tests\? in .*/\1/p' "$log" | tail -n 1)
+  local summary failures=0 errors=0 skips=0
+  summary=$(grep -E '^(OK|FAILED)' "$log" | tail -n 1)
+  [[ $summary =~ failures=([0-9]+) ]] && failures=${BASH_REMATCH[1]}
+  [[ $summary =~ errors=([0-9]+) ]] && errors=${BASH_REMATCH[1]}
+  [[ $summary =~ skipped=([0-9]+) ]] && skips=${BASH_REMATCH[1]}
+  failed=$((failed + failures + errors))
+  skipped=$((skipped + skips))
+  passed=$((passed + ${n:-0} - failures - errors - skips))
+  if [ "$status" -ne 0 ]; then
+    [ $((failures + errors)) -eq 0 ] && fail "the lab tests ended with status $status"
+    tail -n 80 "$log" >&2
+  elif [ "${n:-0}" -eq 0 ]; then
+    fail "no lab test ran"
+  fi
+}
+
+# A short run of every fuzz target; findings are left in build/fuzz/findings.
+run_fuzz() {
+  local seconds=${SYNFIN_FUZZ_SECONDS:-20} target name programs
+  built fuzz || return
+  programs=$(find build/fuzz -maxdepth 1 -name '*_fuzz' -type f -perm -u+x | sort)
+  if [ -z "$programs" ]; then
+    fail "no fuzz targets in build/fuzz"
+    return
+  fi
+  mkdir -p build/fuzz/findings build/fuzz/logs
+  # shellcheck disable=SC2016
+  printf '%s\n' $programs | xargs -P "$SYNFIN_JOBS" -I{} sh -c '
+    name=$(basename "$1"); mkdir -p "build/fuzz/corpus/$name"
+    seeds="fuzz/corpus/${name%_fuzz}"; [ -d "$seeds" ] || seeds=
+    "$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+      -artifact_prefix="build/fuzz/findings/$name-" "build/fuzz/corpus/$name" $seeds >"build/fuzz/logs/$name.log" 2>&1
+    echo $? >"build/fuzz/logs/$name.status"' sh {} "$seconds"
+  for target in $programs; do
+    name=$(basename "$target")
+    if [ "$(cat "build/fuzz/logs/$name.status")" -eq 0 ]; then
+      pass
+    else
+      fail "$name; the end of build/fuzz/logs/$name.log:"
+      tail -n 30 "build/fuzz/logs/$name.log" >&2
+    fi
+  done
+}
