@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/tcp/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace synfin::tcp {
+namespace {
+
+enum class Type : std::uint8_t {
+  kFlag,
+  kCount,
+  kSize,
+  kTime
+};
+
+// The names that settings.def uses for types.
+struct Types {
+  static constexpr Type Flag = Type::kFlag;
+  static constexpr Type Count = Type::kCount;
+  static constexpr Type Size = Type::kSize;
+  static constexpr Type Time = Type::kTime;
+};
+
+// All values as one type: times in nanoseconds.
+constexpr std::int64_t to_raw(std::int64_t v) {
+  return v;
+}
+constexpr std::int64_t to_raw(Duration v) {
+  return v.ns();
+}
+constexpr void from_raw(std::int64_t raw, bool& out) {
+  out = raw != 0;
+}
+constexpr void from_raw(std::int64_t raw, std::uint32_t& out) {
+  out = static_cast<std::uint32_t>(raw);
+}
+constexpr void from_raw(std::int64_t raw, Duration& out) {
+  out = Duration::nanoseconds(raw);
+}
+
+struct Entry {
+  std::string_view name;
+  Type type;
+  std::int64_t default_value;
+  std::int64_t minimum;
+  std::int64_t maximum;
+  std::string_view unit;
+  std::string_view meaning;
+  std::int64_t (*get)(const Settings&);
+  void (*set)(Settings&, std::int64_t);
+};
+
+constexpr auto make_entries() {
+  using namespace literals;
+#define SYNFIN_SETTING_ENTRY(type, name, value, min, max, unit, meaning) \
+  Entry{#name,                                                           \
+        Types::type,                                                     \
+        to_raw(value),                                                   \
+        to_raw(min),                                                     \
+        to_raw(max),                                                     \
+        unit,                                                            \
+        meaning,                                                         \
+        [](const Settings& s) { return to_raw(s.name); },                \
+        [](Settings& s, std::int64_t raw) { from_raw(raw, s.name); }},
+  return std::to_array<Entry>({SYNFIN_SETTINGS(SYNFIN_SETTING_ENTRY)});
+#undef SYNFIN_SETTING_ENTRY
+}
+constexpr auto kEntries = make_entries();
+
+static_assert(std::ranges::all_of(kEntries, [](const Entry& e) {
+  return e.minimum <= e.default_value && e.default_value <= e.maximum;
+}));
+static_assert(std::ranges::all_of(kEntries, [](const Entry& e) {
+  return e.maximum <= (e.type == Type::kTime ? std::numeric_limits<std::int64_t>::max()
+                                             : std::int64_t{std::numeric_limits<std::uint32_t>::max()});
+}));
+
+const Entry* find_entry(std::string_view name) {
+  const auto* it = std::ranges::find(kEntries, name, &Entry::name);
+  return it == kEntries.end() ? nullptr : it;
+}
+
+struct Suffix {
+  std::string_view text;
+  std::int64_t factor;
+};
+constexpr std::array kTimeSuffixes = {Suffix{"", 1'000'000'000},     Suffix{"us", 1'000},
+                                      Suffix{"ms", 1'000'000},       Suffix{"s", 1'000'000'000},
+                                      Suffix{"min", 60'000'000'000}, Suffix{"h", 3'600'000'000'000}};
+constexpr std::array kSizeSuffixes = {Suffix{"", 1}, Suffix{"k", 1 << 10}, Suffix{"K", 1 << 10},
+                                      Suffix{"M", 1 << 20}};
+constexpr std::array kNoSuffixes = {Suffix{"", 1}};
+
+enum class Fault : std::uint8_t {
+  kSyntax,
+  kRange
+};
+
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// [-]digits[.digits][suffix], as an exact multiple of one; a fraction only where the suffix's factor has room
+// for it.
+std::expected<std::int64_t, Fault> parse_number(std::string_view text, std::span<const Suffix> suffixes) {
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  const auto end = std::ranges::find_if_not(text, [](char c) { return is_digit(c) || c == '.'; });
+  const auto length = static_cast<std::size_t>(end - text.begin());
+  const std::string_view suffix = text.substr(length);
+  const auto unit = std::ranges::find(suffixes, suffix, &Suffix::text);
+  const std::size_t point = std::min(text.find('.'), length);
+  const std::string_view whole = text.substr(0, point);
+  const std::string_view fraction = point < length ? text.substr(point + 1, length - point - 1) : "";
+  if (unit == suffixes.end() || whole.empty() || (point < length && fraction.empty())) {
+    return std::unexpected(Fault::kSyntax);
+  }
+
+  std::int64_t value = 0;
+  const auto [stop, error] = std::from_chars(whole.data(), whole.data() + whole.size(), value);
+  if (error == std::errc::result_out_of_range || __builtin_mul_overflow(value, unit->factor, &value)) {
+    return std::unexpected(Fault::kRange);
+  }
+  if (error != std::errc{} || stop != whole.data() + whole.size()) return std::unexpected(Fault::kSyntax);
+  std::int64_t place = unit->factor;
+  for (const char c : fraction) {
+    if (!is_digit(c) || place % 10 != 0) return std::unexpected(Fault::kSyntax);
+    place /= 10;
+    if (__builtin_add_overflow(value, (c - '0') * place, &value)) return std::unexpected(Fault::kRange);
+  }
+  return negative ? -value : value;
+}
+
+std::span<const Suffix> suffixes_of(Type type) {
+  switch (type) {
+    case Type::kFlag:
+    case Type::kCount:
+      return kNoSuffixes;
+    case Type::kSize:
+      return kSizeSuffixes;
+    case Type::kTime:
+      return kTimeSuffixes;
+  }
+  return {};
+}
+
+std::string_view expectation_of(Type type) {
+  switch (type) {
+    case Type::kFlag:
+      return "0 or 1";
+    case Type::kCount:
+      return "an integer";
+    case Type::kSize:
+      return "a number of octets, such as 65536, 64k or 1M";
+    case Type::kTime:
+      return "a time, such as 0.2, 200ms, 30s or 2min";
+  }
+  return {};
+}
+
+// Times in seconds, with as many decimals as they need.
+std::string format(Type type, std::int64_t raw) {
+  if (type != Type::kTime) return std::to_string(raw);
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  std::string text = std::to_string(raw / kSecond);
+  if (raw % kSecond == 0) return text;
+  std::string decimals = std::to_string(kSecond + raw % kSecond);
+  decimals.erase(decimals.find_last_not_of('0') + 1);
+  return text + '.' + decimals.substr(1);
+}
+
+std::string range_of(const Entry& entry) {
+  std::string text = format(entry.type, entry.minimum) + ".." + format(entry.type, entry.maximum);
+  if (!entry.unit.empty()) text.append(" ").append(entry.unit);
+  return text;
+}
+
+// Levenshtein's distance.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({substituted, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+std::string unknown_setting(std::string_view name) {
+  constexpr std::size_t kMostHints = 3;
+  constexpr std::size_t kLongestName = 64;  // of those worth comparing
+  struct Hint {
+    std::size_t distance;
+    std::string_view name;
+  };
+  std::vector<Hint> hints;
+  for (const Entry& entry : kEntries) {
+    if (name.size() < 2 || name.size() > kLongestName) break;
+    const bool part = entry.name.find(name) != std::string_view::npos;
+    const std::size_t distance = edit_distance(name, entry.name);
+    if (part || distance <= 1 + name.size() / 4) hints.push_back(Hint{part ? 0 : distance, entry.name});
+  }
+  std::ranges::stable_sort(hints, {}, &Hint::distance);
+  if (hints.size() > kMostHints) hints.resize(kMostHints);
+
+  std::string text = "unknown setting '";
+  text.append(name).append("'");
+  if (hints.empty()) return text + "; `synfin settings` lists all of them";
+  text += "; did you mean ";
+  for (std::size_t i = 0; i < hints.size(); ++i) {
+    if (i != 0) text += i + 1 == hints.size() ? " or " : ", ";
+    text.append("'").append(hints[i].name).append("'");
+  }
+  return text + '?';
+}
+
+}  // namespace
+
+std::expected<void, std::string> Settings::set(std::string_view name, std::string_view value) {
+  const Entry* entry = find_entry(name);
+  if (entry == nullptr) return std::unexpected(unknown_setting(name));
+  const auto raw = parse_number(value, suffixes_of(entry->type));
+  const std::string prefix = std::string(name) + ": ";
+  if (!raw && raw.error() == Fault::kSyntax) {
+    std::string text = prefix + '\'';
+    text.append(value).append("' is not ").append(expectation_of(entry->type));
+    return std::unexpected(text + " (range " + range_of(*entry) + ')');
+  }
+  if (!raw || *raw < entry->minimum || *raw > entry->maximum) {
+    return std::unexpected(prefix + std::string(value) + " is out of range " + range_of(*entry));
+  }
+  entry->set(*this, *raw);
+  return {};
+}
+
+std::string Settings::get(std::string_view name) const {
+  const Entry* entry = find_entry(name);
+  return entry == nullptr ? std::string{} : format(entry->type, entry->get(*this));
+}
+
+std::span<const SettingInfo> all_settings() {
+  struct Texts {
+    std::string default_value, minimum, maximum;
+  };
+  static const auto texts = [] {
+    std::array<Texts, kEntries.size()> made;
+    std::ranges::transform(kEntries, made.begin(), [](const Entry& e) {
+      return Texts{format(e.type, e.default_value), format(e.type, e.minimum), format(e.type, e.maximum)};
+    });
+    return made;
+  }();
+  static const auto infos = [] {
+    std::array<SettingInfo, kEntries.size()> made;
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      made[i] = SettingInfo{kEntries[i].name, texts[i].default_value, texts[i].minimum,
+                            texts[i].maximum, kEntries[i].unit,       kEntries[i].meaning};
+    }
+    return made;
+  }();
+  return infos;
+}
+
+}  // namespace synfin::tcp
