@@ -20,7 +20,7 @@ class RecordRef {
     return r;
   }
   constexpr RecordKind kind() const { return static_cast<RecordKind>(raw_ >> 30); }
-  constexpr std::uint32_t index() const { return raw_ & (1u << 30) - 1; }
+  constexpr std::uint32_t index() const { return raw_ & ((1u << 30) - 1); }
   constexpr std::uint32_t raw() const { return raw_; }
   explicit constexpr operator bool() const { return kind() != RecordKind::kNone; }
   friend constexpr bool operator==(RecordRef, RecordRef) = default;

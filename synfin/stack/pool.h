@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "synfin/stack/record_ref.h"
+
+namespace synfin::stack {
+
+/// Records of one type, named by an index. The address of a record never changes. Freed indices are reused,
+/// the last freed first, as its memory is likely still in the cache; each reuse has another generation, so
+/// that a stale name is recognised until the generation wraps.
+///
+/// Memory comes in chunks of 4096 records, lazily touched, and is kept until the pool goes: the generations
+/// in it must survive the records. No operation is proportional to the number of records, except `for_each`.
+///
+/// `Generation` is std::uint8_t or std::uint32_t. A 32-bit one wraps at 2^30, which is what a `Handle` holds.
+template <class T, class Generation = std::uint32_t>
+class Pool {
+  static_assert(std::is_same_v<Generation, std::uint8_t> || std::is_same_v<Generation, std::uint32_t>);
+  static_assert(sizeof(T) >= sizeof(std::uint32_t), "the free list lies in freed records");
+  static_assert(alignof(T) <= 64);
+
+ public:
+  static constexpr std::uint32_t kChunkRecords = 4096;
+  static constexpr std::uint32_t kMaxRecords = RecordRef::kMaxIndex + 1;
+  static constexpr Generation kGenerationMask = std::numeric_limits<Generation>::max() >>
+                                                (sizeof(Generation) == 1 ? 0 : 2);
+
+  /// At most `limit` records live at a time.
+  explicit Pool(std::uint32_t limit = kMaxRecords) : limit_(std::min(limit, kMaxRecords)) {}
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+  ~Pool() {
+    if constexpr (!std::is_trivially_destructible_v<T>) {
+      for_each([](std::uint32_t, T& record) { record.~T(); });
+    }
+    for (std::uint32_t i = 0; i < chunk_count_; ++i) release(chunks_[i]);
+    ::operator delete(chunks_);
+  }
+
+  /// Constructs a record and returns its index; nothing when the limit is reached or there is no memory.
+  template <class... Args>
+  [[nodiscard]] std::optional<std::uint32_t> allocate(Args&&... args) {
+    if (size_ >= limit_) return std::nullopt;
+    const std::uint32_t index = take_slot();
+    if (index == kNone) return std::nullopt;
+    Chunk& chunk = chunk_of(index);
+    ::new (static_cast<void*>(chunk.record(slot_of(index)))) T(std::forward<Args>(args)...);
+    chunk.alive[slot_of(index) / 64] |= bit_of(index);
+    ++size_;
+    return index;
+  }
+
+  /// Destroys the record; its index names nothing until it is allocated again, with the next generation.
+  void free(std::uint32_t index) {
+    assert(alive(index));
+    Chunk& chunk = chunk_of(index);
+    const std::uint32_t slot = slot_of(index);
+    chunk.alive[slot / 64] &= ~bit_of(index);
+    chunk.generations[slot] = static_cast<Generation>((chunk.generations[slot] + 1u) & kGenerationMask);
+    reinterpret_cast<T*>(chunk.record(slot))->~T();
+    std::memcpy(chunk.record(slot), &first_free_, sizeof first_free_);
+    first_free_ = index;
+    --size_;
+  }
+
+  T& operator[](std::uint32_t index) {
+    assert(alive(index));
+    return *std::launder(reinterpret_cast<T*>(chunk_of(index).record(slot_of(index))));
+  }
+  const T& operator[](std::uint32_t index) const {
+    assert(alive(index));
+    return *std::launder(reinterpret_cast<const T*>(chunk_of(index).record(slot_of(index))));
+  }
+  /// nullptr when `index` names nothing, or a later record than the one of `generation`. Any values are fine.
+  T* find(std::uint32_t index, Generation generation) {
+    return alive(index) && this->generation(index) == generation ? &(*this)[index] : nullptr;
+  }
+  const T* find(std::uint32_t index, Generation generation) const {
+    return alive(index) && this->generation(index) == generation ? &(*this)[index] : nullptr;
+  }
+
+  /// Any index is fine.
+  bool alive(std::uint32_t index) const {
+    return index < used_ && (chunk_of(index).alive[slot_of(index) / 64] & bit_of(index)) != 0;
+  }
+  /// Of an index that has been allocated before, alive or not: the generation of its present or next record.
+  Generation generation(std::uint32_t index) const {
+    assert(index < used_);
+    return chunk_of(index).generations[slot_of(index)];
+  }
+
+  /// Brings a record into the cache; any index is fine.
+  void prefetch(std::uint32_t index) const {
+    if (index < used_) __builtin_prefetch(chunk_of(index).record(slot_of(index)));
+  }
+
+  /// Calls f(index, record) for each, by rising index. `f` may free any record; one allocated meanwhile may
+  /// be missed.
+  template <class F>
+  void for_each(F f) {
+    for (std::uint32_t base = 0; base < used_; base += 64) {
+      const auto& word = chunk_of(base).alive[slot_of(base) / 64];
+      for (std::uint64_t left = word; left != 0; left &= left - 1) {
+        const std::uint32_t index = base + static_cast<std::uint32_t>(std::countr_zero(left));
+        if (alive(index)) f(index, (*this)[index]);
+      }
+    }
+  }
+
+  std::uint32_t size() const { return size_; }
+  std::uint32_t limit() const { return limit_; }
+  /// A limit under `size()` frees nothing; it only stops `allocate`.
+  void set_limit(std::uint32_t limit) { limit_ = std::min(limit, kMaxRecords); }
+  /// Octets obtained for records and bookkeeping, used or not.
+  std::size_t memory() const {
+    return std::size_t{chunk_count_} * sizeof(Chunk) + std::size_t{chunk_capacity_} * sizeof(Chunk*);
+  }
+
+ private:
+  static constexpr std::uint32_t kNone = 0xffff'ffff;
+  static constexpr std::size_t kAlignment = 64;  // a cache line
+
+  struct alignas(kAlignment) Chunk {
+    std::byte records[kChunkRecords * sizeof(T)];  // first, so that records of 64 octets fill one line each
+    Generation generations[kChunkRecords];
+    std::uint64_t alive[kChunkRecords / 64];
+
+    std::byte* record(std::uint32_t slot) { return records + std::size_t{slot} * sizeof(T); }
+    const std::byte* record(std::uint32_t slot) const { return records + std::size_t{slot} * sizeof(T); }
+  };
+
+  static constexpr std::uint32_t slot_of(std::uint32_t index) { return index % kChunkRecords; }
+  static constexpr std::uint64_t bit_of(std::uint32_t index) { return std::uint64_t{1} << index % 64; }
+  Chunk& chunk_of(std::uint32_t index) { return *chunks_[index / kChunkRecords]; }
+  const Chunk& chunk_of(std::uint32_t index) const { return *chunks_[index / kChunkRecords]; }
+
+  std::uint32_t take_slot() {
+    if (first_free_ != kNone) {
+      const std::uint32_t index = first_free_;
+      std::memcpy(&first_free_, chunk_of(index).record(slot_of(index)), sizeof first_free_);
+      return index;
+    }
+    if (used_ == kMaxRecords) return kNone;
+    if (used_ == std::uint64_t{chunk_count_} * kChunkRecords && !add_chunk()) return kNone;
+    return used_++;
+  }
+
+  bool add_chunk() {
+    if (chunk_count_ == chunk_capacity_ && !grow_directory()) return false;
+    void* memory = ::operator new (sizeof(Chunk), std::align_val_t{kAlignment}, std::nothrow);
+    if (memory == nullptr) return false;
+    auto* chunk = static_cast<Chunk*>(memory);
+    // Only the bookkeeping is cleared: pages of records stay untouched until they are used.
+    std::memset(chunk->generations, 0, sizeof chunk->generations);
+    std::memset(chunk->alive, 0, sizeof chunk->alive);
+    chunks_[chunk_count_++] = chunk;
+    return true;
+  }
+
+  bool grow_directory() {
+    const std::uint32_t capacity = chunk_capacity_ == 0 ? 16 : 2 * chunk_capacity_;
+    auto** directory = static_cast<Chunk**>(::operator new(capacity * sizeof(Chunk*), std::nothrow));
+    if (directory == nullptr) return false;
+    if (chunk_count_ != 0) std::memcpy(directory, chunks_, chunk_count_ * sizeof(Chunk*));
+    ::operator delete(chunks_);
+    chunks_ = directory;
+    chunk_capacity_ = capacity;
+    return true;
+  }
+
+  static void release(Chunk* chunk) { ::operator delete (chunk, std::align_val_t{kAlignment}); }
+
+  Chunk** chunks_ = nullptr;
+  std::uint32_t chunk_count_ = 0;
+  std::uint32_t chunk_capacity_ = 0;
+  std::uint32_t used_ = 0;  // indices below have been allocated at least once
+  std::uint32_t first_free_ = kNone;
+  std::uint32_t size_ = 0;
+  std::uint32_t limit_;
+};
+
+}  // namespace synfin::stack
