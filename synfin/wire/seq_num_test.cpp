@@ -69,8 +69,7 @@ TEST(SeqNum, AgreesWithTheDefinitionInSixtyFourBits) {
     std::uint64_t up = b;
     if (up < a) up += 1ULL << 32;
     up -= a;
-    EXPECT_EQ(SeqNum{a}.before(SeqNum{b}), up != 0 && up <= (1ULL << 31))
-        << a << ' ' << b;
+    EXPECT_EQ(SeqNum{a}.before(SeqNum{b}), up != 0 && up <= (1ULL << 31)) << a << ' ' << b;
     const std::uint32_t octets = entropy.u32();
     EXPECT_EQ(SeqNum{b}.in(SeqNum{a}, octets), up < octets) << a << ' ' << b << ' ' << octets;
   }
