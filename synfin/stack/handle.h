@@ -6,10 +6,14 @@
 
 namespace synfin::stack {
 
-enum class HandleKind : std::uint8_t { kNone, kConnection, kListener };
+enum class HandleKind : std::uint8_t {
+  kNone,
+  kConnection,
+  kListener
+};
 
-/// Names a listener or a connection of one stack: index, generation and kind. A stale handle is recognised, never
-/// followed. A plain value; copying it shares nothing.
+/// Names a listener or a connection of one stack: index, generation and kind. A stale handle is recognised,
+/// never followed. A plain value; copying it shares nothing.
 class Handle {
  public:
   constexpr Handle() = default;

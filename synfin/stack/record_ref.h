@@ -5,15 +5,22 @@
 
 namespace synfin::stack {
 
-enum class RecordKind : std::uint8_t { kNone, kConnection, kHalfOpen, kTimeWait };
+enum class RecordKind : std::uint8_t {
+  kNone,
+  kConnection,
+  kHalfOpen,
+  kTimeWait
+};
 
-/// Where a record lies: kind and index in the pool of that kind, in 32 bits. For use inside the stack, by whoever removes it
-/// when the record goes (table, wheel, queues); programs hold a `Handle`, which has a generation.
+/// Where a record lies: kind and index in the pool of that kind, in 32 bits. For use inside the stack, by
+/// whoever removes it when the record goes (table, wheel, queues); programs hold a `Handle`, which has a
+/// generation.
 class RecordRef {
  public:
   static constexpr std::uint32_t kMaxIndex = (1u << 30) - 2;
   constexpr RecordRef() = default;
-  constexpr RecordRef(RecordKind kind, std::uint32_t index) : raw_(static_cast<std::uint32_t>(kind) << 30 | index) {}
+  constexpr RecordRef(RecordKind kind, std::uint32_t index)
+      : raw_(static_cast<std::uint32_t>(kind) << 30 | index) {}
   static constexpr RecordRef from_raw(std::uint32_t raw) {
     RecordRef r;
     r.raw_ = raw;

@@ -10,10 +10,11 @@
 
 #include "synfin/base/entropy.h"
 #include "synfin/base/time.h"
-#include "synfin/stack/counters.h"
 #include "synfin/stack/handle.h"
 #include "synfin/tcp/error.h"
 #include "synfin/tcp/settings.h"
+#include "synfin/tcp/socket_event.h"
+#include "synfin/trace/counters.h"
 #include "synfin/trace/event.h"
 #include "synfin/wire/address.h"
 #include "synfin/wire/frame.h"
@@ -30,7 +31,8 @@ struct Config {
 };
 
 struct ListenOptions {
-  /// Completed connections that may wait to be accepted, bounded by `somaxconn`; as on Linux one more than this fits.
+  /// Completed connections that may wait to be accepted, bounded by `somaxconn`; as on Linux one more than
+  /// this fits.
   std::uint32_t backlog = 4096;
 };
 
@@ -39,19 +41,15 @@ struct ConnectOptions {
   wire::Endpoint local;
 };
 
-enum class Shutdown : std::uint8_t { kSend, kReceive, kBoth };
-
-/// What a program may want to know; bits of `SocketEvent::what`.
-enum SocketEventBits : std::uint8_t {
-  kConnected = 1,   // the handshake that `connect` began has ended well
-  kReadable = 2,    // `receive` would give octets or end of stream
-  kWritable = 4,    // there is room in the send buffer again
-  kAcceptable = 8,  // a listener has a connection to accept
-  kFailed = 16,     // the connection is gone; `failure` says why
-  kPeerClosed = 32, // the peer's FIN has arrived behind everything it sent
-  kSendClosed = 64, // our FIN has been acknowledged: all that was sent has arrived
+enum class Shutdown : std::uint8_t {
+  kSend,
+  kReceive,
+  kBoth
 };
 
+using enum tcp::SocketEventBits;
+
+/// `what`: `tcp::SocketEventBits`.
 struct SocketEvent {
   Handle handle;
   std::uint8_t what = 0;
@@ -84,9 +82,11 @@ struct Population {
 /// One shard of the stack: all connections of some addresses, on one thread.
 ///
 /// It does nothing by itself. The embedder
-///   - puts packets in (`receive`), tells that time has passed (`advance`), and calls for the program (`listen`, `connect`, `send`, …);
+///   - puts packets in (`receive`), tells that time has passed (`advance`), and calls for the program
+///   (`listen`, `connect`, `send`, …);
 ///     each of these takes `now`, which must not be before the last;
-///   - takes out, after any of these, packets (`transmit`, until it returns 0) and socket events (`poll_event`);
+///   - takes out, after any of these, packets (`transmit`, until it returns 0) and socket events
+///   (`poll_event`);
 ///   - calls `advance` no later than `next_deadline()`. Calling it early or for nothing is fine.
 ///
 /// No call blocks, throws or calls back, except into the trace sink. Not thread-safe: one thread at a time.
@@ -121,30 +121,38 @@ class Stack {
 
   /// Passive OPEN. An unspecified address listens on all of its family (`::` on both). Errors: kAddressInUse,
   /// kAddressNotAvailable, kInvalidArgument (port 0).
-  [[nodiscard]] std::expected<Handle, tcp::Error> listen(const wire::Endpoint& local, const ListenOptions& options, Instant now);
+  [[nodiscard]] std::expected<Handle, tcp::Error> listen(const wire::Endpoint& local,
+                                                         const ListenOptions& options, Instant now);
   /// The oldest completed connection. Errors: kWouldBlock, kInvalidHandle.
   [[nodiscard]] std::expected<Handle, tcp::Error> accept(Handle listener, Instant now);
   /// Active OPEN: sends a SYN; kConnected or kFailed follows. Errors: kInvalidArgument, kAddressInUse,
   /// kAddressNotAvailable, kNetUnreachable, kNoMemory.
-  [[nodiscard]] std::expected<Handle, tcp::Error> connect(const wire::Endpoint& remote, const ConnectOptions& options, Instant now);
+  [[nodiscard]] std::expected<Handle, tcp::Error> connect(const wire::Endpoint& remote,
+                                                          const ConnectOptions& options, Instant now);
 
-  /// SEND: queues a copy of as much of `data` as fits and returns how much, at least 1. Allowed before the handshake has ended.
-  /// Errors: kWouldBlock (buffer full; kWritable follows), kClosing (after shutdown), kInvalidHandle, or what ended the connection.
-  [[nodiscard]] std::expected<std::size_t, tcp::Error> send(Handle connection, std::span<const Bytes> data, Instant now);
-  /// RECEIVE: copies what has arrived in order; 0 is the end of the stream. Errors: kWouldBlock, kNotConnected, kInvalidHandle, or what ended
-  /// the connection, after everything that had arrived before was read.
-  [[nodiscard]] std::expected<std::size_t, tcp::Error> receive(Handle connection, std::span<const MutableBytes> into, Instant now);
+  /// SEND: queues a copy of as much of `data` as fits and returns how much, at least 1. Allowed before the
+  /// handshake has ended. Errors: kWouldBlock (buffer full; kWritable follows), kClosing (after shutdown),
+  /// kInvalidHandle, or what ended the connection.
+  [[nodiscard]] std::expected<std::size_t, tcp::Error> send(Handle connection, std::span<const Bytes> data,
+                                                            Instant now);
+  /// RECEIVE: copies what has arrived in order; 0 is the end of the stream. Errors: kWouldBlock,
+  /// kNotConnected, kInvalidHandle, or what ended the connection, after everything that had arrived before
+  /// was read.
+  [[nodiscard]] std::expected<std::size_t, tcp::Error> receive(Handle connection,
+                                                               std::span<const MutableBytes> into,
+                                                               Instant now);
   /// Octets that `receive` would give.
   [[nodiscard]] std::expected<std::size_t, tcp::Error> readable(Handle connection) const;
-  /// Half-close (RFC 9293 §3.6 case 1). kSend: FIN behind what is queued. kReceive: what still arrives is acknowledged and thrown away.
-  /// Errors: kNotConnected, kInvalidHandle.
+  /// Half-close (RFC 9293 §3.6 case 1). kSend: FIN behind what is queued. kReceive: what still arrives is
+  /// acknowledged and thrown away. Errors: kNotConnected, kInvalidHandle.
   [[nodiscard]] std::expected<void, tcp::Error> shutdown(Handle connection, Shutdown how, Instant now);
-  /// CLOSE, and the handle is gone. Orderly: queued data and a FIN are delivered by the stack alone. With unread data: a reset (SHLD-3).
-  /// For a listener: no more connections; what was not accepted is reset.
+  /// CLOSE, and the handle is gone. Orderly: queued data and a FIN are delivered by the stack alone. With
+  /// unread data: a reset (SHLD-3). For a listener: no more connections; what was not accepted is reset.
   void close(Handle handle, Instant now);
   /// ABORT: a reset to the peer, and the handle is gone.
   void abort(Handle connection, Instant now);
-  /// Aborts everything, listeners included; afterwards nothing is left but packets to transmit. Every connection gets kFailed (kStackShutdown).
+  /// Aborts everything, listeners included; afterwards nothing is left but packets to transmit. Every
+  /// connection gets kFailed (kStackShutdown).
   void shut_down(Instant now);
 
   // Options of a connection. Errors: kInvalidHandle.
@@ -166,7 +174,7 @@ class Stack {
   /// The state of whatever owns this 4-tuple: half-open, connection or TIME-WAIT; CLOSED if nothing does.
   trace::State state_of(const wire::FourTuple& tuple) const;
   Population population() const;
-  const Counters& counters() const;
+  const trace::Counters& counters() const;
   tcp::Settings& settings();
   const Config& config() const;
 

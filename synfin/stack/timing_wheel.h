@@ -77,9 +77,11 @@ class TimingWheel {
     splice(kOverdue);
     last_now_ = std::max(last_now_, now);
     const std::int64_t target = floor_tick(last_now_);
-    while (collect_next(target)) {
+    if (target != now_) {
+      while (collect_next(target)) {
+      }
+      now_ = target;
     }
-    now_ = target;
     while (!empty(kFiring)) {
       const RecordRef ref = RecordRef::from_raw(lists_[kFiring].first);
       unlink(node(ref));

@@ -36,7 +36,11 @@ static_assert(kTexts.size() == std::to_underlying(Error::kStackShutdown) + 1);
 
 }  // namespace
 
-std::string_view message(Error e) { return kTexts[std::to_underlying(e)].message; }
-int to_errno(Error e) { return kTexts[std::to_underlying(e)].code; }
+std::string_view message(Error e) {
+  return kTexts[std::to_underlying(e)].message;
+}
+int to_errno(Error e) {
+  return kTexts[std::to_underlying(e)].code;
+}
 
 }  // namespace synfin::tcp

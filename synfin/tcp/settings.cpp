@@ -209,9 +209,10 @@ std::string unknown_setting(std::string_view name) {
     if (name.size() < 2 || name.size() > kLongestName) break;
     const bool part = entry.name.find(name) != std::string_view::npos;
     const std::size_t distance = edit_distance(name, entry.name);
-    if (part || distance <= 1 + name.size() / 4) hints.push_back(Hint{part ? 0 : distance, entry.name});
+    if (!part && distance > 1 + name.size() / 4) continue;
+    const Hint hint{part ? 0 : distance, entry.name};
+    hints.insert(std::ranges::upper_bound(hints, hint.distance, {}, &Hint::distance), hint);
   }
-  std::ranges::stable_sort(hints, {}, &Hint::distance);
   if (hints.size() > kMostHints) hints.resize(kMostHints);
 
   std::string text = "unknown setting '";

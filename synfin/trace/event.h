@@ -15,16 +15,18 @@
 namespace synfin::trace {
 
 enum class EventKind : std::uint8_t {
-  /// A TCP segment of a known or unknown connection was judged: `from` and `to` are the states before and after, `reason` its fate.
+  /// A TCP segment of a known or unknown connection was judged: `from` and `to` are the states before and
+  /// after, `reason` its fate.
   kSegmentReceived,
   /// A TCP segment was handed to the link: `from == to` is the sender's state.
   kSegmentSent,
-  /// A packet that is no TCP segment, or cannot be read as one: `reason` says why. Tuple and header mean nothing.
+  /// A packet that is no TCP segment, or cannot be read as one: `reason` says why. Tuple and header mean
+  /// nothing.
   kPacketReceived,
   kPacketSent,
-  /// `from` became `to` because of `reason` (a segment, a call or a timer). The change comes before the event of the segment that caused
-  /// it, at the same instant. A new connection starts from CLOSED or LISTEN, an ended one becomes CLOSED. Becoming TIME-WAIT carries
-  /// `deadline`.
+  /// `from` became `to` because of `reason` (a segment, a call or a timer). The change comes before the event
+  /// of the segment that caused it, at the same instant. A new connection starts from CLOSED or LISTEN, an
+  /// ended one becomes CLOSED. Becoming TIME-WAIT carries `deadline`.
   kStateChanged,
   /// A timer ran out and something was done about it.
   kTimer,

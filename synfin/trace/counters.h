@@ -10,7 +10,7 @@
 
 #include "synfin/trace/reason.h"
 
-namespace synfin::stack {
+namespace synfin::trace {
 
 // X(name, meaning)
 // clang-format off
@@ -53,7 +53,7 @@ enum class Counter : std::uint8_t {
 #define SYNFIN_COUNTER(name, meaning) k##name,
   SYNFIN_COUNTERS(SYNFIN_COUNTER)
 #undef SYNFIN_COUNTER
-      kCount
+  kCount
 };
 
 std::string_view name(Counter c);
@@ -62,12 +62,12 @@ std::string_view meaning(Counter c);
 struct Counters {
   std::array<std::uint64_t, std::to_underlying(Counter::kCount)> values{};
   /// How often each reason decided about a received packet.
-  std::array<std::uint64_t, trace::kReasonCount> reasons{};
+  std::array<std::uint64_t, kReasonCount> reasons{};
 
   std::uint64_t& operator[](Counter c) { return values[std::to_underlying(c)]; }
   std::uint64_t operator[](Counter c) const { return values[std::to_underlying(c)]; }
-  std::uint64_t& operator[](trace::Reason r) { return reasons[std::to_underlying(r)]; }
-  std::uint64_t operator[](trace::Reason r) const { return reasons[std::to_underlying(r)]; }
+  std::uint64_t& operator[](Reason r) { return reasons[std::to_underlying(r)]; }
+  std::uint64_t operator[](Reason r) const { return reasons[std::to_underlying(r)]; }
 };
 
-}  // namespace synfin::stack
+}  // namespace synfin::trace

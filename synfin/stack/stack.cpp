@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The calls of RFC 9293 §3.10.1–3.10.6: find the record, let the protocol decide, look at what became of it.
+#include "synfin/stack/stack.h"
+
+#include <algorithm>
+
+#include "synfin/stack/impl.h"
+
+namespace synfin::stack {
+
+using tcp::Error;
+using trace::Reason;
+using trace::State;
+
+namespace {
+
+Key random_key(Entropy& entropy) {
+  Key key;
+  entropy.fill(key);
+  return key;
+}
+
+}  // namespace
+
+Stack::Impl::Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s)
+    : config(std::move(c)),
+      pool(p),
+      entropy(e),
+      sink(s),
+      table_key(random_key(e)),
+      isn(e),
+      ports(e),
+      wheel(*this) {}
+
+Stack::Stack(Config config, wire::BlockPool& pool, Entropy& entropy, trace::Sink* sink)
+    : impl_(std::make_unique<Impl>(std::move(config), pool, entropy, sink)) {}
+
+Stack::~Stack() = default;
+
+void Stack::receive(std::span<wire::Frame> frames, Instant now) {
+  for (wire::Frame& frame : frames) {
+    impl_->receive(frame, now);
+    frame.clear();
+  }
+}
+
+void Stack::advance(Instant now) {
+  tcp::Context ctx = impl_->context(now);
+  impl_->wheel.advance(now, [&](RecordRef ref) { impl_->on_expired(ref, ctx); });
+}
+
+std::size_t Stack::transmit(std::span<wire::Frame> out, Instant now) {
+  return impl_->transmit(out, now);
+}
+
+bool Stack::has_output() const {
+  return !impl_->packets.empty() || !impl_->replies.empty() || !impl_->ready.empty();
+}
+
+Instant Stack::next_deadline() const {
+  return impl_->wheel.next_deadline();
+}
+
+std::optional<SocketEvent> Stack::poll_event() {
+  while (!impl_->events.empty()) {
+    const Handle handle = impl_->events.front();
+    impl_->events.pop_front();
+    if (ConnectionRecord* c = impl_->connection(handle)) {
+      c->event_queued = false;
+      return SocketEvent{handle, std::exchange(c->events, std::uint8_t{0})};
+    }
+    if (Listener* l = impl_->listener(handle)) {
+      l->event_queued = false;
+      return SocketEvent{handle, kAcceptable};
+    }
+  }
+  return std::nullopt;
+}
+
+std::expected<Handle, Error> Stack::listen(const wire::Endpoint& local, const ListenOptions& options,
+                                           Instant now) {
+  if (local.port == 0) return std::unexpected(Error::kInvalidArgument);
+  const auto is_own = [&](const wire::Prefix& p) { return p.address == local.address; };
+  if (!local.address.is_unspecified() && std::ranges::none_of(impl_->config.addresses, is_own)) {
+    return std::unexpected(Error::kAddressNotAvailable);
+  }
+  for (const std::uint32_t index : impl_->listener_map.at(local.port)) {
+    if (impl_->listeners[index].overlaps(local)) return std::unexpected(Error::kAddressInUse);
+  }
+  const auto index = impl_->listeners.allocate();
+  if (!index) return std::unexpected(Error::kNoMemory);
+  Listener& l = impl_->listeners[*index];
+  l.local = local;
+  l.backlog = std::min(options.backlog, impl_->config.settings.somaxconn);
+  impl_->listener_map.add(local.port, *index);
+  impl_->context(now).state_changed({local, {}}, State::kClosed, State::kListen, Reason::kPassiveOpen);
+  return Handle{HandleKind::kListener, *index, impl_->listeners.generation(*index)};
+}
+
+std::expected<Handle, Error> Stack::accept(Handle handle, Instant now) {
+  (void)now;
+  Listener* l = impl_->listener(handle);
+  if (l == nullptr) return std::unexpected(Error::kInvalidHandle);
+  if (l->accept_queue.empty()) return std::unexpected(Error::kWouldBlock);
+  const std::uint32_t index = l->accept_queue.front();
+  l->accept_queue.pop_front();
+  ConnectionRecord& record = impl_->connections[index];
+  record.waits_for_accept = false;
+  record.owned = true;
+  const Handle connection{HandleKind::kConnection, index, impl_->connections.generation(index)};
+  // What happened while it waited, but for the handshake, which the program has just been told of.
+  record.events &= static_cast<std::uint8_t>(~kConnected);
+  if (record.events != 0) impl_->queue_event(connection, record.event_queued);
+  return connection;
+}
+
+std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const ConnectOptions& options,
+                                            Instant now) {
+  if (remote.port == 0 || remote.address.is_unspecified() || remote.address.is_multicast() ||
+      remote.address.is_limited_broadcast()) {
+    return std::unexpected(Error::kInvalidArgument);
+  }
+  const auto& addresses = impl_->config.addresses;
+  wire::FourTuple tuple{options.local, remote};
+  if (tuple.local.address.is_unspecified()) {
+    const auto first = std::ranges::find_if(
+        addresses, [&](const wire::Prefix& p) { return p.address.family() == remote.address.family(); });
+    if (first == addresses.end()) return std::unexpected(Error::kNetUnreachable);
+    tuple.local.address = first->address;
+  } else {
+    if (tuple.local.address.family() != remote.address.family())
+      return std::unexpected(Error::kInvalidArgument);
+    const auto is_own = [&](const wire::Prefix& p) { return p.address == tuple.local.address; };
+    if (std::ranges::none_of(addresses, is_own)) return std::unexpected(Error::kAddressNotAvailable);
+  }
+  const auto is_free = [&](std::uint16_t port) {
+    tuple.local.port = port;
+    return tuple.local != tuple.remote && !impl_->find(tuple, impl_->hash_of(tuple));
+  };
+  if (options.local.port != 0) {
+    if (!is_free(options.local.port)) return std::unexpected(Error::kAddressInUse);
+  } else {
+    const auto& s = impl_->config.settings;
+    const auto port = impl_->ports.pick(
+        tuple.local.address, remote, static_cast<std::uint16_t>(s.ip_local_port_first),
+        static_cast<std::uint16_t>(std::max(s.ip_local_port_first, s.ip_local_port_last)), is_free);
+    if (!port) return std::unexpected(Error::kAddressNotAvailable);
+    tuple.local.port = *port;
+  }
+  const auto index = impl_->connections.allocate();
+  if (!index) return std::unexpected(Error::kNoMemory);
+  ConnectionRecord& record = impl_->connections[*index];
+  record.hash = impl_->hash_of(tuple);
+  if (!impl_->table.insert(record.hash, RecordRef{RecordKind::kConnection, *index})) {
+    impl_->connections.free(*index);
+    return std::unexpected(Error::kNoMemory);
+  }
+  record.in_table = true;
+  record.owned = true;
+  tcp::Context ctx = impl_->context(now);
+  record.tcp.open_active(tuple, ctx);
+  impl_->settle(*index, ctx);
+  return Handle{HandleKind::kConnection, *index, impl_->connections.generation(*index)};
+}
+
+std::expected<std::size_t, Error> Stack::send(Handle handle, std::span<const Bytes> data, Instant now) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  tcp::Context ctx = impl_->context(now);
+  auto result = record->tcp.send(data, ctx);
+  impl_->settle(handle.index(), ctx);
+  return result;
+}
+
+std::expected<std::size_t, Error> Stack::receive(Handle handle, std::span<const MutableBytes> into,
+                                                 Instant now) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  tcp::Context ctx = impl_->context(now);
+  auto result = record->tcp.receive(into, ctx);
+  impl_->settle(handle.index(), ctx);
+  return result;
+}
+
+std::expected<std::size_t, Error> Stack::readable(Handle handle) const {
+  const ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  return record->tcp.rcv().queue.size();
+}
+
+std::expected<void, Error> Stack::shutdown(Handle handle, Shutdown how, Instant now) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  tcp::Context ctx = impl_->context(now);
+  std::expected<void, Error> result;
+  if (how != Shutdown::kSend) result = record->tcp.shutdown_receive(ctx);
+  if (result && how != Shutdown::kReceive) result = record->tcp.shutdown_send(ctx);
+  impl_->settle(handle.index(), ctx);
+  return result;
+}
+
+void Stack::close(Handle handle, Instant now) {
+  tcp::Context ctx = impl_->context(now);
+  if (impl_->listener(handle) != nullptr) {
+    impl_->close_listener(handle.index(), ctx);
+    return;
+  }
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return;
+  record->tcp.close(ctx);
+  record->owned = false;
+  impl_->settle(handle.index(), ctx);
+}
+
+void Stack::abort(Handle handle, Instant now) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return;
+  tcp::Context ctx = impl_->context(now);
+  ctx.called(record->tcp.tuple(), record->tcp.state(), Reason::kAbortCalled);
+  record->tcp.abort(Error::kAborted, Reason::kAbortCalled, ctx);
+  record->owned = false;
+  impl_->settle(handle.index(), ctx);
+}
+
+void Stack::shut_down(Instant now) {
+  tcp::Context ctx = impl_->context(now);
+  impl_->listeners.for_each([&](std::uint32_t index, Listener&) { impl_->close_listener(index, ctx); });
+  impl_->connections.for_each([&](std::uint32_t index, ConnectionRecord& record) {
+    record.tcp.abort(Error::kStackShutdown, Reason::kStackShutdown, ctx);
+    impl_->settle(index, ctx);
+  });
+  impl_->time_waits.for_each([&](std::uint32_t index, tcp::TimeWait&) {
+    impl_->remove_time_wait(RecordRef{RecordKind::kTimeWait, index}, Reason::kStackShutdown, ctx);
+  });
+}
+
+std::expected<void, Error> Stack::set_no_delay(Handle handle, bool on) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  record->tcp.set_no_delay(on);
+  return {};
+}
+
+std::expected<void, Error> Stack::set_keepalive(Handle handle, bool on, Instant now) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  tcp::Context ctx = impl_->context(now);
+  record->tcp.set_keepalive(on, ctx);
+  impl_->settle(handle.index(), ctx);
+  return {};
+}
+
+std::expected<void, Error> Stack::set_user_timeout(Handle handle, Duration timeout) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  record->tcp.set_user_timeout(timeout);
+  return {};
+}
+
+std::expected<Status, Error> Stack::status(Handle handle) const {
+  if (const Listener* l = impl_->listener(handle)) {
+    Status s;
+    s.state = State::kListen;
+    s.tuple.local = l->local;
+    s.receive_queue = static_cast<std::uint32_t>(l->accept_queue.size());
+    s.send_queue = l->backlog;
+    return s;
+  }
+  const ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  const tcp::Connection& c = record->tcp;
+  Status s;
+  s.state = c.state();
+  s.tuple = c.tuple();
+  s.send_queue = c.snd().queue.size();
+  s.receive_queue = c.rcv().queue.size();
+  s.send_window = c.snd().wnd;
+  s.receive_window = static_cast<std::uint32_t>(c.rcv().edge - c.rcv().nxt);
+  s.congestion_window = c.congestion().window();
+  s.mss = c.text_limit();
+  s.smoothed_rtt = c.rtt().smoothed();
+  s.retransmission_timeout = c.rtt().timeout();
+  s.retransmissions = c.retransmissions();
+  return s;
+}
+
+Error Stack::failure(Handle handle) const {
+  const ConnectionRecord* record = impl_->connection(handle);
+  return record == nullptr ? Error::kInvalidHandle : record->tcp.failure();
+}
+
+std::expected<wire::Endpoint, Error> Stack::local_endpoint(Handle handle) const {
+  if (const Listener* l = impl_->listener(handle)) return l->local;
+  const ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  return record->tcp.tuple().local;
+}
+
+std::expected<wire::Endpoint, Error> Stack::remote_endpoint(Handle handle) const {
+  if (impl_->listener(handle) != nullptr) return std::unexpected(Error::kNotConnected);
+  const ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  return record->tcp.tuple().remote;
+}
+
+State Stack::state_of(const wire::FourTuple& tuple) const {
+  const RecordRef owner = impl_->find(tuple, impl_->hash_of(tuple));
+  switch (owner.kind()) {
+    case RecordKind::kConnection:
+      return impl_->connections[owner.index()].tcp.state();
+    case RecordKind::kHalfOpen:
+      return State::kSynReceived;
+    case RecordKind::kTimeWait:
+      return State::kTimeWait;
+    case RecordKind::kNone:
+      break;
+  }
+  return State::kClosed;
+}
+
+Population Stack::population() const {
+  return {impl_->connections.size(), impl_->half_opens.size(), impl_->time_waits.size(),
+          impl_->listeners.size(), impl_->wheel.size()};
+}
+
+const trace::Counters& Stack::counters() const {
+  return impl_->counters;
+}
+tcp::Settings& Stack::settings() {
+  return impl_->config.settings;
+}
+const Config& Stack::config() const {
+  return impl_->config;
+}
+
+}  // namespace synfin::stack

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A connection is three records in its life: half-open, full, TIME-WAIT. Here they become each other, and
+// end.
+#include <algorithm>
+
+#include "synfin/stack/impl.h"
+#include "synfin/stack/tuple_hash.h"
+
+namespace synfin::stack {
+
+using trace::Counter;
+using trace::Reason;
+using trace::State;
+
+tcp::TimerNode& Stack::Impl::node(RecordRef ref) {
+  switch (ref.kind()) {
+    case RecordKind::kHalfOpen:
+      return half_opens[ref.index()].timer;
+    case RecordKind::kTimeWait:
+      return time_waits[ref.index()].timer;
+    case RecordKind::kConnection:
+    case RecordKind::kNone:
+      break;
+  }
+  return connections[ref.index()].timer;
+}
+
+std::uint32_t Stack::Impl::hash_of(const wire::FourTuple& tuple) const {
+  return tuple_hash(table_key, tuple);
+}
+
+const wire::FourTuple& Stack::Impl::tuple_of(RecordRef ref) const {
+  switch (ref.kind()) {
+    case RecordKind::kHalfOpen:
+      return half_opens[ref.index()].tuple;
+    case RecordKind::kTimeWait:
+      return time_waits[ref.index()].tuple;
+    case RecordKind::kConnection:
+    case RecordKind::kNone:
+      break;
+  }
+  return connections[ref.index()].tcp.tuple();
+}
+
+RecordRef Stack::Impl::find(const wire::FourTuple& tuple, std::uint32_t hash) const {
+  return table.find(hash, [&](RecordRef ref) { return tuple_of(ref) == tuple; });
+}
+
+ConnectionRecord* Stack::Impl::connection(Handle h) {
+  if (h.kind() != HandleKind::kConnection) return nullptr;
+  ConnectionRecord* r = connections.find(h.index(), h.generation());
+  return r != nullptr && r->owned ? r : nullptr;
+}
+
+Listener* Stack::Impl::listener(Handle h) {
+  return h.kind() == HandleKind::kListener ? listeners.find(h.index(), h.generation()) : nullptr;
+}
+
+std::optional<std::uint32_t> Stack::Impl::listener_for(const wire::Endpoint& local) const {
+  for (const std::uint32_t index : listener_map.at(local.port)) {
+    if (listeners[index].covers(local.address)) return index;
+  }
+  return std::nullopt;
+}
+
+void Stack::Impl::queue_event(Handle handle, bool& queued) {
+  if (queued) return;
+  queued = true;
+  events.push_back(handle);
+}
+
+// The third segment has arrived: a half-open connection becomes a full one, if there is room for it.
+Reason Stack::Impl::promote(RecordRef half_ref, std::uint32_t hash, std::uint32_t listener_index,
+                            const tcp::Segment& third, tcp::Context& ctx) {
+  tcp::HalfOpen& half = half_opens[half_ref.index()];
+  Listener& from = listeners[listener_index];
+  if (from.accept_queue_full()) {
+    ctx.count(Counter::kListenOverflows);
+    ctx.count(Counter::kListenDrops);
+    if (config.settings.tcp_abort_on_overflow) {
+      replies.push_back(
+          tcp::reset_for(half.tuple, third, State::kSynReceived, Reason::kAcceptQueueFullReset));
+      remove_half_open(half_ref, hash, Reason::kAcceptQueueFullReset, ctx);
+      return Reason::kAcceptQueueFullReset;
+    }
+    // The peer believes that it is connected; the SYN-ACK, sent again by the timer, makes it acknowledge
+    // again.
+    half.acknowledged = true;
+    return Reason::kAcceptQueueFull;
+  }
+  const auto index = connections.allocate();
+  if (!index) return Reason::kNoMemory;
+  ConnectionRecord& record = connections[*index];
+  record.hash = hash;
+  record.in_table = true;
+  record.waits_for_accept = true;
+  record.tcp.open_from(half, third, ctx);
+  const RecordRef ref{RecordKind::kConnection, *index};
+  table.replace(hash, half_ref, ref);
+  wheel.cancel(half_ref);
+  half_opens.free(half_ref.index());
+  --from.half_open;
+  from.accept_queue.push_back(*index);
+  queue_event(Handle{HandleKind::kListener, listener_index, listeners.generation(listener_index)},
+              from.event_queued);
+  return Reason::kHandshakeComplete;
+}
+
+void Stack::Impl::remove_half_open(RecordRef ref, std::uint32_t hash, Reason why, tcp::Context& ctx) {
+  tcp::HalfOpen& half = half_opens[ref.index()];
+  if (const auto owner = listener_for(half.tuple.local)) --listeners[*owner].half_open;
+  ctx.count(Counter::kAttemptFails);
+  ctx.state_changed(half.tuple, State::kSynReceived, State::kClosed, why);
+  wheel.cancel(ref);
+  table.erase(hash, ref);
+  half_opens.free(ref.index());
+}
+
+void Stack::Impl::remove_time_wait(RecordRef ref, Reason why, tcp::Context& ctx) {
+  const tcp::TimeWait& tw = time_waits[ref.index()];
+  ctx.state_changed(tw.tuple, State::kTimeWait, State::kClosed, why);
+  wheel.cancel(ref);
+  table.erase(hash_of(tw.tuple), ref);
+  time_waits.free(ref.index());
+}
+
+// The full record makes way for a small one that owns the 4-tuple for 2 MSL. What the program has not read
+// yet stays with the full one.
+void Stack::Impl::enter_time_wait(std::uint32_t index, tcp::Context& ctx) {
+  ConnectionRecord& record = connections[index];
+  const RecordRef ref{RecordKind::kConnection, index};
+  const tcp::TimeWait tw = record.tcp.time_wait();
+  if (record.tcp.owes_ack()) replies.push_back(tcp::time_wait_ack(tw, ctx, Reason::kAckSent));
+  record.in_table = false;
+  wheel.cancel(ref);
+  time_waits.set_limit(config.settings.tcp_max_tw_buckets);
+  const auto slot = time_waits.allocate(tw);
+  if (!slot) {
+    ctx.count(Counter::kTCPTimeWaitOverflow);
+    ctx.state_changed(tw.tuple, State::kTimeWait, State::kClosed, Reason::kTimeWaitOverflow);
+    table.erase(record.hash, ref);
+    return;
+  }
+  const RecordRef tw_ref{RecordKind::kTimeWait, *slot};
+  table.replace(record.hash, ref, tw_ref);
+  wheel.arm(tw_ref, ctx.now + config.settings.msl * 2);
+}
+
+void Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
+  ConnectionRecord& record = connections[index];
+  const RecordRef ref{RecordKind::kConnection, index};
+  const State state = record.tcp.state();
+  if (record.in_table) {
+    if (state == State::kTimeWait) {
+      enter_time_wait(index, ctx);
+    } else if (state == State::kClosed) {
+      record.in_table = false;
+      wheel.cancel(ref);
+      table.erase(record.hash, ref);
+    }
+  }
+  record.events |= record.tcp.take_events();
+  if (!record.in_table && !record.owned && !record.waits_for_accept) {
+    connections.free(index);
+    return;
+  }
+  const Handle handle{HandleKind::kConnection, index, connections.generation(index)};
+  if (record.owned && record.events != 0) queue_event(handle, record.event_queued);
+  if (!record.in_table) return;
+
+  const Instant deadline = record.tcp.next_deadline();
+  if (deadline.is_never()) {
+    wheel.cancel(ref);
+    record.armed_for = deadline;
+  } else if (!wheel.armed(ref) || deadline < record.armed_for) {
+    // A deadline that moved away leaves the timer where it is: it fires early, finds nothing due, and is
+    // armed again.
+    wheel.arm(ref, deadline);
+    record.armed_for = deadline;
+  }
+  if (!record.ready) {
+    record.ready = true;
+    ready.push_back(handle);
+  }
+}
+
+void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
+  switch (ref.kind()) {
+    case RecordKind::kConnection:
+      connections[ref.index()].tcp.on_timer(ctx);
+      settle(ref.index(), ctx);
+      return;
+    case RecordKind::kHalfOpen: {
+      tcp::HalfOpen& half = half_opens[ref.index()];
+      if (half.retransmissions >= config.settings.tcp_synack_retries) {
+        remove_half_open(ref, hash_of(half.tuple), Reason::kHandshakeTimedOut, ctx);
+        return;
+      }
+      half.retransmissions = (half.retransmissions + 1u) & 0xfu;
+      ctx.count(Counter::kTCPSynRetrans);
+      ctx.timer_fired(half.tuple, State::kSynReceived, Reason::kSynAckRetransmitted);
+      replies.push_back(tcp::syn_ack(half, ctx, Reason::kSynAckRetransmitted));
+      wheel.arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings));
+      return;
+    }
+    case RecordKind::kTimeWait:
+      ctx.count(Counter::kTW);
+      remove_time_wait(ref, Reason::kTimeWaitExpired, ctx);
+      return;
+    case RecordKind::kNone:
+      return;
+  }
+}
+
+void Stack::Impl::close_listener(std::uint32_t index, tcp::Context& ctx) {
+  Listener& l = listeners[index];
+  half_opens.for_each([&](std::uint32_t half_index, tcp::HalfOpen& half) {
+    if (listener_for(half.tuple.local) != index) return;
+    // The peer learns it from the reset that its third segment gets.
+    remove_half_open(RecordRef{RecordKind::kHalfOpen, half_index}, hash_of(half.tuple),
+                     Reason::kListenerClosed, ctx);
+  });
+  const std::deque<std::uint32_t> waiting = std::move(l.accept_queue);
+  for (const std::uint32_t waiting_index : waiting) {
+    ConnectionRecord& record = connections[waiting_index];
+    record.waits_for_accept = false;
+    record.tcp.abort(tcp::Error::kAborted, Reason::kListenerClosed, ctx);
+    settle(waiting_index, ctx);
+  }
+  ctx.state_changed({l.local, {}}, State::kListen, State::kClosed, Reason::kListenerClosed);
+  listener_map.remove(l.local.port, index);
+  listeners.free(index);
+}
+
+}  // namespace synfin::stack

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "synfin/tcp/congestion/ack_event.h"
+
+namespace synfin::tcp {
+
+/// RFC 5681 with appropriate byte counting (RFC 3465, L = 2): slow start, congestion avoidance, halving on
+/// loss.
+class NewReno {
+ public:
+  NewReno(std::uint32_t mss, std::uint32_t initial_segments);
+
+  std::uint32_t window() const { return window_; }
+  std::uint32_t slow_start_threshold() const { return threshold_; }
+  void on_ack(const AckEvent& e);
+  void on_loss(std::uint32_t in_flight, Instant now);
+  void on_timeout(std::uint32_t in_flight, Instant now);
+  void on_idle();
+  void set_mss(std::uint32_t mss);
+
+ private:
+  void halve(std::uint32_t in_flight);
+  std::uint32_t mss_;
+  std::uint32_t initial_;      // octets
+  std::uint32_t window_;       // cwnd
+  std::uint32_t threshold_;    // ssthresh
+  std::uint32_t counted_ = 0;  // octets acknowledged towards the next increase in congestion avoidance
+};
+
+}  // namespace synfin::tcp

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <span>
+
+#include "synfin/tcp/congestion/congestion.h"
+#include "synfin/tcp/context.h"
+#include "synfin/tcp/error.h"
+#include "synfin/tcp/half_open.h"
+#include "synfin/tcp/reassembly.h"
+#include "synfin/tcp/recovery.h"
+#include "synfin/tcp/rtt.h"
+#include "synfin/tcp/segment.h"
+#include "synfin/tcp/slice_queue.h"
+#include "synfin/tcp/socket_event.h"
+#include "synfin/tcp/state.h"
+#include "synfin/tcp/time_wait.h"
+#include "synfin/tcp/timers.h"
+
+namespace synfin::tcp {
+
+//            1         2          3
+//       ----------|----------|----------      1: acknowledged, gone
+//              UNA        NXT   UNA+WND       2: sent, not acknowledged    3: may be sent
+//
+// After a timeout NXT goes back to UNA; MAX stays at the highest octet ever sent.
+struct SendState {
+  SeqNum iss;
+  SeqNum una;
+  SeqNum nxt;
+  SeqNum max;
+  SeqNum base;  // the first octet in `queue`
+  SeqNum wl1;   // SEG.SEQ of the last window update
+  SeqNum wl2;   // SEG.ACK of the last window update
+  std::uint32_t wnd = 0;
+  std::uint32_t max_wnd = 0;  // the largest the peer ever offered
+  WindowScale scale;
+  std::uint16_t mss = 536;  // largest text without options
+  bool fin_queued = false;  // a FIN follows the last octet in `queue`
+  SliceQueue queue;
+};
+
+//       ----------|----------|----------      NXT: the next octet expected
+//               NXT        edge                edge: the right edge that the peer was told; never moves left
+//               (SHLD-14)
+struct ReceiveState {
+  SeqNum irs;
+  SeqNum nxt;
+  SeqNum edge;
+  SeqNum last_ack_sent;
+  std::uint32_t buffer = 0;  // most octets that wait for the program
+  std::uint32_t ts_recent = 0;
+  WindowScale scale;
+  bool fin_waits = false;  // a FIN at `fin` lies beyond a hole
+  SeqNum fin;
+  SliceQueue queue;
+  std::unique_ptr<Reassembly> beyond;  // exists while there is a hole
+};
+
+/// The TCB of one connection, from SYN-SENT or ESTABLISHED to TIME-WAIT (which is kept as a `TimeWait`) or
+/// CLOSED.
+///
+/// Inputs: `on_segment`, `on_timer`, `on_unreachable`, `on_path_mtu`; commands: `open_active`, `open_from`,
+/// `send`, `receive`, `shutdown_*`, `close`, `abort`. After any of them the owner looks at the outputs:
+/// `state()` (CLOSED: out of the table; TIME-WAIT: to be replaced by `time_wait()`), `transmit` until it
+/// gives nothing, `take_events`, `next_deadline`, and the replies in the context. Time must not go backwards.
+/// `on_timer` and `transmit` may be called for nothing.
+class Connection {
+ public:
+  Connection() = default;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Opening.
+
+  /// Active OPEN (RFC 9293 §3.10.1): the SYN leaves with the next `transmit`.
+  void open_active(const wire::FourTuple& tuple, Context& ctx);
+  /// The third segment made a half-open connection whole; `on_segment` with that segment follows.
+  void open_from(const HalfOpen& half, const Segment& third, Context& ctx);
+
+  // Inputs.
+
+  /// RFC 9293 §3.10.7.3 and §3.10.7.4. The reason is the segment's fate.
+  trace::Reason on_segment(const Segment& seg, Context& ctx);
+  void on_timer(Context& ctx);
+  /// An ICMP error that quoted `seq` of this connection; hard or soft by RFC 5461.
+  trace::Reason on_unreachable(SeqNum seq, bool hard, Error error, Context& ctx);
+  trace::Reason on_path_mtu(SeqNum seq, std::uint32_t mtu, Context& ctx);
+
+  // Outputs.
+
+  /// What was written about the segment that `transmit` gave, for the trace.
+  struct Sent {
+    wire::TcpHeader header;
+    std::uint32_t text_size = 0;
+    bool retransmission = false;
+    trace::Reason reason = trace::Reason::kNone;
+    State state = State::kClosed;  // in which it was sent
+  };
+  /// The next segment: header in `out`, text shared into `frame`. False: nothing to send now.
+  [[nodiscard]] bool transmit(wire::Frame& frame, Sent& out, Context& ctx);
+  Instant next_deadline() const { return timers_.next(); }
+  /// `SocketEventBits` since the last call.
+  std::uint8_t take_events() { return std::exchange(events_, std::uint8_t{0}); }
+  /// In TIME-WAIT: the record that takes over.
+  TimeWait time_wait() const;
+  /// An acknowledgement is due that `transmit` has not given yet.
+  bool owes_ack() const { return acks_owed_ > 0; }
+
+  // Commands.
+
+  [[nodiscard]] std::expected<std::size_t, Error> send(std::span<const Bytes> data, Context& ctx);
+  [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into, Context& ctx);
+  [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
+  [[nodiscard]] std::expected<void, Error> shutdown_receive(Context& ctx);
+  /// CLOSE by a program that lets go of the connection.
+  void close(Context& ctx);
+  void abort(Error error, trace::Reason why, Context& ctx);
+  void set_no_delay(bool on) { no_delay_ = on; }
+  void set_keepalive(bool on, Context& ctx);
+  void set_user_timeout(Duration t) { user_timeout_ = t; }
+
+  // Questions.
+
+  State state() const { return state_; }
+  const wire::FourTuple& tuple() const { return tuple_; }
+  const SendState& snd() const { return snd_; }
+  const ReceiveState& rcv() const { return rcv_; }
+  const Rtt& rtt() const { return rtt_; }
+  const Congestion& congestion() const { return congestion_; }
+  std::uint32_t retransmissions() const { return total_retransmissions_; }
+  /// kWouldBlock while the connection lives.
+  Error failure() const { return failure_; }
+  bool program_gone() const { return program_gone_; }
+  std::uint32_t text_limit() const;
+  bool uses_timestamps() const { return timestamps_; }
+
+ private:
+  enum class Next : bool {
+    kContinue,
+    kStop
+  };
+  // What a step decided: go on or stop, and what to say about the segment.
+  struct Step {
+    Next next;
+    trace::Reason reason;
+  };
+  static Step go_on(trace::Reason r = trace::Reason::kNone) { return {Next::kContinue, r}; }
+  static Step stop(trace::Reason r) { return {Next::kStop, r}; }
+
+  // RFC 9293 §3.10.7.3 (connection_open.cpp).
+  trace::Reason on_segment_syn_sent(const Segment& seg, Context& ctx);
+  void adopt_syn(const Segment& syn, Context& ctx);
+  void become_established(Context& ctx, trace::Reason why);
+
+  // RFC 9293 §3.10.7.4, in its order (connection_steps.cpp).
+  trace::Reason on_segment_synchronized(const Segment& seg, Context& ctx);
+  Step first_check_sequence(const Segment& seg, Context& ctx);
+  Step second_check_rst(const Segment& seg, Context& ctx);
+  Step fourth_check_syn(const Segment& seg, Context& ctx);
+  Step fifth_check_ack(const Segment& seg, Context& ctx);
+  Step seventh_process_text(const Segment& seg, Context& ctx);
+  Step eighth_check_fin(const Segment& seg, Context& ctx);
+
+  // Parts of the fifth step (connection_ack.cpp).
+  trace::Reason accept_ack(const Segment& seg, Context& ctx);
+  void acknowledge(SeqNum ack, const Segment& seg, Context& ctx);
+  void measure(const Segment& seg, Context& ctx);
+  bool update_window(const Segment& seg);
+  trace::Reason on_duplicate_ack(Context& ctx);
+  void remember_timestamp(const Segment& seg);
+
+  // Parts of the seventh and eighth (connection_receive.cpp).
+  std::uint32_t take_text(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
+  bool keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
+  void fill_from_beyond(Context& ctx);
+  void acknowledge_text(std::uint32_t octets, Context& ctx);
+  void take_fin(Context& ctx);
+
+  // Sending (connection_send.cpp).
+  bool send_syn(Sent& out, Context& ctx);
+  bool send_text(wire::Frame& frame, Sent& out, Context& ctx);
+  bool resend_first(wire::Frame& frame, Sent& out, Context& ctx);
+  bool send_probe(wire::Frame& frame, Sent& out, Context& ctx);
+  bool send_ack(Sent& out, Context& ctx);
+  void fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx);
+  bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
+  std::uint32_t usable_window() const;
+  void sent_up_to(SeqNum end, bool timed, Context& ctx);
+  wire::WireWindow offer_window();
+  std::uint32_t window_to_offer() const;
+  Reply reset_reply(trace::Reason why, Context& ctx) const;
+
+  // Timers (connection_timers.cpp).
+  void on_retransmit_timer(Context& ctx);
+  void on_persist_timer(Context& ctx);
+  void on_keepalive_timer(Context& ctx);
+  void arm_retransmit(Context& ctx);
+  void arm_persist(Context& ctx);
+  void arm_fin_wait_2(Context& ctx);
+  void heard_from_peer(Context& ctx);
+
+  // Both ends of a life.
+  void transition_to(State to, trace::Reason why, Context& ctx);
+  void fail(Error error, trace::Reason why, Context& ctx);
+  void owe_ack(trace::Reason why);
+  trace::Reason challenge(trace::Reason why, trace::Counter counter, Context& ctx);
+  /// Whether this connection may send one more answer to a segment that proves nothing (RFC 5961 §7).
+  bool may_challenge(Context& ctx);
+
+  /// One past the last octet that is queued: where the FIN goes.
+  SeqNum stream_end() const { return snd_.base + snd_.queue.size(); }
+  bool fin_sent() const { return snd_.max.after(stream_end()); }
+  bool fin_acknowledged() const { return fin_sent() && snd_.una.after(stream_end()); }
+  std::uint32_t receive_window() const { return static_cast<std::uint32_t>(rcv_.edge - rcv_.nxt); }
+
+  wire::FourTuple tuple_;
+  State state_ = State::kClosed;
+  Error failure_ = Error::kWouldBlock;
+  Error soft_error_ = Error::kTimedOut;  // what ICMP suggested, should the connection time out
+  std::uint8_t events_ = 0;
+
+  bool passive_ : 1 = false;       // came from LISTEN
+  bool program_gone_ : 1 = false;  // closed: nobody will read or write any more
+  bool receive_shut_ : 1 = false;  // shutdown(receive): what arrives is thrown away
+  bool timestamps_ : 1 = false;
+  bool sack_ : 1 = false;
+  bool no_delay_ : 1 = false;
+  bool keepalive_ : 1 = false;
+  bool syn_to_send_ : 1 = false;
+  bool resend_first_ : 1 = false;
+  bool probe_ : 1 = false;
+  bool timing_ : 1 = false;          // a segment's round trip is being measured
+  bool wants_writable_ : 1 = false;  // the program found the send buffer full
+  bool end_reported_ : 1 = false;
+
+  std::uint8_t acks_owed_ = 0;
+  trace::Reason ack_reason_ = trace::Reason::kAckSent;
+  std::uint8_t retries_ =
+      0;  // of the retransmission, persist or keep-alive timer since the peer was last heard
+  std::uint16_t challenges_left_ = 0;
+  std::uint16_t seen_mss_ = 536;  // largest text that came: what a full-sized segment is
+  std::uint32_t unacknowledged_text_ = 0;
+  std::uint32_t timestamp_offset_ = 0;
+  std::uint32_t total_retransmissions_ = 0;
+
+  SendState snd_;
+  ReceiveState rcv_;
+  Rtt rtt_;
+  Recovery recovery_;
+  Congestion congestion_{NewReno{536, 10}};
+  TimerTable timers_;
+
+  SeqNum timed_end_;
+  Instant timed_at_;
+  Instant last_heard_;
+  Instant last_sent_;
+  Instant challenge_period_;
+  Duration user_timeout_;
+};
+
+}  // namespace synfin::tcp

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an acceptable acknowledgement does: SND.UNA, the window, round-trip time, recovery. Read first: RFC
+// 9293 §3.10.7.4 fifth step, RFC 5681, RFC 6298, RFC 7323.
+#include <algorithm>
+
+#include "synfin/tcp/connection.h"
+
+namespace synfin::tcp {
+
+using trace::Counter;
+using trace::Reason;
+
+Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
+  heard_from_peer(ctx);
+  remember_timestamp(seg);
+  const std::uint32_t window_before = snd_.wnd;
+  // The same acknowledgement of outstanding data, saying nothing else (RFC 5681 §2).
+  const bool repeats = seg.ack() == snd_.una && snd_.max.after(snd_.una) && seg.length() == 0;
+
+  if (seg.ack().after(snd_.una)) {
+    acknowledge(seg.ack(), seg, ctx);
+    update_window(seg);
+    return Reason::kAckAccepted;
+  }
+  const bool changed = update_window(seg) && snd_.wnd != window_before;
+  if (changed) return Reason::kWindowUpdate;
+  if (repeats && !timers_.armed(Timer::kPersist)) return on_duplicate_ack(ctx);
+  return Reason::kAckIgnored;
+}
+
+void Connection::acknowledge(SeqNum ack, const Segment& seg, Context& ctx) {
+  const auto acked = static_cast<std::uint32_t>(ack - snd_.una);
+  const auto in_flight = static_cast<std::uint32_t>(snd_.max - snd_.una);
+  const SeqNum text_end = earlier(ack, stream_end());
+  if (text_end.after(snd_.base)) {
+    const auto text = static_cast<std::uint32_t>(text_end - snd_.base);
+    snd_.queue.drop_front(text);
+    snd_.base = text_end;
+    if (wants_writable_ && snd_.queue.size() <= ctx.settings.tcp_wmem / 3 * 2) {
+      wants_writable_ = false;
+      events_ |= kWritable;
+    }
+  }
+  snd_.una = ack;
+  snd_.nxt = later(snd_.nxt, ack);
+  measure(seg, ctx);
+  retries_ = 0;
+
+  const std::uint32_t mss = text_limit();
+  switch (recovery_.on_advance(ack, acked, mss)) {
+    case Recovery::Action::kRetransmitFirst:
+      resend_first_ = true;
+      break;
+    case Recovery::Action::kExit:
+      break;
+    case Recovery::Action::kNothing:
+      congestion_.on_ack({ctx.now, acked, in_flight});
+      break;
+    case Recovery::Action::kEnter:
+      break;
+  }
+
+  // (5.2) all is acknowledged: stop; (5.3) otherwise it begins anew.  (RFC 6298 §5)
+  timers_.stop(Timer::kRetransmit);
+  timers_.stop(Timer::kUser);
+  if (snd_.max.after(snd_.una)) {
+    if (!timers_.armed(Timer::kPersist)) arm_retransmit(ctx);
+    if (user_timeout_ > Duration::zero()) timers_.set(Timer::kUser, ctx.now + user_timeout_);
+  }
+}
+
+// Karn's algorithm: only a segment that was sent once is timed. Timestamps prove the round trip of the others
+// (RFC 7323 §4).
+void Connection::measure(const Segment& seg, Context& ctx) {
+  if (timing_ && seg.ack().at_or_after(timed_end_)) {
+    timing_ = false;
+    rtt_.sample(ctx.now - timed_at_, ctx.settings);
+    return;
+  }
+  if (retries_ == 0) return;
+  if (timestamps_ && seg.has_timestamps() && seg.header.options.timestamps.echo != 0) {
+    const std::uint32_t elapsed =
+        timestamp_value(ctx.now, timestamp_offset_) - seg.header.options.timestamps.echo;
+    if (elapsed < 3'600'000) rtt_.sample(Duration::milliseconds(elapsed), ctx.settings);
+  }
+}
+
+// "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK), set SND.WND <- SEG.WND."  (§3.10.7.4)
+bool Connection::update_window(const Segment& seg) {
+  const bool newer =
+      snd_.wl1.before(seg.seq()) || (snd_.wl1 == seg.seq() && snd_.wl2.at_or_before(seg.ack()));
+  if (!newer || seg.ack().before(snd_.una)) return false;
+  snd_.wnd = (seg.header.window << (seg.flags().syn() ? WindowScale::none() : snd_.scale)).octets;
+  snd_.max_wnd = std::max(snd_.max_wnd, snd_.wnd);
+  snd_.wl1 = seg.seq();
+  snd_.wl2 = seg.ack();
+  if (timers_.armed(Timer::kPersist) && usable_window() > 0) timers_.stop(Timer::kPersist);
+  return true;
+}
+
+Reason Connection::on_duplicate_ack(Context& ctx) {
+  if (recovery_.on_duplicate(snd_.una, snd_.max, text_limit()) == Recovery::Action::kEnter) {
+    congestion_.on_loss(static_cast<std::uint32_t>(snd_.max - snd_.una), ctx.now);
+    resend_first_ = true;
+    ctx.count(Counter::kTCPFastRetrans);
+  }
+  return Reason::kDuplicateAck;
+}
+
+// "If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then SEG.TSval is copied to TS.Recent."  (RFC 7323
+// §4.3) Only once the acknowledgement is known to be good, so that a blind forger cannot poison it.
+void Connection::remember_timestamp(const Segment& seg) {
+  if (!timestamps_ || !seg.has_timestamps()) return;
+  const std::uint32_t value = seg.header.options.timestamps.value;
+  if (static_cast<std::int32_t>(value - rcv_.ts_recent) >= 0 && seg.seq().at_or_before(rcv_.last_ack_sent)) {
+    rcv_.ts_recent = value;
+  }
+}
+
+void Connection::heard_from_peer(Context& ctx) {
+  last_heard_ = ctx.now;
+  if (keepalive_ && is_synchronized(state_))
+    timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_time);
+  // A closed window that goes on being confirmed is no reason to give up (RFC 9293 §3.8.6.1), unless the
+  // program has left.
+  if (timers_.armed(Timer::kPersist) && !program_gone_) retries_ = 0;
+  if (keepalive_ && snd_.una == snd_.max && !timers_.armed(Timer::kPersist)) retries_ = 0;
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the program asks for, and how a connection ends. Read first: RFC 9293 §3.6, §3.10.2–3.10.5.
+#include <algorithm>
+#include <cassert>
+
+#include "synfin/tcp/connection.h"
+
+namespace synfin::tcp {
+
+using trace::Counter;
+using trace::Reason;
+
+std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, Context& ctx) {
+  if (state_ == State::kClosed)
+    return std::unexpected(failure_ == Error::kWouldBlock ? Error::kNotConnected : failure_);
+  if (snd_.fin_queued || !may_send_text(state_)) return std::unexpected(Error::kClosing);
+  const std::uint32_t used = snd_.queue.size();
+  std::uint32_t room = ctx.settings.tcp_wmem > used ? ctx.settings.tcp_wmem - used : 0;
+  std::size_t taken = 0;
+  bool all = true;
+  for (Bytes piece : data) {
+    if (piece.size() > room) {
+      piece = piece.first(room);
+      all = false;
+    }
+    const std::uint32_t n = snd_.queue.append_copy(piece, ctx.pool);
+    taken += n;
+    room -= n;
+    if (n < piece.size()) {
+      wants_writable_ = true;
+      if (taken == 0) return std::unexpected(used == 0 ? Error::kNoMemory : Error::kWouldBlock);
+      break;
+    }
+    if (!all) break;
+  }
+  if (!all) wants_writable_ = true;
+  if (taken == 0 && !all) return std::unexpected(Error::kWouldBlock);
+  return taken;
+}
+
+std::expected<std::size_t, Error> Connection::receive(std::span<const MutableBytes> into, Context& ctx) {
+  if (!rcv_.queue.empty()) {
+    const std::size_t n = rcv_.queue.read(into);
+    // "allow an acknowledgment to be sent … when the window can be moved on by enough"  (§3.8.6.2.2): when it
+    // doubles what the peer believes.
+    if (may_receive_text(state_)) {
+      const std::uint32_t offer = window_to_offer();
+      if (offer > receive_window() && offer >= 2 * receive_window()) owe_ack(Reason::kWindowUpdateSent);
+    }
+    (void)ctx;
+    return n;
+  }
+  if (failure_ != Error::kWouldBlock) return std::unexpected(failure_);
+  if (state_ == State::kSynSent || state_ == State::kSynReceived) return std::unexpected(Error::kWouldBlock);
+  if (receive_shut_ || !may_receive_text(state_)) return 0;
+  return std::unexpected(Error::kWouldBlock);
+}
+
+std::expected<void, Error> Connection::shutdown_send(Context& ctx) {
+  if (state_ == State::kClosed) return std::unexpected(Error::kNotConnected);
+  if (snd_.fin_queued) return {};
+  snd_.fin_queued = true;
+  ctx.called(tuple_, state_, Reason::kCloseCalled);
+  // "ESTABLISHED: Queue this until all preceding SENDs have been segmentized, then form a FIN segment and
+  // send it. In any case, enter FIN-WAIT-1
+  //  state."  CLOSE-WAIT: LAST-ACK once the FIN has been sent.  (§3.10.4)
+  if (state_ == State::kEstablished) transition_to(State::kFinWait1, Reason::kCloseCalled, ctx);
+  return {};
+}
+
+std::expected<void, Error> Connection::shutdown_receive(Context& ctx) {
+  if (state_ == State::kClosed) return std::unexpected(Error::kNotConnected);
+  (void)ctx;
+  // What has arrived can still be read, as on Linux.
+  receive_shut_ = true;
+  events_ |= kReadable;
+  return {};
+}
+
+void Connection::close(Context& ctx) {
+  program_gone_ = true;
+  if (state_ == State::kClosed) return;
+  // "If the user … CLOSE … while received data is still pending … its TCP implementation SHOULD send a RST to
+  // show that data was lost."  (§3.6.1, SHLD-3)
+  const bool unread = !rcv_.queue.empty() || rcv_.beyond != nullptr;
+  if (unread && is_synchronized(state_) && state_ != State::kTimeWait) {
+    ctx.count(Counter::kTCPAbortOnClose);
+    abort(Error::kAborted, Reason::kUnreadData, ctx);
+    return;
+  }
+  if (state_ == State::kSynSent) {
+    // "Delete the TCB and return 'error: closing' responses to any queued SENDs, or RECEIVEs."  (§3.10.4)
+    fail(Error::kAborted, Reason::kCloseCalled, ctx);
+    return;
+  }
+  if (!snd_.fin_queued && state_ != State::kTimeWait) (void)shutdown_send(ctx);
+  if (state_ == State::kFinWait2) arm_fin_wait_2(ctx);
+}
+
+void Connection::abort(Error error, Reason why, Context& ctx) {
+  if (state_ == State::kClosed) return;
+  switch (state_) {
+    // "Send a reset segment: <SEQ=SND.NXT><CTL=RST>. All queued SENDs and RECEIVEs should be given
+    // 'connection reset' notification."  (§3.10.5)
+    case State::kSynReceived:
+    case State::kEstablished:
+    case State::kFinWait1:
+    case State::kFinWait2:
+    case State::kCloseWait:
+      ctx.replies.push_back(reset_reply(why, ctx));
+      break;
+    // "CLOSING, LAST-ACK, TIME-WAIT: Respond 'ok' and delete the TCB."  (§3.10.5) But where data is lost by
+    // it, the peer is told.
+    case State::kClosing:
+    case State::kLastAck:
+      if (why == Reason::kUnreadData) ctx.replies.push_back(reset_reply(why, ctx));
+      break;
+    case State::kTimeWait:
+    case State::kSynSent:
+    case State::kClosed:
+    case State::kListen:
+      break;
+  }
+  fail(error, why, ctx);
+}
+
+void Connection::fail(Error error, Reason why, Context& ctx) {
+  failure_ = error;
+  events_ |= kFailed | kReadable | kWritable;
+  transition_to(State::kClosed, why, ctx);
+}
+
+void Connection::transition_to(State to, Reason why, Context& ctx) {
+  assert(is_transition(state_, to));
+  const State from = state_;
+  state_ = to;
+  if (to == State::kClosed || to == State::kTimeWait) {
+    timers_.stop_all();
+    snd_.queue.clear();
+    rcv_.beyond.reset();
+    syn_to_send_ = resend_first_ = probe_ = false;
+    if (to == State::kClosed) acks_owed_ = 0;
+  }
+  const Instant deadline = to == State::kTimeWait ? ctx.now + ctx.settings.msl * 2 : Instant::never();
+  ctx.state_changed(tuple_, from, to, why, deadline);
+}
+
+void Connection::owe_ack(Reason why) {
+  // One for each segment out of order, as each must reach the peer as a duplicate acknowledgement (RFC 5681
+  // §4.2); one for all else.
+  if (why == Reason::kDataOutOfOrder) {
+    if (acks_owed_ < 255) ++acks_owed_;
+  } else {
+    acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
+  }
+  if (why == Reason::kDelayedAck || why == Reason::kChallengeAckSent || why == Reason::kWindowUpdateSent)
+    ack_reason_ = why;
+}
+
+void Connection::set_keepalive(bool on, Context& ctx) {
+  keepalive_ = on;
+  if (!on) {
+    timers_.stop(Timer::kKeepalive);
+  } else if (is_synchronized(state_)) {
+    timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_time);
+  }
+}
+
+Reason Connection::on_unreachable(SeqNum seq, bool hard, Error error, Context& ctx) {
+  // Only an error about something in flight is believed (RFC 5927 §4.1).
+  if (state_ == State::kClosed || !(seq.at_or_after(snd_.una) && seq.before(snd_.max)))
+    return Reason::kIcmpIgnored;
+  // "soft errors … MUST NOT abort the connection" (RFC 9293 §3.9.2.2, MUST-56); in synchronized states hard
+  // ones are taken as soft (RFC 5461 §4.1).
+  if (!hard || is_synchronized(state_)) {
+    soft_error_ = error;
+    return Reason::kIcmpSoftError;
+  }
+  ctx.count(Counter::kAttemptFails);
+  fail(error, Reason::kIcmpHardError, ctx);
+  return Reason::kIcmpHardError;
+}
+
+Reason Connection::on_path_mtu(SeqNum seq, std::uint32_t mtu, Context& ctx) {
+  if (!is_synchronized(state_) || !(seq.at_or_after(snd_.una) && seq.before(snd_.max)))
+    return Reason::kIcmpIgnored;
+  // Nothing smaller than what every path carries is believed (RFC 5927 §7): 1280 for IPv6, and 552 as Linux
+  // has it for IPv4.
+  const wire::Family family = tuple_.local.address.family();
+  const std::uint32_t least = family == wire::Family::kIpv4 ? 552 : 1280;
+  const std::uint16_t mss = mss_for(std::max(mtu, least), family);
+  if (mtu >= ctx.mtu || mss >= snd_.mss) return Reason::kIcmpIgnored;
+  snd_.mss = mss;
+  congestion_.set_mss(text_limit());
+  snd_.nxt = snd_.una;
+  timing_ = false;
+  return Reason::kPathMtu;
+}
+
+TimeWait Connection::time_wait() const {
+  TimeWait tw;
+  tw.tuple = tuple_;
+  tw.snd_nxt = snd_.max;
+  tw.rcv_nxt = rcv_.nxt;
+  tw.ts_recent = rcv_.ts_recent;
+  tw.window = Window{receive_window()} >> rcv_.scale;
+  tw.scale = rcv_.scale.shift();
+  tw.timestamps = timestamps_;
+  return tw;
+}
+
+}  // namespace synfin::tcp

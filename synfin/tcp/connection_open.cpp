@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Opening: CLOSED to ESTABLISHED. Read first: RFC 9293 §3.5, §3.10.1, §3.10.7.3. Quotations end with two
+// spaces and the section.
+#include <algorithm>
+
+#include "synfin/tcp/connection.h"
+
+namespace synfin::tcp {
+
+using trace::Reason;
+using wire::TcpOptions;
+
+namespace {
+
+// "If the SYN or SYN/ACK is lost, the initial window … MUST be one segment"  (RFC 5681 §3.1)
+NewReno initial_congestion(std::uint32_t mss, bool syn_lost, const Settings& settings) {
+  return NewReno{mss, syn_lost ? 1 : settings.tcp_init_cwnd};
+}
+
+}  // namespace
+
+void Connection::open_active(const wire::FourTuple& tuple, Context& ctx) {
+  tuple_ = tuple;
+  snd_.iss = ctx.isn.next(tuple, ctx.now);
+  snd_.una = snd_.nxt = snd_.max = snd_.iss;
+  snd_.base = snd_.iss + 1;
+  snd_.mss =
+      std::min(default_mss(tuple.local.address.family()), mss_for(ctx.mtu, tuple.local.address.family()));
+  rcv_.buffer = ctx.settings.tcp_rmem;
+  rcv_.scale = ctx.settings.tcp_window_scaling ? scale_for(rcv_.buffer) : WindowScale::none();
+  timestamps_ = ctx.settings.tcp_timestamps;
+  sack_ = ctx.settings.tcp_sack;
+  timestamp_offset_ = ctx.isn.timestamp_offset(tuple);
+  recovery_ = Recovery{snd_.iss};
+  last_heard_ = ctx.now;
+  syn_to_send_ = true;
+  ctx.count(trace::Counter::kActiveOpens);
+  ctx.called(tuple_, state_, Reason::kActiveOpen);
+  transition_to(State::kSynSent, Reason::kActiveOpen, ctx);
+}
+
+void Connection::open_from(const HalfOpen& half, const Segment& third, Context& ctx) {
+  tuple_ = half.tuple;
+  passive_ = true;
+  state_ = State::kSynReceived;
+  snd_.iss = half.iss;
+  snd_.una = snd_.nxt = snd_.max = snd_.base = half.iss + 1;
+  snd_.scale = WindowScale{half.send_scale};
+  rcv_.irs = half.irs;
+  rcv_.nxt = rcv_.last_ack_sent = half.irs + 1;
+  rcv_.buffer = ctx.settings.tcp_rmem;
+  rcv_.edge = rcv_.nxt + std::min(rcv_.buffer, 0xffffu);
+  rcv_.scale = WindowScale{half.receive_scale};
+  rcv_.ts_recent = half.ts_recent;
+  timestamps_ = half.timestamps;
+  sack_ = half.sack;
+  timestamp_offset_ = ctx.isn.timestamp_offset(tuple_);
+  snd_.mss = std::min(
+      mss_for(ctx.mtu, tuple_.local.address.family()),
+      static_cast<std::uint16_t>(std::max<std::uint32_t>(half.peer_mss, ctx.settings.tcp_min_snd_mss)));
+  recovery_ = Recovery{snd_.iss};
+  congestion_ = Congestion{initial_congestion(text_limit(), half.retransmissions > 1, ctx.settings)};
+  last_heard_ = ctx.now;
+  if (timestamps_ && third.has_timestamps()) {
+    const std::uint32_t elapsed =
+        timestamp_value(ctx.now, timestamp_offset_) - third.header.options.timestamps.echo;
+    if (elapsed < 120'000) rtt_.sample(Duration::milliseconds(elapsed), ctx.settings);
+  } else if (half.retransmissions > 0) {
+    rtt_.handshake_was_ambiguous();
+  }
+  snd_.wnd = snd_.max_wnd = (third.header.window << snd_.scale).octets;
+  snd_.wl1 = third.seq();
+  snd_.wl2 = third.ack();
+  become_established(ctx, Reason::kHandshakeComplete);
+}
+
+void Connection::become_established(Context& ctx, Reason why) {
+  transition_to(State::kEstablished, why, ctx);
+  events_ |= kConnected | kWritable;
+  retries_ = 0;
+  timers_.stop(Timer::kRetransmit);
+  if (keepalive_) timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_time);
+  // CLOSE came while the handshake was under way: "queue for processing after entering ESTABLISHED state."
+  // (§3.10.4)
+  if (snd_.fin_queued) transition_to(State::kFinWait1, Reason::kCloseCalled, ctx);
+}
+
+// What the peer's SYN says of it: its first number, its window and its options. An option counts only if we
+// offered it too.
+void Connection::adopt_syn(const Segment& syn, Context& ctx) {
+  const TcpOptions& o = syn.header.options;
+  rcv_.irs = syn.seq();
+  rcv_.nxt = rcv_.last_ack_sent = syn.seq() + 1;
+  rcv_.edge = rcv_.nxt + std::min(rcv_.buffer, 0xffffu);
+  const std::uint16_t announced =
+      o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple_.local.address.family());
+  snd_.mss =
+      std::min(mss_for(ctx.mtu, tuple_.local.address.family()),
+               static_cast<std::uint16_t>(std::max<std::uint32_t>(announced, ctx.settings.tcp_min_snd_mss)));
+  const bool scaled = ctx.settings.tcp_window_scaling && o.has(TcpOptions::kWindowScale);
+  snd_.scale = scaled ? WindowScale{o.window_scale} : WindowScale::none();
+  if (!scaled) rcv_.scale = WindowScale::none();
+  timestamps_ = timestamps_ && o.has(TcpOptions::kTimestamps);
+  sack_ = sack_ && o.has(TcpOptions::kSackPermitted);
+  if (timestamps_) rcv_.ts_recent = o.timestamps.value;
+  snd_.wnd = snd_.max_wnd = (syn.header.window << WindowScale::none()).octets;
+  snd_.wl1 = syn.seq();
+  snd_.wl2 = syn.ack();
+  congestion_ = Congestion{initial_congestion(text_limit(), retries_ > 1, ctx.settings)};
+}
+
+Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
+  const Flags f = seg.flags();
+  // First, check the ACK bit: "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is
+  // set …) and discard."  (§3.10.7.3)
+  if (f.ack() && (seg.ack().at_or_before(snd_.iss) || seg.ack().after(snd_.max))) {
+    if (f.rst()) return Reason::kSynSentIgnored;
+    ctx.replies.push_back(reset_for(tuple_, seg, state_, Reason::kSynSentBadAck));
+    return Reason::kSynSentBadAck;
+  }
+
+  // Second, check the RST bit: "If the ACK was acceptable, then signal to the user 'error: connection reset'
+  // … Otherwise (no ACK), drop the segment and return."  (§3.10.7.3)
+  if (f.rst()) {
+    if (!f.ack()) return Reason::kSynSentIgnored;
+    ctx.count(trace::Counter::kAttemptFails);
+    fail(Error::kRefused, Reason::kConnectionRefused, ctx);
+    return Reason::kConnectionRefused;
+  }
+
+  // Third: security and compartment. Not implemented; RFC 9293 §A.1 leaves them to systems that label
+  // traffic.
+
+  // Fourth, check the SYN bit. SYN and FIN together are taken as they are: this end asked for the SYN.
+  if (!f.syn()) return Reason::kSynSentIgnored;
+  const Instant syn_sent_at = last_sent_;
+  adopt_syn(seg, ctx);
+  heard_from_peer(ctx);
+
+  if (!f.ack()) {
+    // "Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment … and send it."  (§3.10.7.3)
+    syn_to_send_ = true;
+    timers_.stop(Timer::kRetransmit);
+    transition_to(State::kSynReceived, Reason::kSimultaneousOpen, ctx);
+    return Reason::kSimultaneousOpen;
+  }
+
+  if (retries_ == 0) {
+    rtt_.sample(ctx.now - syn_sent_at, ctx.settings);
+  } else if (timestamps_) {
+    measure(seg, ctx);
+  } else {
+    rtt_.handshake_was_ambiguous();
+  }
+  snd_.una = seg.ack();
+  syn_to_send_ = false;
+  become_established(ctx, Reason::kSynAckAccepted);
+  owe_ack(Reason::kSynAckAccepted);
+  // "If there are other controls or text in the segment, then continue processing at the sixth step."
+  // (§3.10.7.3)
+  if (seg.text_size > 0) (void)seventh_process_text(seg, ctx);
+  if (f.fin()) (void)eighth_check_fin(seg, ctx);
+  return Reason::kSynAckAccepted;
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Text and FIN: where they are kept, when they are acknowledged. Read first: RFC 9293 §3.8.6.2.2, §3.8.6.3,
+// §3.10.7.4.
+#include <algorithm>
+
+#include "synfin/tcp/connection.h"
+
+namespace synfin::tcp {
+
+using trace::Counter;
+using trace::Reason;
+
+namespace {
+
+// Calls `take` with each slice of [offset, offset + count) of a frame, in order, until it says false.
+template <class Take>
+void for_each_slice(wire::Frame& frame, std::uint32_t offset, std::uint32_t count, wire::BlockPool& pool,
+                    Take take) {
+  std::uint32_t position = frame.header_size;
+  if (offset < position) {
+    const std::uint32_t n = std::min(position - offset, count);
+    if (!take(pool.copy(Bytes{frame.header.data() + offset, n}))) return;
+    offset += n;
+    count -= n;
+  }
+  for (std::size_t i = 0; i < frame.slice_count && count > 0; ++i) {
+    const wire::Slice& s = frame.slices[i];
+    if (offset < position + s.size()) {
+      const std::uint32_t skip = offset - position;
+      const std::uint32_t n = std::min(s.size() - skip, count);
+      if (!take(s.sub(skip, n))) return;
+      offset += n;
+      count -= n;
+    }
+    position += s.size();
+  }
+}
+
+}  // namespace
+
+// Text at RCV.NXT. Returns how many octets found memory.
+std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std::uint32_t count,
+                                    Context& ctx) {
+  std::uint32_t taken = 0;
+  if (receive_shut_) {
+    taken = count;
+  } else {
+    const bool was_empty = rcv_.queue.empty();
+    for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](wire::Slice s) {
+      const std::uint32_t size = s.size();
+      const std::uint32_t n = rcv_.queue.append(std::move(s), ctx.pool);
+      taken += n;
+      return n == size && n > 0;
+    });
+    if (taken < count) ctx.count(Counter::kTCPBacklogDrop);
+    if (was_empty && taken > 0) events_ |= kReadable;
+  }
+  rcv_.nxt += taken;
+  if (taken > 0 && rcv_.beyond != nullptr) {
+    owe_ack(Reason::kAckSent);  // the hole is being filled: "SHOULD generate an ACK segment immediately" (RFC
+                                // 5681 §4.2)
+    fill_from_beyond(ctx);
+  }
+  return taken;
+}
+
+bool Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx) {
+  if (rcv_.beyond == nullptr) rcv_.beyond = std::make_unique<Reassembly>(rcv_.nxt);
+  SeqNum at = (seg.flags().syn() ? seg.seq() + 1 : seg.seq()) + skip;
+  bool kept = false;
+  for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](wire::Slice s) {
+    const std::uint32_t size = s.size();
+    if (size == 0) return false;
+    // A small piece of a large block would hold the whole block; who sends crumbs must not be able to pin
+    // memory with them.
+    if (size * 4 < s.memory() && s.memory() > wire::BlockPool::kSmall) s = ctx.pool.copy(s.bytes());
+    kept = rcv_.beyond->insert(at, std::move(s)) || kept;
+    at += size;
+    return true;
+  });
+  if (rcv_.beyond->empty()) rcv_.beyond.reset();
+  return kept;
+}
+
+void Connection::fill_from_beyond(Context& ctx) {
+  while (auto next = rcv_.beyond->take(rcv_.nxt)) {
+    const std::uint32_t size = next->size();
+    if (receive_shut_) {
+      rcv_.nxt += size;
+      continue;
+    }
+    const std::uint32_t n = rcv_.queue.append(std::move(*next), ctx.pool);
+    rcv_.nxt += n;
+    // What found no memory was never acknowledged, so the peer sends it again.
+    if (n < size) break;
+  }
+  if (rcv_.beyond->empty()) rcv_.beyond.reset();
+}
+
+// "the ACK delay MUST be less than 0.5 seconds … SHOULD … at least every second segment" of full size (RFC
+// 9293 §3.8.6.3, MUST-40, SHLD-19).
+void Connection::acknowledge_text(std::uint32_t octets, Context& ctx) {
+  if (octets > seen_mss_) seen_mss_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(octets, 0xffff));
+  unacknowledged_text_ += octets;
+  if (unacknowledged_text_ >=
+      2u * std::min<std::uint32_t>(seen_mss_, mss_for(ctx.mtu, tuple_.local.address.family()))) {
+    acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
+    return;
+  }
+  if (acks_owed_ == 0 && !timers_.armed(Timer::kDelayedAck)) {
+    timers_.set(Timer::kDelayedAck, ctx.now + ctx.settings.tcp_delack_max);
+  }
+}
+
+// "If the FIN bit is set, signal the user 'connection closing' … advance RCV.NXT over the FIN, and send an
+// acknowledgment for the FIN."  (§3.10.7.4)
+void Connection::take_fin(Context& ctx) {
+  rcv_.nxt += 1;
+  rcv_.edge = later(rcv_.edge, rcv_.nxt);
+  rcv_.fin_waits = false;
+  rcv_.beyond.reset();
+  events_ |= kPeerClosed | kReadable;
+  owe_ack(Reason::kFinReceived);
+  switch (state_) {
+    case State::kEstablished:
+      transition_to(State::kCloseWait, Reason::kFinReceived, ctx);
+      break;
+    case State::kFinWait1:
+      // "If our FIN has been ACKed (perhaps in this segment), then enter TIME-WAIT …; otherwise, enter the
+      // CLOSING state."  (§3.10.7.4)
+      transition_to(fin_acknowledged() ? State::kTimeWait : State::kClosing, Reason::kFinReceived, ctx);
+      break;
+    case State::kFinWait2:
+      transition_to(State::kTimeWait, Reason::kTimeWaitEntered, ctx);
+      break;
+    case State::kSynReceived:
+    case State::kCloseWait:
+    case State::kClosing:
+    case State::kLastAck:
+    case State::kTimeWait:
+    case State::kClosed:
+    case State::kListen:
+    case State::kSynSent:
+      break;
+  }
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/tcp/context.h"
+
+#include <algorithm>
+
+namespace synfin::tcp {
+
+void Context::state_changed(const wire::FourTuple& tuple, trace::State from, trace::State to,
+                            trace::Reason why, Instant deadline) {
+  if (sink == nullptr) return;
+  trace::Event e;
+  e.kind = trace::EventKind::kStateChanged;
+  e.from = from;
+  e.to = to;
+  e.reason = why;
+  e.at = now;
+  e.tuple = tuple;
+  e.deadline = deadline;
+  sink->on_event(e);
+}
+
+void Context::timer_fired(const wire::FourTuple& tuple, trace::State state, trace::Reason what) {
+  if (sink == nullptr) return;
+  trace::Event e;
+  e.kind = trace::EventKind::kTimer;
+  e.from = e.to = state;
+  e.reason = what;
+  e.at = now;
+  e.tuple = tuple;
+  sink->on_event(e);
+}
+
+void Context::called(const wire::FourTuple& tuple, trace::State state, trace::Reason what) {
+  if (sink == nullptr) return;
+  trace::Event e;
+  e.kind = trace::EventKind::kCall;
+  e.from = e.to = state;
+  e.reason = what;
+  e.at = now;
+  e.tuple = tuple;
+  sink->on_event(e);
+}
+
+std::uint16_t mss_for(std::uint32_t mtu, wire::Family family) {
+  const std::uint32_t headers = family == wire::Family::kIpv4 ? 40 : 60;
+  return static_cast<std::uint16_t>(std::clamp<std::uint32_t>(mtu, headers + 1, 65535 + headers) - headers);
+}
+
+std::uint16_t default_mss(wire::Family family) {
+  return family == wire::Family::kIpv4 ? 536 : 1220;
+}
+
+WindowScale scale_for(std::uint32_t buffer) {
+  std::uint8_t shift = 0;
+  while (shift < WindowScale::kMax && (buffer >> shift) > 0xffff) ++shift;
+  return WindowScale{shift};
+}
+
+wire::TcpOptions syn_options(const Context& ctx, const wire::FourTuple& tuple, bool scale, bool sack,
+                             bool timestamps, std::uint32_t ts_recent) {
+  wire::TcpOptions o;
+  o.present = wire::TcpOptions::kMss;
+  o.mss = mss_for(ctx.mtu, tuple.local.address.family());
+  if (scale) {
+    o.present |= wire::TcpOptions::kWindowScale;
+    o.window_scale = scale_for(ctx.settings.tcp_rmem).shift();
+  }
+  if (sack) o.present |= wire::TcpOptions::kSackPermitted;
+  if (timestamps) {
+    o.present |= wire::TcpOptions::kTimestamps;
+    o.timestamps = {timestamp_value(ctx.now, ctx.isn.timestamp_offset(tuple)), ts_recent};
+  }
+  return o;
+}
+
+Reply reset_for(const wire::FourTuple& tuple, const Segment& seg, trace::State state, trace::Reason why) {
+  Reply r;
+  r.tuple = tuple;
+  r.state = state;
+  r.reason = why;
+  // "If the incoming segment has the ACK bit set, the reset takes its sequence number from the ACK field of
+  // the segment;
+  //  otherwise, the reset has sequence number zero and the ACK field is set to the sum of the sequence number
+  //  and segment length of the incoming segment."  (RFC 9293 §3.5.2)
+  if (seg.flags().ack()) {
+    r.header.seq = seg.ack();
+    r.header.flags = Flags::kRst;
+  } else {
+    r.header.ack = seg.seq() + seg.length();
+    r.header.flags = Flags{Flags::kRst | Flags::kAck};
+  }
+  return r;
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "synfin/base/entropy.h"
+#include "synfin/base/time.h"
+#include "synfin/tcp/isn.h"
+#include "synfin/tcp/segment.h"
+#include "synfin/tcp/settings.h"
+#include "synfin/trace/counters.h"
+#include "synfin/trace/event.h"
+
+namespace synfin::tcp {
+
+/// What one call into the protocol may use; lives for the call. Nothing else of the world is visible to it.
+struct Context {
+  Instant now;
+  const Settings& settings;
+  trace::Counters& counters;
+  trace::Sink* sink;  // may be null
+  wire::BlockPool& pool;
+  Entropy& entropy;
+  const IsnGenerator& isn;
+  std::uint32_t mtu;
+  /// Answers, in the order in which they are to leave.
+  std::vector<Reply>& replies;
+
+  void count(trace::Counter c) { ++counters[c]; }
+  void state_changed(const wire::FourTuple& tuple, trace::State from, trace::State to, trace::Reason why,
+                     Instant deadline = Instant::never());
+  void timer_fired(const wire::FourTuple& tuple, trace::State state, trace::Reason what);
+  void called(const wire::FourTuple& tuple, trace::State state, trace::Reason what);
+};
+
+/// TSval for a connection: milliseconds since the epoch of `now`, shifted by the connection's own offset.
+inline std::uint32_t timestamp_value(Instant now, std::uint32_t offset) {
+  return static_cast<std::uint32_t>(now.ns() / 1'000'000) + offset;
+}
+
+/// Largest text of a segment without options on this MTU (RFC 9293 §3.7.1, MUST-67): the MSS to announce.
+std::uint16_t mss_for(std::uint32_t mtu, wire::Family family);
+/// What a peer that announced no MSS takes: 536 or 1220 (MUST-15).
+std::uint16_t default_mss(wire::Family family);
+
+/// What our SYN or SYN-ACK offers.
+wire::TcpOptions syn_options(const Context& ctx, const wire::FourTuple& tuple, bool scale, bool sack,
+                             bool timestamps, std::uint32_t ts_recent);
+/// The smallest scale with which the whole receive buffer can be offered.
+WindowScale scale_for(std::uint32_t buffer);
+
+/// The reset that answers a segment nobody owns, or an unacceptable one (RFC 9293 §3.5.2 groups 1 and 2). Not
+/// for resets.
+Reply reset_for(const wire::FourTuple& tuple, const Segment& seg, trace::State state, trace::Reason why);
+
+}  // namespace synfin::tcp

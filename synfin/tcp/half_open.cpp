@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Read first: RFC 9293 §3.10.7.2 (LISTEN) and §3.10.7.4 for SYN-RECEIVED. Quotations end with two spaces and
+// the section.
+#include "synfin/tcp/half_open.h"
+
+#include <algorithm>
+
+namespace synfin::tcp {
+
+using trace::Reason;
+using wire::TcpOptions;
+
+ListenDisposition judge_in_listen(const Segment& seg) {
+  const Flags f = seg.flags();
+  // "First, check for a RST: An incoming RST segment could not be valid … should be ignored."  (§3.10.7.2)
+  if (f.rst()) return {ListenVerdict::kDrop, Reason::kListenReset};
+  // "Second, check for an ACK: Any acknowledgment is bad if it arrives on a connection still in the LISTEN
+  // state."  (§3.10.7.2)
+  if (f.ack()) return {ListenVerdict::kReset, Reason::kListenAck};
+  if (!f.syn()) return {ListenVerdict::kDrop, Reason::kListenNoSyn};
+  if (f.fin()) return {ListenVerdict::kDrop, Reason::kSynFin};
+  return {ListenVerdict::kOpen, Reason::kSynAccepted};
+}
+
+void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Context& ctx) {
+  const TcpOptions& o = syn.header.options;
+  half.tuple = tuple;
+  half.iss = ctx.isn.next(tuple, ctx.now);
+  half.irs = syn.seq();
+  half.peer_mss = o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple.local.address.family());
+  half.scaled = o.has(TcpOptions::kWindowScale) && ctx.settings.tcp_window_scaling;
+  half.send_scale = half.scaled ? WindowScale{o.window_scale}.shift() & 0xf : 0;
+  half.receive_scale = half.scaled ? scale_for(ctx.settings.tcp_rmem).shift() & 0xf : 0;
+  half.sack = o.has(TcpOptions::kSackPermitted) && ctx.settings.tcp_sack;
+  half.timestamps = o.has(TcpOptions::kTimestamps) && ctx.settings.tcp_timestamps;
+  half.ts_recent = half.timestamps ? o.timestamps.value : 0;
+}
+
+Reply syn_ack(const HalfOpen& half, const Context& ctx, Reason why) {
+  Reply r;
+  r.tuple = half.tuple;
+  r.state = trace::State::kSynReceived;
+  r.reason = why;
+  r.header.seq = half.iss;
+  r.header.ack = half.irs + 1;
+  r.header.flags = Flags{Flags::kSyn | Flags::kAck};
+  // "The window field in a segment where the SYN bit is set … MUST NOT be scaled."  (RFC 7323 §2.2)
+  r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> WindowScale::none();
+  r.header.options = syn_options(ctx, half.tuple, half.scaled, half.sack, half.timestamps, half.ts_recent);
+  if (half.scaled) r.header.options.window_scale = half.receive_scale;
+  return r;
+}
+
+Duration syn_ack_timeout(const HalfOpen& half, const Settings& settings) {
+  return std::min(Duration::seconds(1) * (std::int64_t{1} << half.retransmissions), settings.tcp_rto_max);
+}
+
+Reply half_open_ack(const HalfOpen& half, const Context& ctx, Reason why) {
+  Reply r;
+  r.tuple = half.tuple;
+  r.state = trace::State::kSynReceived;
+  r.reason = why;
+  r.header.seq = half.iss + 1;
+  r.header.ack = half.irs + 1;
+  r.header.flags = Flags::kAck;
+  r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> WindowScale{half.receive_scale};
+  r.scale = half.receive_scale;
+  if (half.timestamps) {
+    r.header.options.present = TcpOptions::kTimestamps;
+    r.header.options.timestamps = {timestamp_value(ctx.now, ctx.isn.timestamp_offset(half.tuple)),
+                                   half.ts_recent};
+  }
+  return r;
+}
+
+HalfOpenDisposition judge_half_open(const HalfOpen& half, const Segment& seg, const Context& ctx) {
+  const Flags f = seg.flags();
+  const SeqNum rcv_nxt = half.irs + 1;
+  const std::uint32_t rcv_wnd = std::min(ctx.settings.tcp_rmem, 0xffffu);
+
+  // The SYN that made this record, again: not acceptable by its number, and the RFC's answer, an ACK, would
+  // not help a peer that never saw the SYN-ACK; so it gets that, as from every deployed stack.
+  if (f.syn() && !f.ack() && !f.rst() && seg.seq() == half.irs)
+    return {HalfOpenVerdict::kSynAckAgain, Reason::kDuplicateSyn};
+
+  // First: check sequence number. PAWS (RFC 7323 §5.3) comes before it and spares resets. A third segment
+  // without the negotiated timestamp passes: peers exist that do it, and nothing else can complete the
+  // handshake.
+  if (half.timestamps && seg.has_timestamps() && !f.rst() &&
+      static_cast<std::int32_t>(seg.header.options.timestamps.value - half.ts_recent) < 0) {
+    return {HalfOpenVerdict::kAcknowledge, Reason::kPawsRejected};
+  }
+  const std::uint32_t length = seg.length();
+  const bool acceptable =
+      seg.seq().in(rcv_nxt, rcv_wnd) || (length > 0 && (seg.seq() + (length - 1)).in(rcv_nxt, rcv_wnd));
+  if (!acceptable) {
+    if (f.rst()) return {HalfOpenVerdict::kDrop, Reason::kOutOfWindowReset};
+    return {HalfOpenVerdict::kAcknowledge, Reason::kOutOfWindow};
+  }
+
+  // Second: check RST (RFC 5961 §3: only the exact number is believed).
+  if (f.rst()) {
+    if (seg.seq() == rcv_nxt) return {HalfOpenVerdict::kRemove, Reason::kHalfOpenReset};
+    return {HalfOpenVerdict::kAcknowledge, Reason::kResetChallenged};
+  }
+
+  // Fourth: check SYN. Any other SYN in the window is challenged (RFC 5961 §4.2).
+  if (f.syn()) return {HalfOpenVerdict::kAcknowledge, Reason::kSynChallenged};
+
+  // Fifth: check ACK.
+  if (!f.ack()) return {HalfOpenVerdict::kDrop, Reason::kHalfOpenNoAck};
+  // "If the segment acknowledgment is not acceptable, form a reset segment <SEQ=SEG.ACK><CTL=RST> and send
+  // it."  (§3.10.7.4)
+  if (seg.ack() != half.iss + 1) return {HalfOpenVerdict::kReset, Reason::kSynReceivedBadAck};
+  return {HalfOpenVerdict::kEstablish, Reason::kHandshakeComplete};
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "synfin/tcp/context.h"
+#include "synfin/tcp/segment.h"
+#include "synfin/tcp/timer_node.h"
+
+namespace synfin::tcp {
+
+/// SYN-RECEIVED by way of LISTEN: a SYN has been answered, and that is all there is. No buffers, no window,
+/// nothing a forger could make expensive. Becomes a `Connection` when the third segment arrives.
+struct HalfOpen {
+  wire::FourTuple tuple;
+  TimerNode timer;
+  SeqNum iss;
+  SeqNum irs;
+  std::uint32_t ts_recent = 0;  // TSval of the SYN
+  std::uint16_t peer_mss = 0;
+  std::uint8_t send_scale : 4 = 0;
+  std::uint8_t receive_scale : 4 = 0;
+  bool scaled : 1 = false;
+  bool sack : 1 = false;
+  bool timestamps : 1 = false;
+  /// The third segment has arrived, but the accept queue was full.
+  bool acknowledged : 1 = false;
+  std::uint8_t retransmissions : 4 = 0;
+};
+static_assert(sizeof(HalfOpen) == 64, "a half-open connection is one cache line, IPv6 included");
+
+/// What LISTEN does with a segment that is acceptable to none of its checks (RFC 9293 §3.10.7.2).
+enum class ListenVerdict : std::uint8_t {
+  kOpen,
+  kReset,
+  kDrop
+};
+struct ListenDisposition {
+  ListenVerdict verdict;
+  trace::Reason reason;
+};
+ListenDisposition judge_in_listen(const Segment& seg);
+
+/// Fills a record from an acceptable SYN.
+void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Context& ctx);
+/// The SYN-ACK; the same each time, but for the clock in its timestamp.
+Reply syn_ack(const HalfOpen& half, const Context& ctx, trace::Reason why);
+/// How long to wait for the third segment after SYN-ACK number `retransmissions` (RFC 6298 §5.5).
+Duration syn_ack_timeout(const HalfOpen& half, const Settings& settings);
+
+/// What a half-open connection does with a segment (RFC 9293 §3.10.7.4, SYN-RECEIVED).
+enum class HalfOpenVerdict : std::uint8_t {
+  kEstablish,    // the third segment; text and FIN on it count
+  kSynAckAgain,  // a duplicate SYN
+  kRemove,       // reset by the peer
+  kReset,        // answer with a reset, stay
+  kAcknowledge,  // answer with an ACK, stay
+  kDrop,
+};
+struct HalfOpenDisposition {
+  HalfOpenVerdict verdict;
+  trace::Reason reason;
+};
+HalfOpenDisposition judge_half_open(const HalfOpen& half, const Segment& seg, const Context& ctx);
+/// The ACK for a segment that is not acceptable: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
+Reply half_open_ack(const HalfOpen& half, const Context& ctx, trace::Reason why);
+
+}  // namespace synfin::tcp

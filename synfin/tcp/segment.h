@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "synfin/trace/reason.h"
+#include "synfin/trace/state.h"
+#include "synfin/wire/address.h"
+#include "synfin/wire/frame.h"
+#include "synfin/wire/tcp.h"
+
+namespace synfin::tcp {
+
+using wire::Flags;
+using wire::SeqNum;
+using wire::Window;
+using wire::WindowScale;
+
+/// A segment that arrived: its header and where its text lies. Valid while the frame is.
+struct Segment {
+  const wire::TcpHeader& header;
+  wire::Frame& frame;
+  std::uint32_t text_offset = 0;  // in the frame
+  std::uint32_t text_size = 0;
+
+  SeqNum seq() const { return header.seq; }
+  SeqNum ack() const { return header.ack; }
+  Flags flags() const { return header.flags; }
+  /// SEG.LEN of RFC 9293: text, and one each for SYN and FIN.
+  std::uint32_t length() const {
+    return text_size + (header.flags.syn() ? 1u : 0u) + (header.flags.fin() ? 1u : 0u);
+  }
+  bool has_timestamps() const { return header.options.has(wire::TcpOptions::kTimestamps); }
+};
+
+/// A segment without text that answers one that arrived, or a reset. Written out when the link next takes
+/// packets.
+struct Reply {
+  wire::FourTuple tuple;
+  wire::TcpHeader header;
+  trace::State state = trace::State::kClosed;
+  std::uint8_t scale = 0;  // of the window field, for whoever reads the trace
+  trace::Reason reason = trace::Reason::kNone;
+};
+
+}  // namespace synfin::tcp

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/tcp/slice_queue.h"
+
+#include <algorithm>
+#include <new>
+
+namespace synfin::tcp {
+namespace {
+
+// A slice is worth its block when it fills at least this share; smaller ones are copied behind the last one
+// where there is room.
+constexpr std::uint32_t kWorthKeeping = 4;
+// The largest block a write is spread over: large enough that a super-segment needs few slices.
+constexpr std::uint32_t kWriteBlock = wire::BlockPool::kMedium;
+
+}  // namespace
+
+bool SliceQueue::grow() {
+  const std::uint32_t bigger = capacity_ == kInline ? 16 : capacity_ * 2;
+  Entry* storage = new (std::nothrow) Entry[bigger];
+  if (storage == nullptr) return false;
+  for (std::uint32_t i = 0; i < count_; ++i) storage[i] = std::move(at(i));
+  delete[] storage_;
+  storage_ = storage;
+  capacity_ = bigger;
+  first_ = 0;
+  return true;
+}
+
+void SliceQueue::release_storage() {
+  delete[] storage_;
+  storage_ = nullptr;
+  capacity_ = kInline;
+  first_ = 0;
+}
+
+bool SliceQueue::push(wire::Slice slice) {
+  if (count_ == capacity_ && !grow()) return false;
+  const std::uint32_t start = count_ == 0 ? 0 : at(count_ - 1).start + at(count_ - 1).slice.size();
+  Entry& e = at(count_++);
+  e.start = start;
+  size_ += slice.size();
+  e.slice = std::move(slice);
+  return true;
+}
+
+std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
+  std::uint32_t done = 0;
+  if (count_ > 0) {
+    const std::uint32_t n = at(count_ - 1).slice.append(bytes);
+    size_ += n;
+    done += n;
+  }
+  while (done < bytes.size()) {
+    const auto rest = static_cast<std::uint32_t>(bytes.size()) - done;
+    wire::Block* block = pool.allocate(std::min(rest, kWriteBlock));
+    if (block == nullptr) break;
+    wire::Slice slice{block, 0, 0};
+    const std::uint32_t n = slice.append(bytes.subspan(done));
+    if (!push(std::move(slice))) break;
+    done += n;
+  }
+  return done;
+}
+
+std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool) {
+  const std::uint32_t n = slice.size();
+  if (n == 0) return 0;
+  if (count_ > 0 && n * kWorthKeeping < slice.memory()) {
+    wire::Slice& last = at(count_ - 1).slice;
+    if (last.room() >= n) {
+      size_ += last.append(slice.bytes());
+      return n;
+    }
+  }
+  if (slice.memory() > wire::BlockPool::kMedium && n * kWorthKeeping < slice.memory()) {
+    return append_copy(slice.bytes(), pool);
+  }
+  return push(std::move(slice)) ? n : 0;
+}
+
+void SliceQueue::drop_front(std::uint32_t n) {
+  size_ -= n;
+  while (n > 0) {
+    Entry& e = at(0);
+    if (e.slice.size() > n) {
+      e.slice.drop_front(n);
+      e.start += n;
+      return;
+    }
+    n -= e.slice.size();
+    e.slice.reset();
+    first_ = (first_ + 1) & (capacity_ - 1);
+    --count_;
+  }
+  if (count_ == 0 && storage_ != nullptr) release_storage();
+}
+
+std::uint32_t SliceQueue::read(std::span<const MutableBytes> into) {
+  std::uint32_t total = 0;
+  for (MutableBytes out : into) {
+    while (!out.empty() && count_ > 0) {
+      const Bytes from = at(0).slice.bytes();
+      const std::size_t n = std::min(out.size(), from.size());
+      std::memcpy(out.data(), from.data(), n);
+      out = out.subspan(n);
+      total += static_cast<std::uint32_t>(n);
+      drop_front(static_cast<std::uint32_t>(n));
+    }
+  }
+  return total;
+}
+
+std::uint32_t SliceQueue::index_of(std::uint32_t offset) const {
+  const std::uint32_t base = at(0).start;
+  std::uint32_t low = 0, high = count_;
+  while (high - low > 1) {
+    const std::uint32_t middle = low + (high - low) / 2;
+    if (at(middle).start - base <= offset) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+std::uint32_t SliceQueue::share(std::uint32_t offset, std::uint32_t n, wire::Frame& frame) const {
+  if (n == 0) return 0;
+  std::uint32_t done = 0;
+  std::uint32_t i = index_of(offset);
+  std::uint32_t skip = offset - (at(i).start - at(0).start);
+  while (done < n && !frame.full()) {
+    const wire::Slice& s = at(i).slice;
+    const std::uint32_t part = std::min(n - done, s.size() - skip);
+    frame.add(s.sub(skip, part));
+    done += part;
+    skip = 0;
+    ++i;
+  }
+  return done;
+}
+
+void SliceQueue::clear() {
+  for (std::uint32_t i = 0; i < count_; ++i) at(i).slice.reset();
+  count_ = 0;
+  size_ = 0;
+  release_storage();
+}
+
+}  // namespace synfin::tcp

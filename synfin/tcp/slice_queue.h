@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "synfin/wire/frame.h"
+
+namespace synfin::tcp {
+
+/// A byte stream in slices: what is queued to send, or what has arrived in order. Bytes are added at the back
+/// and dropped at the front; any part can be shared without a copy. Empty, it holds no memory beyond itself.
+class SliceQueue {
+ public:
+  SliceQueue() = default;
+  SliceQueue(const SliceQueue&) = delete;
+  SliceQueue& operator=(const SliceQueue&) = delete;
+  ~SliceQueue() { clear(); }
+
+  std::uint32_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+
+  /// Copies `bytes` to the back; returns how many the pool had memory for.
+  std::uint32_t append_copy(Bytes bytes, wire::BlockPool& pool);
+  /// Adds a slice without copying, unless it is small against its block and fits behind the last one. Returns
+  /// how many of its bytes were taken, from the front: fewer than all where there is no memory.
+  std::uint32_t append(wire::Slice slice, wire::BlockPool& pool);
+  /// `n` must not exceed `size()`.
+  void drop_front(std::uint32_t n);
+  /// Copies the first bytes out and drops them; returns how many.
+  std::uint32_t read(std::span<const MutableBytes> into);
+  /// Adds [offset, offset + n) to the frame by sharing; returns how much fitted into its slices.
+  std::uint32_t share(std::uint32_t offset, std::uint32_t n, wire::Frame& frame) const;
+  void clear();
+
+ private:
+  struct Entry {
+    wire::Slice slice;
+    std::uint32_t start = 0;  // place in the stream, modulo 2^32
+  };
+  static constexpr std::uint32_t kInline = 2;
+
+  Entry& at(std::uint32_t i) { return entries()[(first_ + i) & (capacity_ - 1)]; }
+  const Entry& at(std::uint32_t i) const { return const_cast<SliceQueue*>(this)->at(i); }
+  Entry* entries() { return storage_ != nullptr ? storage_ : inline_; }
+  bool push(wire::Slice slice);
+  bool grow();
+  void release_storage();
+  std::uint32_t index_of(std::uint32_t offset) const;
+
+  Entry inline_[kInline];
+  Entry* storage_ = nullptr;
+  std::uint32_t capacity_ = kInline;
+  std::uint32_t first_ = 0;
+  std::uint32_t count_ = 0;
+  std::uint32_t size_ = 0;
+};
+
+}  // namespace synfin::tcp

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace synfin::tcp {
+
+/// What a program may want to know about a socket; bits.
+enum SocketEventBits : std::uint8_t {
+  kConnected = 1,    // the handshake that `connect` began has ended well
+  kReadable = 2,     // `receive` would give octets or end of stream
+  kWritable = 4,     // there is room in the send buffer again
+  kAcceptable = 8,   // a listener has a connection to accept
+  kFailed = 16,      // the connection is gone; `failure` says why
+  kPeerClosed = 32,  // the peer's FIN has arrived behind everything it sent
+  kSendClosed = 64,  // our FIN has been acknowledged: all that was sent has arrived
+};
+
+}  // namespace synfin::tcp
