@@ -42,7 +42,7 @@ class SocketImpl final : public runtime::Watcher {
   error_code start_connect(const tcp::endpoint& remote);
   /// The result of the handshake; nothing while it goes on. A failed attempt leaves the socket closed.
   std::optional<error_code> connected();
-  void drop_attempt();
+  void drop_attempt(error_code why);
 
   /// One try to move octets; nothing where that would block.
   std::optional<Transfer> try_read(std::span<const MutableBytes> into);
@@ -89,6 +89,7 @@ class SocketImpl final : public runtime::Watcher {
   std::shared_ptr<runtime::Lifeline> lifeline_;
   stack::Handle handle_;
   tcp::endpoint bound_;
+  bool connecting_ = false;  // the result of the handshake has not been reported
 };
 
 template <typename Result, typename Try>
@@ -176,7 +177,7 @@ struct ConnectAction {
   std::tuple<error_code> result() { return {ec}; }
   std::tuple<error_code> failure(error_code why) { return {why}; }
   void undo() {
-    if (!refused_at_once) socket->drop_attempt();
+    if (!refused_at_once) socket->drop_attempt(boost::asio::error::operation_aborted);
   }
 };
 

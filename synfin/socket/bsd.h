@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stack with the calls of <sys/socket.h>, for bindings and for programs that have a loop of their own.
+#pragma once
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "synfin/stack/stack.h"
+
+namespace synfin::tcp {
+
+/// TCP sockets as POSIX (IEEE 1003.1-2017) describes them, every one of them non-blocking. Where POSIX leaves
+/// it open, as on Linux. Each call returns -1 and sets `errno` on failure, as the call of the same name does;
+/// none raises SIGPIPE.
+///
+/// Descriptors are of this object's own, the lowest free one first; they mean nothing to the system. Nothing
+/// here moves packets: the embedder drives the stack (see stack::Stack) and leaves its events unread or uses
+/// them as hints; `poll` asks the stack itself.
+///
+/// Differences: the backlog of a listener cannot be changed by a second `listen`; a linger time other than 0
+/// does not bound the close; MSG_PEEK and MSG_OOB are not there (EOPNOTSUPP).
+class Bsd {
+ public:
+  /// `stack` must outlive the object. `clock` says what time it is; it must not go back. `first`: the lowest
+  /// descriptor.
+  Bsd(stack::Stack& stack, std::function<Instant()> clock, int first = 3);
+  /// Closes everything.
+  ~Bsd();
+  Bsd(const Bsd&) = delete;
+  Bsd& operator=(const Bsd&) = delete;
+
+  /// `domain` AF_INET or AF_INET6 (EAFNOSUPPORT), `type` SOCK_STREAM with or without SOCK_NONBLOCK and
+  /// SOCK_CLOEXEC (EINVAL for more, EPROTONOSUPPORT for another), `protocol` 0 or IPPROTO_TCP
+  /// (EPROTONOSUPPORT). EMFILE.
+  int socket(int domain, int type, int protocol);
+  /// EINVAL where bound already, EADDRNOTAVAIL, EADDRINUSE. Port 0: chosen by listen or connect.
+  int bind(int fd, const sockaddr* address, socklen_t size);
+  /// EADDRINUSE, EINVAL where connected.
+  int listen(int fd, int backlog);
+  /// EAGAIN, EINVAL where not listening, ECONNABORTED. The new socket inherits the listener's options.
+  int accept(int fd, sockaddr* address, socklen_t* size);
+  /// EINPROGRESS, then EALREADY until the handshake has ended; then once 0 or its error, then EISCONN.
+  int connect(int fd, const sockaddr* address, socklen_t size);
+
+  /// EAGAIN, EPIPE, ENOTCONN, or once what ended the connection.
+  ssize_t send(int fd, const void* data, std::size_t size, int flags);
+  ssize_t writev(int fd, const iovec* parts, int count);
+  /// 0 at the end of the stream. EAGAIN, ENOTCONN, or once what ended the connection.
+  ssize_t recv(int fd, void* into, std::size_t size, int flags);
+  ssize_t readv(int fd, const iovec* parts, int count);
+
+  /// SHUT_RD, SHUT_WR, SHUT_RDWR. ENOTCONN, EINVAL.
+  int shutdown(int fd, int how);
+  /// Orderly, or with a reset where SO_LINGER is on with a time of 0.
+  int close(int fd);
+
+  /// SOL_SOCKET: SO_ERROR, SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR (no effect), SO_TYPE, SO_DOMAIN,
+  /// SO_PROTOCOL, SO_ACCEPTCONN. IPPROTO_TCP: TCP_NODELAY, TCP_USER_TIMEOUT (milliseconds), TCP_MAXSEG (read
+  /// only). ENOPROTOOPT for others.
+  int getsockopt(int fd, int level, int name, void* value, socklen_t* size);
+  int setsockopt(int fd, int level, int name, const void* value, socklen_t size);
+
+  int getsockname(int fd, sockaddr* address, socklen_t* size);
+  /// ENOTCONN.
+  int getpeername(int fd, sockaddr* address, socklen_t* size);
+
+  /// What is there now, without waiting: fills in `revents` and returns how many have any. Negative
+  /// descriptors are passed over.
+  int poll(std::span<pollfd> fds);
+
+  /// The stack's name for what is behind a descriptor; empty where nothing is.
+  stack::Handle handle(int fd) const;
+
+ private:
+  struct Entry;
+
+  Entry* find(int fd) const;
+  int install(std::unique_ptr<Entry> entry);
+  Instant now() const { return clock_(); }
+  /// What ended the connection, once; 0 for nothing new.
+  int take_error(Entry& e);
+  bool handshaking(const Entry& e) const;
+  int begin_connect(Entry& e, const wire::Endpoint& remote);
+  std::expected<stack::Handle, Error> listen_somewhere(const Entry& e, const stack::ListenOptions& options);
+  void apply_options(const Entry& e);
+  short events_of(Entry& e);
+  ssize_t write_parts(int fd, std::span<const Bytes> parts);
+  ssize_t read_parts(int fd, std::span<const MutableBytes> parts);
+
+  stack::Stack& stack_;
+  std::function<Instant()> clock_;
+  int first_;
+  std::vector<std::unique_ptr<Entry>> entries_;
+};
+
+}  // namespace synfin::tcp

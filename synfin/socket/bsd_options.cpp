@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "synfin/socket/bsd_entry.h"
+
+namespace synfin::tcp {
+
+namespace {
+
+/// Copies as much as there is room for, as POSIX has it: "If the size of the option value is greater than
+/// option_len, the value … shall be silently truncated."
+template <typename T>
+int give(const T& value, void* into, socklen_t* size) {
+  *size = std::min(*size, static_cast<socklen_t>(sizeof value));
+  std::memcpy(into, &value, *size);
+  return 0;
+}
+
+template <typename T>
+std::optional<T> take(const void* value, socklen_t size) {
+  if (size < sizeof(T)) return std::nullopt;
+  T v;
+  std::memcpy(&v, value, sizeof v);
+  return v;
+}
+
+}  // namespace
+
+void Bsd::apply_options(const Entry& e) {
+  if (e.handle.kind() != stack::HandleKind::kConnection) return;
+  // Each can only fail for a handle that is none.
+  std::ignore = stack_.set_no_delay(e.handle, e.no_delay);
+  std::ignore = stack_.set_keepalive(e.handle, e.keep_alive, now());
+  std::ignore = stack_.set_user_timeout(e.handle, e.user_timeout);
+}
+
+int Bsd::getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
+  Entry* e = find(fd);
+  if (e == nullptr) return failed(EBADF);
+  if (value == nullptr || size == nullptr) return failed(EFAULT);
+  const auto flag = [&](bool on) { return give(on ? 1 : 0, value, size); };
+  if (level == SOL_SOCKET) {
+    switch (name) {
+      case SO_ERROR:
+        return give(take_error(*e), value, size);
+      case SO_LINGER:
+        return give(e->on_close, value, size);
+      case SO_KEEPALIVE:
+        return flag(e->keep_alive);
+      case SO_REUSEADDR:
+        return flag(e->reuse_address);
+      case SO_TYPE:
+        return give(static_cast<int>(SOCK_STREAM), value, size);
+      case SO_DOMAIN:
+        return give(e->domain, value, size);
+      case SO_PROTOCOL:
+        return give(static_cast<int>(IPPROTO_TCP), value, size);
+      case SO_ACCEPTCONN:
+        return flag(e->phase == Entry::Phase::kListening);
+    }
+  } else if (level == IPPROTO_TCP) {
+    switch (name) {
+      case TCP_NODELAY:
+        return flag(e->no_delay);
+      case TCP_USER_TIMEOUT:
+        return give(static_cast<unsigned>(e->user_timeout.ms()), value, size);
+      case TCP_MAXSEG: {
+        const auto status = stack_.status(e->handle);
+        return give(status ? static_cast<int>(status->mss) : 536, value, size);
+      }
+    }
+  }
+  return failed(ENOPROTOOPT);
+}
+
+int Bsd::setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
+  Entry* e = find(fd);
+  if (e == nullptr) return failed(EBADF);
+  if (value == nullptr) return failed(EFAULT);
+  const auto number = take<int>(value, size);
+  if (level == SOL_SOCKET && name == SO_LINGER) {
+    const auto wanted = take<linger>(value, size);
+    if (!wanted) return failed(EINVAL);
+    e->on_close = *wanted;
+  } else if (level == SOL_SOCKET && (name == SO_KEEPALIVE || name == SO_REUSEADDR)) {
+    if (!number) return failed(EINVAL);
+    (name == SO_KEEPALIVE ? e->keep_alive : e->reuse_address) = *number != 0;
+  } else if (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_USER_TIMEOUT)) {
+    if (!number || (name == TCP_USER_TIMEOUT && *number < 0)) return failed(EINVAL);
+    if (name == TCP_NODELAY) e->no_delay = *number != 0;
+    if (name == TCP_USER_TIMEOUT) e->user_timeout = Duration::milliseconds(*number);
+  } else {
+    return failed(ENOPROTOOPT);
+  }
+  apply_options(*e);
+  return 0;
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/socket/socket_impl.h"
+
+#include "synfin/runtime/error.h"
+
+namespace synfin::socket_detail {
+
+namespace asio = boost::asio;
+using tcp::Error;
+
+SocketImpl::~SocketImpl() {
+  close();
+}
+
+void SocketImpl::adopt(stack::Handle handle) {
+  handle_ = handle;
+  if (runtime() == nullptr) return;
+  runtime()->register_socket(handle_, *this);
+  apply_options();
+}
+
+// --- Opening ---
+
+error_code SocketImpl::bind(const tcp::endpoint& local) {
+  if (is_open()) return asio::error::already_connected;
+  bound_ = local;
+  return {};
+}
+
+error_code SocketImpl::start_connect(const tcp::endpoint& remote) {
+  if (runtime() == nullptr) return asio::error::operation_aborted;
+  if (runtime()->link_error()) return asio::error::network_down;
+  if (is_open()) {
+    return connecting_ ? error_code(asio::error::already_started)
+                       : error_code(asio::error::already_connected);
+  }
+  const auto handle = runtime()->stack().connect(remote, {.local = bound_}, runtime()->now());
+  if (!handle) return runtime()->translate(handle.error());
+  connecting_ = true;
+  adopt(*handle);
+  runtime()->schedule();
+  return {};
+}
+
+std::optional<error_code> SocketImpl::connected() {
+  if (!is_open()) return error_code(asio::error::operation_aborted);
+  stack::Stack& stack = runtime()->stack();
+  if (const Error why = stack.failure(handle_); why != Error::kWouldBlock) {
+    const error_code ec = runtime()->translate(why);
+    drop_attempt(ec);
+    return ec;
+  }
+  const auto status = stack.status(handle_);
+  if (status && (status->state == trace::State::kSynSent || status->state == trace::State::kSynReceived)) {
+    return std::nullopt;
+  }
+  connecting_ = false;
+  return error_code();
+}
+
+// Called from operations in `connects`, so that queue is left alone.
+void SocketImpl::drop_attempt(error_code why) {
+  if (!is_open()) return;
+  connecting_ = false;
+  runtime()->abort(std::exchange(handle_, {}));
+  for (OperationQueue* queue : {&reads, &writes, &errors}) queue->fail_all(why);
+}
+
+// --- Data ---
+
+std::optional<Transfer> SocketImpl::try_read(std::span<const MutableBytes> into) {
+  if (!is_open()) return Transfer{asio::error::bad_descriptor};
+  const auto got = runtime()->stack().receive(handle_, into, runtime()->now());
+  // Reading may have opened the window, which the peer has to be told.
+  if (runtime()->stack().has_output()) runtime()->schedule();
+  if (!got) {
+    if (got.error() == Error::kWouldBlock) return std::nullopt;
+    return Transfer{runtime()->translate(got.error())};
+  }
+  if (*got == 0) return Transfer{asio::error::eof};
+  return Transfer{{}, *got};
+}
+
+std::optional<Transfer> SocketImpl::try_write(std::span<const Bytes> from) {
+  if (!is_open()) return Transfer{asio::error::bad_descriptor};
+  const auto taken = runtime()->stack().send(handle_, from, runtime()->now());
+  if (!taken) {
+    if (taken.error() == Error::kWouldBlock) return std::nullopt;
+    return Transfer{runtime()->translate(taken.error())};
+  }
+  runtime()->schedule();
+  return Transfer{{}, *taken};
+}
+
+// An error makes a socket ready: the call that follows reports it.
+std::optional<error_code> SocketImpl::try_wait_read() {
+  if (!is_open()) return error_code(asio::error::bad_descriptor);
+  // Asking for nothing tells octets, end of stream and failure from having to wait, and takes nothing away.
+  const auto got = runtime()->stack().receive(handle_, {}, runtime()->now());
+  if (!got && got.error() == Error::kWouldBlock) return std::nullopt;
+  return error_code();
+}
+
+std::optional<error_code> SocketImpl::try_wait_write() {
+  if (!is_open()) return error_code(asio::error::bad_descriptor);
+  const auto status = runtime()->stack().status(handle_);
+  const bool connecting =
+      status && (status->state == trace::State::kSynSent || status->state == trace::State::kSynReceived);
+  if (connecting && runtime()->stack().failure(handle_) == Error::kWouldBlock) return std::nullopt;
+  const auto taken = runtime()->stack().send(handle_, {}, runtime()->now());
+  if (!taken && taken.error() == Error::kWouldBlock) return std::nullopt;
+  if (taken && status && status->send_queue >= runtime()->stack().settings().tcp_wmem) return std::nullopt;
+  return error_code();
+}
+
+std::optional<error_code> SocketImpl::try_wait_error() {
+  if (!is_open()) return error_code(asio::error::bad_descriptor);
+  if (runtime()->stack().failure(handle_) == Error::kWouldBlock) return std::nullopt;
+  return error_code();
+}
+
+// --- Closing ---
+
+error_code SocketImpl::shutdown(stack::Shutdown how) {
+  if (!is_open()) return asio::error::bad_descriptor;
+  const auto done = runtime()->stack().shutdown(handle_, how, runtime()->now());
+  if (!done) return runtime()->translate(done.error());
+  runtime()->schedule();
+  // Reads that wait have reached the end, writes that wait have become errors.
+  if (how != stack::Shutdown::kSend) reads.run();
+  if (how != stack::Shutdown::kReceive) writes.run();
+  return {};
+}
+
+error_code SocketImpl::close() {
+  connecting_ = false;
+  const stack::Handle handle = std::exchange(handle_, {});
+  if (handle && runtime() != nullptr) runtime()->close(handle, linger);
+  fail_all(asio::error::operation_aborted);
+  return {};
+}
+
+error_code SocketImpl::abort() {
+  connecting_ = false;
+  const stack::Handle handle = std::exchange(handle_, {});
+  if (handle && runtime() != nullptr) runtime()->abort(handle);
+  fail_all(asio::error::operation_aborted);
+  return {};
+}
+
+void SocketImpl::cancel() {
+  connects.cancel_all();
+  fail_all(asio::error::operation_aborted);
+}
+
+void SocketImpl::fail_all(error_code ec) {
+  for (OperationQueue* queue : {&connects, &reads, &writes, &errors}) queue->fail_all(ec);
+}
+
+// --- Questions ---
+
+template <typename T>
+T SocketImpl::ask(std::expected<T, Error> (stack::Stack::*question)(stack::Handle) const,
+                  error_code& ec) const {
+  ec = {};
+  if (!is_open()) {
+    ec = asio::error::bad_descriptor;
+    return {};
+  }
+  const auto answer = (runtime()->stack().*question)(handle_);
+  if (!answer) ec = runtime()->translate(answer.error());
+  return answer.value_or(T{});
+}
+
+std::size_t SocketImpl::available(error_code& ec) const {
+  return ask(&stack::Stack::readable, ec);
+}
+tcp::endpoint SocketImpl::local_endpoint(error_code& ec) const {
+  return ask(&stack::Stack::local_endpoint, ec);
+}
+tcp::endpoint SocketImpl::remote_endpoint(error_code& ec) const {
+  return ask(&stack::Stack::remote_endpoint, ec);
+}
+stack::Status SocketImpl::status(error_code& ec) const {
+  return ask(&stack::Stack::status, ec);
+}
+
+// --- Options ---
+
+error_code SocketImpl::set_no_delay(bool on) {
+  no_delay = on;
+  return apply_options();
+}
+
+error_code SocketImpl::set_keep_alive(bool on) {
+  keep_alive = on;
+  return apply_options();
+}
+
+error_code SocketImpl::set_user_timeout(Duration timeout) {
+  if (timeout < Duration::zero()) return asio::error::invalid_argument;
+  user_timeout = timeout;
+  return apply_options();
+}
+
+// Those that differ from a connection's defaults may have been set before there was a connection.
+error_code SocketImpl::apply_options() {
+  if (!is_open() || runtime() == nullptr) return {};
+  stack::Stack& stack = runtime()->stack();
+  auto done = stack.set_no_delay(handle_, no_delay);
+  if (done) done = stack.set_keepalive(handle_, keep_alive, runtime()->now());
+  if (done) done = stack.set_user_timeout(handle_, user_timeout);
+  if (!done) return runtime()->translate(done.error());
+  runtime()->schedule();
+  return {};
+}
+
+// --- From the runtime ---
+
+void SocketImpl::on_socket_event(std::uint8_t) {
+  // Whatever the event says, the queues find out by trying. A failed attempt to connect closes the socket, so
+  // it comes first.
+  connects.run();
+  reads.run();
+  writes.run();
+  errors.run();
+}
+
+void SocketImpl::on_runtime_end() {
+  handle_ = {};
+  connecting_ = false;
+  fail_all(asio::error::operation_aborted);
+}
+
+}  // namespace synfin::socket_detail
