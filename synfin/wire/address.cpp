@@ -63,16 +63,6 @@ std::string v4_text(const std::byte* octets) {
 
 }  // namespace
 
-IpAddress IpAddress::from_v4_octets(const std::byte* four) {
-  return v4(load_be32(four));
-}
-
-IpAddress IpAddress::from_v6_octets(const std::byte* sixteen) {
-  IpAddress r;
-  std::memcpy(r.octets_.data(), sixteen, r.octets_.size());
-  return r;
-}
-
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   // inet_pton wants a terminator, and would take a zero octet inside the text for one.
   std::array<char, INET6_ADDRSTRLEN> terminated{};
@@ -83,15 +73,6 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   if (inet_pton(AF_INET, terminated.data(), octets.data()) == 1) return from_v4_octets(octets.data());
   if (inet_pton(AF_INET6, terminated.data(), octets.data()) == 1) return from_v6_octets(octets.data());
   return std::nullopt;
-}
-
-bool IpAddress::is_v4() const {
-  static constexpr IpAddress kMapped = IpAddress::v4(0);
-  return std::memcmp(octets_.data(), kMapped.octets_.data(), kMappedPrefixOctets) == 0;
-}
-
-Bytes IpAddress::wire_octets() const {
-  return is_v4() ? Bytes{octets_}.subspan(kMappedPrefixOctets) : Bytes{octets_};
 }
 
 bool IpAddress::is_unspecified() const {

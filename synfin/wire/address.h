@@ -6,10 +6,11 @@
 #include <array>
 #include <compare>
 #include <cstdint>
-#include <expected>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "synfin/base/bytes.h"
 
@@ -38,20 +39,28 @@ class IpAddress {
     return v4(static_cast<std::uint8_t>(bits >> 24), static_cast<std::uint8_t>(bits >> 16),
               static_cast<std::uint8_t>(bits >> 8), static_cast<std::uint8_t>(bits));
   }
-  static IpAddress from_v4_octets(const std::byte* four);
-  static IpAddress from_v6_octets(const std::byte* sixteen);
+  static IpAddress from_v4_octets(const std::byte* four) { return v4(load_be32(four)); }
+  static IpAddress from_v6_octets(const std::byte* sixteen) {
+    IpAddress r;
+    std::memcpy(r.octets_.data(), sixteen, r.octets_.size());
+    return r;
+  }
   static constexpr IpAddress any(Family f) { return f == Family::kIpv4 ? v4(0) : IpAddress{}; }
   /// Dotted quad or RFC 4291 text; no zone, no prefix length. Nothing is looked up.
   static std::optional<IpAddress> parse(std::string_view text);
 
-  bool is_v4() const;
+  bool is_v4() const {
+    std::uint64_t high;
+    std::memcpy(&high, octets_.data(), sizeof high);
+    return high == 0 && load_be32(octets_.data() + 8) == 0xffff;
+  }
   Family family() const { return is_v4() ? Family::kIpv4 : Family::kIpv6; }
   /// Only for IPv4; host order.
   std::uint32_t v4_bits() const { return load_be32(octets_.data() + 12); }
   /// All sixteen octets; the last four are the IPv4 address where `is_v4()`.
   const std::array<std::byte, 16>& octets() const { return octets_; }
   /// As on the wire: 4 or 16 octets.
-  Bytes wire_octets() const;
+  Bytes wire_octets() const { return is_v4() ? Bytes{octets_}.subspan(12) : Bytes{octets_}; }
 
   bool is_unspecified() const;
   bool is_multicast() const;

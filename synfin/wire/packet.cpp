@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "synfin/wire/packet.h"
 
-#include <cassert>
-
 #include "synfin/wire/checksum.h"
+#include "synfin/wire/tcp_options.h"
 
 namespace synfin::wire {
 namespace {
@@ -27,12 +26,13 @@ std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const 
     sum.add_frame(frame, ip.header_size, ip.payload_size);
     if (sum.finish() != 0) return std::unexpected(ParseError::kTcpBadChecksum);
   }
-  auto tcp = parse_tcp(front.subspan(ip.header_size), ip.payload_size);
-  if (!tcp) return std::unexpected(tcp.error());
-  return TcpPacket{.ip = ip.header,
-                   .tcp = tcp->header,
-                   .payload_offset = ip.header_size + tcp->header_size,
-                   .payload_size = ip.payload_size - tcp->header_size};
+  std::expected<TcpPacket, ParseError> packet;
+  const auto header_size = parse_tcp_into(front.subspan(ip.header_size), ip.payload_size, packet->tcp);
+  if (!header_size) return std::unexpected(header_size.error());
+  packet->ip = ip.header;
+  packet->payload_offset = ip.header_size + *header_size;
+  packet->payload_size = ip.payload_size - *header_size;
+  return packet;
 }
 
 void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, FillChecksum fill) {

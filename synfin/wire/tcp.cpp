@@ -19,7 +19,7 @@ constexpr std::size_t kAlignedTimestampsSize = 12;
 
 }  // namespace
 
-std::expected<ParsedTcp, ParseError> parse_tcp(Bytes bytes, std::size_t segment_size) {
+std::expected<std::size_t, ParseError> parse_tcp_into(Bytes bytes, std::size_t segment_size, TcpHeader& h) {
   const std::size_t available = std::min(bytes.size(), segment_size);
   if (available < TcpHeader::kMinSize) return std::unexpected(ParseError::kTcpTooShort);
   const std::byte* p = bytes.data();
@@ -29,9 +29,6 @@ std::expected<ParsedTcp, ParseError> parse_tcp(Bytes bytes, std::size_t segment_
     return std::unexpected(ParseError::kTcpDataOffset);
   }
 
-  std::expected<ParsedTcp, ParseError> result;
-  result->header_size = header_size;
-  TcpHeader& h = result->header;
   h.source_port = load_be16(p + kSourcePort);
   h.destination_port = load_be16(p + kDestinationPort);
   h.seq = SeqNum{load_be32(p + kSequence)};
@@ -48,6 +45,14 @@ std::expected<ParsedTcp, ParseError> parse_tcp(Bytes bytes, std::size_t segment_
   } else if (!options.empty()) {
     if (const auto read = parse_tcp_options(options, h.options); !read) return std::unexpected(read.error());
   }
+  return header_size;
+}
+
+std::expected<ParsedTcp, ParseError> parse_tcp(Bytes bytes, std::size_t segment_size) {
+  std::expected<ParsedTcp, ParseError> result;
+  const auto size = parse_tcp_into(bytes, segment_size, result->header);
+  if (!size) return std::unexpected(size.error());
+  result->header_size = *size;
   return result;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The octets behind the fixed TCP header. Used by tcp.cpp only.
+// What tcp.cpp and packet.cpp share: parsing in place, and the octets behind the fixed TCP header.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,10 @@
 #include "synfin/wire/tcp.h"
 
 namespace synfin::wire {
+
+/// `parse_tcp` into a header that lies where it is to stay, default-constructed. Returns the header's size.
+std::expected<std::size_t, ParseError> parse_tcp_into(Bytes bytes, std::size_t segment_size,
+                                                      TcpHeader& header);
 
 /// Reads `bytes`, all that lies between the fixed header and the data, into `options`.
 std::expected<void, ParseError> parse_tcp_options(Bytes bytes, TcpOptions& options);
