@@ -51,7 +51,8 @@ struct ReceiveState {
   SeqNum nxt;
   SeqNum edge;
   SeqNum last_ack_sent;
-  std::uint32_t buffer = 0;  // most octets that wait for the program
+  std::uint32_t offered = 0;  // the window in the last segment sent
+  std::uint32_t buffer = 0;   // most octets that wait for the program
   std::uint32_t ts_recent = 0;
   WindowScale scale;
   bool fin_waits = false;  // a FIN at `fin` lies beyond a hole
@@ -113,9 +114,9 @@ class Connection {
   // Commands.
 
   [[nodiscard]] std::expected<std::size_t, Error> send(std::span<const Bytes> data, Context& ctx);
-  [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into, Context& ctx);
+  [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into);
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
-  [[nodiscard]] std::expected<void, Error> shutdown_receive(Context& ctx);
+  [[nodiscard]] std::expected<void, Error> shutdown_receive();
   /// CLOSE by a program that lets go of the connection.
   void close(Context& ctx);
   void abort(Error error, trace::Reason why, Context& ctx);

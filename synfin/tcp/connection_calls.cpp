@@ -39,16 +39,16 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
   return taken;
 }
 
-std::expected<std::size_t, Error> Connection::receive(std::span<const MutableBytes> into, Context& ctx) {
+std::expected<std::size_t, Error> Connection::receive(std::span<const MutableBytes> into) {
   if (!rcv_.queue.empty()) {
     const std::size_t n = rcv_.queue.read(into);
-    // "allow an acknowledgment to be sent … when the window can be moved on by enough"  (§3.8.6.2.2): when it
-    // doubles what the peer believes.
-    if (may_receive_text(state_)) {
-      const std::uint32_t offer = window_to_offer();
-      if (offer > receive_window() && offer >= 2 * receive_window()) owe_ack(Reason::kWindowUpdateSent);
+    // The peer is told once it has used up half of what it was offered and reading has made room for twice
+    // what is left (§3.8.6.2.2).
+    const std::uint32_t left = receive_window();
+    if (may_receive_text(state_) && left <= rcv_.offered / 2 && window_to_offer() >= 2 * left &&
+        window_to_offer() > left) {
+      owe_ack(Reason::kWindowUpdateSent);
     }
-    (void)ctx;
     return n;
   }
   if (failure_ != Error::kWouldBlock) return std::unexpected(failure_);
@@ -69,9 +69,8 @@ std::expected<void, Error> Connection::shutdown_send(Context& ctx) {
   return {};
 }
 
-std::expected<void, Error> Connection::shutdown_receive(Context& ctx) {
+std::expected<void, Error> Connection::shutdown_receive() {
   if (state_ == State::kClosed) return std::unexpected(Error::kNotConnected);
-  (void)ctx;
   // What has arrived can still be read, as on Linux.
   receive_shut_ = true;
   events_ |= kReadable;
@@ -154,8 +153,10 @@ void Connection::owe_ack(Reason why) {
   } else {
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
   }
-  if (why == Reason::kDelayedAck || why == Reason::kChallengeAckSent || why == Reason::kWindowUpdateSent)
-    ack_reason_ = why;
+  // Every other is an acknowledgement of what has just arrived.
+  const bool special =
+      why == Reason::kDelayedAck || why == Reason::kChallengeAckSent || why == Reason::kWindowUpdateSent;
+  ack_reason_ = special ? why : Reason::kAckSent;
 }
 
 void Connection::set_keepalive(bool on, Context& ctx) {

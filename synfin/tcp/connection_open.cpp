@@ -50,7 +50,8 @@ void Connection::open_from(const HalfOpen& half, const Segment& third, Context& 
   rcv_.irs = half.irs;
   rcv_.nxt = rcv_.last_ack_sent = half.irs + 1;
   rcv_.buffer = ctx.settings.tcp_rmem;
-  rcv_.edge = rcv_.nxt + std::min(rcv_.buffer, 0xffffu);
+  rcv_.offered = std::min(rcv_.buffer, 0xffffu);
+  rcv_.edge = rcv_.nxt + rcv_.offered;
   rcv_.scale = WindowScale{half.receive_scale};
   rcv_.ts_recent = half.ts_recent;
   timestamps_ = half.timestamps;
@@ -92,7 +93,8 @@ void Connection::adopt_syn(const Segment& syn, Context& ctx) {
   const TcpOptions& o = syn.header.options;
   rcv_.irs = syn.seq();
   rcv_.nxt = rcv_.last_ack_sent = syn.seq() + 1;
-  rcv_.edge = rcv_.nxt + std::min(rcv_.buffer, 0xffffu);
+  rcv_.offered = std::min(rcv_.buffer, 0xffffu);
+  rcv_.edge = rcv_.nxt + rcv_.offered;
   const std::uint16_t announced =
       o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple_.local.address.family());
   snd_.mss =

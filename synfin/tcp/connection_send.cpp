@@ -218,7 +218,8 @@ wire::WireWindow Connection::offer_window() {
   const std::uint32_t unit = (1u << shift) - 1;
   const std::uint32_t window = (window_to_offer() + unit) & ~unit;
   const wire::WireWindow field = Window{window} >> rcv_.scale;
-  rcv_.edge = later(rcv_.edge, rcv_.nxt + (field << rcv_.scale).octets);
+  rcv_.offered = (field << rcv_.scale).octets;
+  rcv_.edge = later(rcv_.edge, rcv_.nxt + rcv_.offered);
   return field;
 }
 

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/tcp/congestion/new_reno.h"
+
+#include <gtest/gtest.h>
+
+namespace synfin::tcp {
+namespace {
+
+constexpr std::uint32_t kMss = 1000;
+
+TEST(Rfc5681, SlowStartGrowsByWhatWasAcknowledged_3_1) {
+  NewReno c{kMss, 10};
+  EXPECT_EQ(c.window(), 10 * kMss);
+  c.on_ack({{}, kMss, 10 * kMss});
+  EXPECT_EQ(c.window(), 11 * kMss);
+  c.on_ack({{}, 5 * kMss, 10 * kMss});  // at most two segments, RFC 3465
+  EXPECT_EQ(c.window(), 13 * kMss);
+}
+
+TEST(Rfc5681, CongestionAvoidanceGrowsBySegmentARoundTrip_3_1) {
+  NewReno c{kMss, 10};
+  c.on_loss(20 * kMss, {});
+  ASSERT_EQ(c.window(), 10 * kMss);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(c.window(), 10 * kMss);
+    c.on_ack({{}, kMss, 10 * kMss});
+  }
+  EXPECT_EQ(c.window(), 11 * kMss);
+}
+
+TEST(Rfc5681, LossHalvesWhatIsInFlightButKeepsTwoSegments_3_1) {
+  NewReno c{kMss, 10};
+  c.on_loss(16 * kMss, {});
+  EXPECT_EQ(c.slow_start_threshold(), 8 * kMss);
+  EXPECT_EQ(c.window(), 8 * kMss);
+  c.on_loss(kMss, {});
+  EXPECT_EQ(c.slow_start_threshold(), 2 * kMss);
+}
+
+TEST(Rfc5681, TimeoutLeavesOneSegment_3_1) {
+  NewReno c{kMss, 10};
+  c.on_timeout(10 * kMss, {});
+  EXPECT_EQ(c.window(), kMss);
+  EXPECT_EQ(c.slow_start_threshold(), 5 * kMss);
+}
+
+TEST(Rfc5681, IdlenessBringsBackTheInitialWindow_4_1) {
+  NewReno c{kMss, 10};
+  for (int i = 0; i < 10; ++i) c.on_ack({{}, 2 * kMss, c.window()});
+  ASSERT_GT(c.window(), 10 * kMss);
+  c.on_idle();
+  EXPECT_EQ(c.window(), 10 * kMss);
+}
+
+TEST(Rfc7661, AWindowThatIsNotUsedDoesNotGrow_4_3) {
+  NewReno c{kMss, 10};
+  for (int i = 0; i < 10; ++i) c.on_ack({{}, 2 * kMss, c.window()});
+  const std::uint32_t before = c.window();
+  c.on_ack({{}, kMss, kMss});
+  EXPECT_EQ(c.window(), before);
+}
+
+TEST(NewReno, ASmallerSegmentKeepsTheNumberOfSegments) {
+  NewReno c{1400, 10};
+  c.set_mss(700);
+  EXPECT_EQ(c.window(), 7000u);
+}
+
+}  // namespace
+}  // namespace synfin::tcp

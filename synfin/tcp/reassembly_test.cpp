@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/tcp/reassembly.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "synfin/base/entropy.h"
+
+namespace synfin::tcp {
+namespace {
+
+using wire::SeqNum;
+
+class ReassemblyTest : public testing::TestWithParam<std::uint32_t> {
+ protected:
+  SeqNum at(std::uint32_t offset) const { return SeqNum{GetParam()} + offset; }
+  wire::Slice text(const std::string& s) { return pool_.copy(std::as_bytes(std::span{s})); }
+  std::string drain(Reassembly& r, std::uint32_t from) {
+    std::string out;
+    while (auto s = r.take(at(from + static_cast<std::uint32_t>(out.size())))) {
+      out.append(reinterpret_cast<const char*>(s->data()), s->size());
+    }
+    return out;
+  }
+  wire::BlockPool pool_;
+};
+INSTANTIATE_TEST_SUITE_P(Numbers, ReassemblyTest, testing::Values(0u, 0xffff'fff0u, 0x7fff'fff8u));
+
+TEST_P(ReassemblyTest, GivesAPieceOnceTheHoleBeforeItIsFilled) {
+  Reassembly r{at(0)};
+  EXPECT_TRUE(r.insert(at(5), text("world")));
+  EXPECT_FALSE(r.take(at(0)).has_value());
+  EXPECT_EQ(r.octets(), 5u);
+  EXPECT_EQ(drain(r, 5), "world");
+  EXPECT_TRUE(r.empty());
+}
+
+TEST_P(ReassemblyTest, WhatIsStaleByThenIsCutOff) {
+  Reassembly r{at(0)};
+  EXPECT_TRUE(r.insert(at(5), text("abcdef")));
+  EXPECT_EQ(drain(r, 8), "def");
+  EXPECT_TRUE(r.empty());
+  EXPECT_EQ(r.octets(), 0u);
+}
+
+TEST_P(ReassemblyTest, TheFirstCopyOfAnOctetStays) {
+  Reassembly r{at(0)};
+  EXPECT_TRUE(r.insert(at(4), text("1111")));
+  EXPECT_TRUE(r.insert(at(2), text("22222222")));
+  EXPECT_FALSE(r.insert(at(3), text("333")));
+  EXPECT_EQ(drain(r, 2), "22111122");
+}
+
+TEST_P(ReassemblyTest, SackBlocksNameTheNewestFirst) {
+  Reassembly r{at(0)};
+  (void)r.insert(at(10), text("aa"));
+  (void)r.insert(at(20), text("bb"));
+  (void)r.insert(at(30), text("cc"));
+  (void)r.insert(at(22), text("bb"));
+  std::array<wire::SackBlock, 4> blocks;
+  ASSERT_EQ(r.sack_blocks(blocks), 3u);
+  EXPECT_EQ(blocks[0], (wire::SackBlock{at(20), at(24)}));
+  EXPECT_EQ(blocks[1], (wire::SackBlock{at(10), at(12)}));
+  EXPECT_EQ(blocks[2], (wire::SackBlock{at(30), at(32)}));
+  EXPECT_EQ(r.sack_blocks(std::span{blocks}.first(1)), 1u);
+}
+
+// Every pair of pieces in a space of 8 octets, against an array of the octets that came first.
+TEST_P(ReassemblyTest, EveryOverlapOfThreePiecesAgainstANaiveModel) {
+  constexpr std::uint32_t kSpace = 6;
+  struct Piece {
+    std::uint32_t begin, size;
+  };
+  std::vector<Piece> all;
+  for (std::uint32_t b = 1; b < kSpace; ++b) {
+    for (std::uint32_t n = 1; b + n <= kSpace; ++n) all.push_back({b, n});
+  }
+  for (const Piece& x : all) {
+    for (const Piece& y : all) {
+      for (const Piece& z : all) {
+        Reassembly r{at(0)};
+        std::string model(kSpace, '.');
+        char mark = 'x';
+        for (const Piece& p : {x, y, z}) {
+          std::uint32_t fresh = 0;
+          for (std::uint32_t i = p.begin; i < p.begin + p.size; ++i) {
+            if (model[i] == '.') {
+              model[i] = mark;
+              ++fresh;
+            }
+          }
+          EXPECT_EQ(r.insert(at(p.begin), text(std::string(p.size, mark))), fresh > 0);
+          ++mark;
+        }
+        std::uint32_t octets = 0;
+        for (const char c : model) octets += c != '.' ? 1 : 0;
+        EXPECT_EQ(r.octets(), octets);
+        const std::size_t first = model.find_first_not_of('.');
+        EXPECT_EQ(drain(r, static_cast<std::uint32_t>(first)),
+                  model.substr(first, model.find('.', first) - first));
+      }
+    }
+  }
+}
+
+TEST_P(ReassemblyTest, CrumbsAreBounded) {
+  Reassembly r{at(0)};
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < 3 * Reassembly::kMaxPieces; ++i)
+    kept += r.insert(at(1 + 2 * i), text("x")) ? 1 : 0;
+  EXPECT_EQ(kept, Reassembly::kMaxPieces);
+}
+
+TEST_P(ReassemblyTest, RandomPiecesComeOutWhole) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    SeededEntropy random{seed};
+    std::string stream(2000, '\0');
+    for (char& c : stream) c = static_cast<char>('a' + random.below(26));
+    Reassembly r{at(0)};
+    std::string out;
+    while (out.size() < stream.size()) {
+      const auto next = static_cast<std::uint32_t>(out.size());
+      const std::uint32_t begin =
+          next + random.below(std::min<std::uint32_t>(200, static_cast<std::uint32_t>(stream.size()) - next));
+      const std::uint32_t size = 1 + random.below(100);
+      (void)r.insert(at(begin), text(stream.substr(begin, size)));
+      out += drain(r, next);
+    }
+    EXPECT_EQ(out, stream);
+  }
+  EXPECT_EQ(pool_.bytes_in_use(), 0u);
+}
+
+}  // namespace
+}  // namespace synfin::tcp

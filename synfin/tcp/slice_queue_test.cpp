@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/tcp/slice_queue.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+
+#include "synfin/base/entropy.h"
+
+namespace synfin::tcp {
+namespace {
+
+Bytes bytes_of(const std::string& s) {
+  return std::as_bytes(std::span{s});
+}
+
+std::string contents(const wire::Frame& frame) {
+  std::string out(frame.size(), '\0');
+  frame.copy_out(0, std::as_writable_bytes(std::span{out}));
+  return out;
+}
+
+TEST(SliceQueue, EmptyHoldsNoMemory) {
+  wire::BlockPool pool;
+  SliceQueue q;
+  EXPECT_EQ(q.append_copy(bytes_of("hello"), pool), 5u);
+  EXPECT_GT(pool.bytes_in_use(), 0u);
+  q.drop_front(5);
+  EXPECT_TRUE(q.empty());
+  EXPECT_EQ(pool.bytes_in_use(), 0u);
+}
+
+TEST(SliceQueue, SmallWritesShareABlock) {
+  wire::BlockPool pool;
+  SliceQueue q;
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(q.append_copy(bytes_of("0123456789"), pool), 10u);
+  EXPECT_EQ(pool.blocks_in_use(), 1u);
+  wire::Frame frame;
+  EXPECT_EQ(q.share(995, 5, frame), 5u);
+  EXPECT_EQ(contents(frame), "56789");
+}
+
+TEST(SliceQueue, SharedBytesSurviveWhatIsAppendedAndDroppedLater) {
+  wire::BlockPool pool;
+  SliceQueue q;
+  (void)q.append_copy(bytes_of("first"), pool);
+  wire::Frame frame;
+  EXPECT_EQ(q.share(0, 5, frame), 5u);
+  (void)q.append_copy(bytes_of("second"), pool);
+  q.drop_front(8);
+  EXPECT_EQ(contents(frame), "first");
+}
+
+TEST(SliceQueue, TwoQueuesOverOneBlockDoNotOverwriteEachOther) {
+  wire::BlockPool pool;
+  SliceQueue sender, receiver;
+  (void)sender.append_copy(bytes_of("shared"), pool);
+  wire::Frame frame;
+  ASSERT_EQ(sender.share(0, 6, frame), 6u);
+  EXPECT_EQ(receiver.append(frame.slices[0], pool), 6u);
+  EXPECT_EQ(receiver.append(pool.copy(bytes_of("-received")), pool), 9u);
+  EXPECT_EQ(sender.append_copy(bytes_of("-sent"), pool), 5u);
+  wire::Frame theirs, ours;
+  EXPECT_EQ(receiver.share(0, 15, theirs), 15u);
+  EXPECT_EQ(sender.share(0, 11, ours), 11u);
+  EXPECT_EQ(contents(theirs), "shared-received");
+  EXPECT_EQ(contents(ours), "shared-sent");
+}
+
+TEST(SliceQueue, TakesOnlyWhatThePoolHasMemoryFor) {
+  wire::BlockPool pool{2 * wire::BlockPool::kMedium};
+  SliceQueue q;
+  const std::string much(5 * wire::BlockPool::kMedium, 'x');
+  EXPECT_EQ(q.append_copy(bytes_of(much), pool), 2 * wire::BlockPool::kMedium);
+  EXPECT_EQ(q.size(), 2 * wire::BlockPool::kMedium);
+}
+
+TEST(SliceQueue, RandomOperationsAgainstAString) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    SeededEntropy random{seed};
+    wire::BlockPool pool;
+    SliceQueue q;
+    std::string model;
+    for (int step = 0; step < 2000; ++step) {
+      const std::uint32_t what = random.below(5);
+      if (what <= 1) {
+        std::string more(1 + random.below(what == 0 ? 50 : 5000), '\0');
+        for (char& c : more) c = static_cast<char>(random.below(256));
+        if (what == 0) {
+          EXPECT_EQ(q.append_copy(bytes_of(more), pool), more.size());
+        } else {
+          more.resize(std::min<std::size_t>(more.size(), 2000));
+          EXPECT_EQ(q.append(pool.copy(bytes_of(more)), pool), more.size());
+        }
+        model += more;
+      } else if (what == 2 && !model.empty()) {
+        const std::uint32_t n = random.below(static_cast<std::uint32_t>(model.size()) + 1);
+        q.drop_front(n);
+        model.erase(0, n);
+      } else if (what == 3) {
+        std::array<std::byte, 700> a;
+        std::array<std::byte, 300> b;
+        const std::array<MutableBytes, 2> into{MutableBytes{a}, MutableBytes{b}};
+        const std::uint32_t n = q.read(into);
+        ASSERT_EQ(n, std::min<std::size_t>(1000, model.size()));
+        ASSERT_EQ(std::memcmp(a.data(), model.data(), std::min<std::size_t>(n, 700)), 0);
+        if (n > 700) {
+          ASSERT_EQ(std::memcmp(b.data(), model.data() + 700, n - 700), 0);
+        }
+        model.erase(0, n);
+      } else if (!model.empty()) {
+        const std::uint32_t offset = random.below(static_cast<std::uint32_t>(model.size()));
+        const std::uint32_t want = 1 + random.below(static_cast<std::uint32_t>(model.size()) - offset);
+        wire::Frame frame;
+        const std::uint32_t n = q.share(offset, want, frame);
+        ASSERT_GT(n, 0u);
+        ASSERT_TRUE(n == want || frame.full());
+        ASSERT_EQ(contents(frame), model.substr(offset, n));
+      }
+      ASSERT_EQ(q.size(), model.size());
+    }
+    q.clear();
+    EXPECT_EQ(pool.bytes_in_use(), 0u);
+  }
+}
+
+}  // namespace
+}  // namespace synfin::tcp
