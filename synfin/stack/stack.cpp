@@ -178,7 +178,7 @@ std::expected<std::size_t, Error> Stack::receive(Handle handle, std::span<const 
   ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
-  auto result = record->tcp.receive(into, ctx);
+  auto result = record->tcp.receive(into);
   impl_->settle(handle.index(), ctx);
   return result;
 }
@@ -194,7 +194,7 @@ std::expected<void, Error> Stack::shutdown(Handle handle, Shutdown how, Instant 
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
   std::expected<void, Error> result;
-  if (how != Shutdown::kSend) result = record->tcp.shutdown_receive(ctx);
+  if (how != Shutdown::kSend) result = record->tcp.shutdown_receive();
   if (result && how != Shutdown::kReceive) result = record->tcp.shutdown_send(ctx);
   impl_->settle(handle.index(), ctx);
   return result;

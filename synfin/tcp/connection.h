@@ -136,6 +136,7 @@ class Connection {
   /// kWouldBlock while the connection lives.
   Error failure() const { return failure_; }
   bool program_gone() const { return program_gone_; }
+  /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
 
@@ -188,6 +189,8 @@ class Connection {
   bool send_probe(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_ack(Sent& out, Context& ctx);
   void fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx);
+  std::uint32_t text_room() const;
+  void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
   std::uint32_t usable_window() const;
   void sent_up_to(SeqNum end, bool timed, Context& ctx);

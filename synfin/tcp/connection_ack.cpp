@@ -95,7 +95,7 @@ bool Connection::update_window(const Segment& seg) {
   snd_.max_wnd = std::max(snd_.max_wnd, snd_.wnd);
   snd_.wl1 = seg.seq();
   snd_.wl2 = seg.ack();
-  if (timers_.armed(Timer::kPersist) && usable_window() > 0) timers_.stop(Timer::kPersist);
+  if (timers_.armed(Timer::kPersist) && usable_window() > 0) stop_persist();
   return true;
 }
 

@@ -18,6 +18,12 @@ std::uint32_t Connection::text_limit() const {
   return std::max<std::uint32_t>(snd_.mss, options + 1) - options;
 }
 
+// The blocks of a SACK option take room from the text (RFC 2018 §3): 8 octets each and 4 before them.
+std::uint32_t Connection::text_room() const {
+  const std::uint32_t sack = !sack_ || rcv_.beyond == nullptr ? 0 : timestamps_ ? 28 : 36;
+  return std::max(text_limit(), sack + 1) - sack;
+}
+
 bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
   if (syn_to_send_) return send_syn(out, ctx);
   if (!is_synchronized(state_)) return acks_owed_ > 0 && state_ == State::kSynReceived && send_ack(out, ctx);
@@ -93,7 +99,7 @@ std::uint32_t Connection::usable_window() const {
 // §3.7.4, SHLD-7).
 bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const {
   if (snd_.nxt.before(snd_.max)) return true;  // it was worth it the first time
-  if (size >= text_limit()) return true;
+  if (size >= text_room()) return true;
   const bool idle = snd_.nxt == snd_.una;
   if (size == available && (idle || no_delay_ || fin)) return true;
   return size > 0 && size >= snd_.max_wnd / 2 && (idle || no_delay_);
@@ -106,9 +112,7 @@ bool Connection::send_text(wire::Frame& frame, Sent& out, Context& ctx) {
   if (available == 0 && !snd_.fin_queued) return false;
 
   if (snd_.una == snd_.max && ctx.now - last_sent_ > rtt_.timeout()) congestion_.on_idle();
-  std::uint32_t sack_room = 0;
-  if (sack_ && rcv_.beyond != nullptr) sack_room = timestamps_ ? 28 : 36;
-  const std::uint32_t limit = std::max(text_limit(), sack_room + 1) - sack_room;
+  const std::uint32_t limit = text_room();
   const std::uint32_t window = usable_window();
   std::uint32_t size = std::min({available, window, limit});
   // The FIN takes a sequence number, so it needs room in the peer's window; the network does not count it.
@@ -147,7 +151,7 @@ bool Connection::resend_first(wire::Frame& frame, Sent& out, Context& ctx) {
   resend_first_ = false;
   if (snd_.una == snd_.max) return false;
   const auto sent_text = static_cast<std::uint32_t>(earlier(snd_.max, stream_end()) - snd_.una);
-  std::uint32_t size = snd_.una.at_or_after(stream_end()) ? 0 : std::min(sent_text, text_limit());
+  std::uint32_t size = snd_.una.at_or_after(stream_end()) ? 0 : std::min(sent_text, text_room());
   size = snd_.queue.share(static_cast<std::uint32_t>(snd_.una - snd_.base), size, frame);
   const bool fin = fin_sent() && snd_.una + size == stream_end();
   if (size == 0 && !fin) return false;
@@ -194,7 +198,7 @@ void Connection::sent_up_to(SeqNum end, bool timed, Context& ctx) {
   } else if (!timed) {
     timing_ = false;  // Karn: what was sent twice is not measured
   }
-  timers_.stop(Timer::kPersist);
+  stop_persist();
   if (!timers_.armed(Timer::kRetransmit)) arm_retransmit(ctx);
   if (user_timeout_ > Duration::zero() && !timers_.armed(Timer::kUser))
     timers_.set(Timer::kUser, ctx.now + user_timeout_);

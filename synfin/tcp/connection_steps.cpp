@@ -11,6 +11,13 @@ namespace synfin::tcp {
 using trace::Counter;
 using trace::Reason;
 
+namespace {
+
+// 24 days: 2^31 of the fastest clock that RFC 7323 §5.4 allows, 1 ms.
+constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
+
+}  // namespace
+
 Reason Connection::on_segment(const Segment& seg, Context& ctx) {
   return state_ == State::kSynSent ? on_segment_syn_sent(seg, ctx) : on_segment_synchronized(seg, ctx);
 }
@@ -42,9 +49,11 @@ Reason Connection::on_segment_synchronized(const Segment& seg, Context& ctx) {
 
 Connection::Step Connection::first_check_sequence(const Segment& seg, Context& ctx) {
   const Flags f = seg.flags();
-  // R1 of RFC 7323 §5.3 (PAWS); resets are spared, as their number alone decides.
-  if (timestamps_ && seg.has_timestamps() && !f.rst() &&
-      static_cast<std::int32_t>(seg.header.options.timestamps.value - rcv_.ts_recent) < 0) {
+  // R1 of RFC 7323 §5.3 (PAWS); resets are spared, as their number alone decides. A timestamp that was
+  // remembered before the clock can have gone half around says nothing (§5.5).
+  const bool stamped = timestamps_ && seg.has_timestamps() && !f.rst();
+  if (stamped && static_cast<std::int32_t>(seg.header.options.timestamps.value - rcv_.ts_recent) < 0 &&
+      ctx.now - last_heard_ < kTimestampLife) {
     ctx.count(Counter::kPAWSEstab);
     if (seg.length() > 0 || may_challenge(ctx)) owe_ack(Reason::kPawsRejected);
     return stop(Reason::kPawsRejected);

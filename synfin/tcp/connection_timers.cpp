@@ -51,11 +51,17 @@ void Connection::arm_retransmit(Context& ctx) {
   timers_.set(Timer::kRetransmit, ctx.now + rtt_.timeout());
 }
 
+// "SHOULD increase exponentially the interval between successive probes"  (RFC 9293 §3.8.6.1, SHLD-30),
+// whether they are answered or not.
 void Connection::arm_persist(Context& ctx) {
   if (timers_.armed(Timer::kPersist)) return;
-  const Duration wait = std::min(rtt_.timeout() * (std::int64_t{1} << std::min<std::uint8_t>(retries_, 10)),
-                                 ctx.settings.tcp_rto_max);
-  timers_.set(Timer::kPersist, ctx.now + wait);
+  const std::int64_t factor = std::int64_t{1} << std::min<std::uint8_t>(persist_backoff_, 10);
+  timers_.set(Timer::kPersist, ctx.now + std::min(rtt_.timeout() * factor, ctx.settings.tcp_rto_max));
+}
+
+void Connection::stop_persist() {
+  timers_.stop(Timer::kPersist);
+  persist_backoff_ = 0;
 }
 
 void Connection::arm_fin_wait_2(Context& ctx) {
@@ -116,6 +122,7 @@ void Connection::on_persist_timer(Context& ctx) {
   }
   ctx.timer_fired(tuple_, state_, Reason::kPersistProbe);
   if (retries_ < 255) ++retries_;
+  if (persist_backoff_ < 255) ++persist_backoff_;
   probe_ = true;
   arm_persist(ctx);
 }
