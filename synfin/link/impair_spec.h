@@ -4,24 +4,20 @@
 //
 //     loss=1%,delay=20ms,in:jitter=5ms,out:rate=100mbit,seed=7
 //
-// An item without a prefix holds for both directions; `in:` and `out:` (seen from this program) make that one
-// item hold for one direction only, so `in:loss=5%,delay=10ms` loses what comes in and delays both. Of two
-// items about the same thing the later one counts, over repeated options as well.
+// An item without a prefix holds for both directions. `in:` and `out:` (seen from this program) make that one
+// item hold for one direction only: `in:loss=5%,delay=10ms` loses what comes in and delays both. Of two items
+// about the same thing the later one counts, over repeated options as well.
 //
-// | item        | meaning                                                          | values |
-// |-------------|------------------------------------------------------------------|----------------------------------------|
-// | loss=P      | share of packets lost                                            | 0% to 100%, decimals
-// allowed           | | dup=P       | share of packets that arrive twice                               | " |
-// | corrupt=P   | share of packets with one bit flipped                            | " | | reorder=P   |
-// share of packets that overtake: sent without the delay; where no | "                                      |
-// |             | delay is set, share held back by three packets or 1 ms           | | | delay=T     | time
-// that each packet takes longer                               | us, ms, s; at most 1 h                 | |
-// jitter=T    | the delay varies evenly by up to this, up or down but not below 0;| " | |             |
-// packets may overtake each other by it                            |                                        |
-// | rate=R      | packets leave one after the other at this rate                   | bit, kbit, mbit, gbit (a
-// second, 10^n) | | queue=N     | packets that wait for `rate`; what comes on top is lost          | 1 to
-// 1000000; default 1000             | | seed=N      | what decides about every packet; both directions, no
-// prefix      | 0 to 2^64-1                            |
+//   loss=P     share of packets lost; P is a percentage, 0% to 100%, decimals allowed
+//   dup=P      share of packets that arrive twice
+//   corrupt=P  share of packets with one bit flipped
+//   reorder=P  share of packets that overtake: they are sent without the delay. Where no delay is set, share
+//              of packets held back until three others have passed, at most 1 ms
+//   delay=T    time that each packet takes longer; T in us, ms or s, at most 3600s
+//   jitter=T   the delay varies evenly by up to T, up or down but not below 0; packets may overtake by it
+//   rate=R     packets leave one after the other at R bit, kbit, mbit or gbit a second (powers of ten)
+//   queue=N    packets that wait for the rate, 1 to 1000000, default 1000; what comes on top is lost
+//   seed=N     decides about every packet, 0 to 2^64-1; one for both directions, so without prefix
 #pragma once
 
 #include <cstdint>

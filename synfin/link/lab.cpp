@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <string_view>
 
@@ -92,7 +93,9 @@ std::string set_up_ipv6(const std::string& device, const wire::Prefix& address, 
     return fmt::format("IPv6 needs an MTU of at least {} octets (RFC 8200 section 5)", kLowestIpv6Mtu);
   }
   const auto added = add_address(device, address);
-  return added ? std::string{} : added.error().message + " (IPv6 is switched off in this kernel)";
+  if (!added) return added.error().message + " (IPv6 is switched off in this kernel)";
+  const auto local = wait_until_local(address.address);
+  return local ? std::string{} : local.error().message;
 }
 
 }  // namespace

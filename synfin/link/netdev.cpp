@@ -8,10 +8,10 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -59,6 +59,8 @@ class Request {
 
   /// Waits for the kernel's answer, which comes at once.
   NetdevResult execute(const std::string& what);
+  /// The same, for requests that are answered with a message; the message.
+  std::expected<std::vector<std::byte>, LinkError> ask(const std::string& what);
 
  private:
   void append(const void* data, std::size_t size) {
@@ -99,6 +101,12 @@ std::string explanation_in(Bytes answer) {
 }
 
 NetdevResult Request::execute(const std::string& what) {
+  auto answer = ask(what);
+  if (!answer) return std::unexpected{std::move(answer.error())};
+  return {};
+}
+
+std::expected<std::vector<std::byte>, LinkError> Request::ask(const std::string& what) {
   const FileDescriptor socket{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)};
   if (!socket) return std::unexpected{system_error(what, errno)};
   const int on = 1;
@@ -110,20 +118,27 @@ NetdevResult Request::execute(const std::string& what) {
   if (::send(socket.get(), bytes_.data(), bytes_.size(), 0) < 0) {
     return std::unexpected{system_error(what, errno)};
   }
-  std::array<std::byte, 4096> answer;
+  std::vector<std::byte> answer(4096);
   ssize_t size = 0;
   do {
     size = ::recv(socket.get(), answer.data(), answer.size(), 0);
   } while (size < 0 && errno == EINTR);
   if (size < 0) return std::unexpected{system_error(what, errno)};
+  answer.resize(static_cast<std::size_t>(size));
+  nlmsghdr header;
   nlmsgerr error;
-  if (static_cast<std::size_t>(size) < NLMSG_HDRLEN + sizeof error) {
+  if (answer.size() < NLMSG_HDRLEN + sizeof(rtmsg)) {
+    return std::unexpected{LinkError{what + ": the kernel's answer makes no sense", EPROTO}};
+  }
+  std::memcpy(&header, answer.data(), sizeof header);
+  if (header.nlmsg_type != NLMSG_ERROR) return answer;
+  if (answer.size() < NLMSG_HDRLEN + sizeof error) {
     return std::unexpected{LinkError{what + ": the kernel's answer makes no sense", EPROTO}};
   }
   std::memcpy(&error, answer.data() + NLMSG_HDRLEN, sizeof error);
-  if (error.error == 0) return {};
+  if (error.error == 0) return answer;
   LinkError failure = system_error(what, -error.error);
-  const std::string words = explanation_in(Bytes{answer}.first(static_cast<std::size_t>(size)));
+  const std::string words = explanation_in(answer);
   if (!words.empty()) failure.message += fmt::format(" ({})", words);
   return std::unexpected{std::move(failure)};
 }
@@ -199,6 +214,28 @@ NetdevResult add_address(std::string_view name, const wire::Prefix& address) {
   request.attribute(IFA_ADDRESS, address.address.wire_octets());
   if (!address.address.is_v4()) request.attribute(IFA_FLAGS, std::uint32_t{IFA_F_NODAD});
   return request.execute(fmt::format("cannot give device {} the address {}", name, address.to_string()));
+}
+
+NetdevResult wait_until_local(const wire::IpAddress& address) {
+  constexpr int kTriesMs = 2000;
+  const std::string what = fmt::format("cannot tell where {} leads", address.to_string());
+  for (int tried = 0; tried < kTriesMs; ++tried) {
+    rtmsg body{};
+    body.rtm_family = family_of(address);
+    body.rtm_dst_len = static_cast<unsigned char>(address.wire_octets().size() * 8);
+    Request request{RTM_GETROUTE, 0, body};
+    request.attribute(RTA_DST, address.wire_octets());
+    // An error means that there is no route at all yet.
+    if (const auto answer = request.ask(what)) {
+      std::memcpy(&body, answer->data() + NLMSG_HDRLEN, sizeof body);
+      if (body.rtm_type == RTN_LOCAL) return {};
+    }
+    // The kernel sends a notice too, but not where the route is there already.
+    (void)::poll(nullptr, 0, 1);
+  }
+  return std::unexpected{LinkError{
+      fmt::format("the kernel has not taken up the address {}: is its device up?", address.to_string()),
+      ETIMEDOUT}};
 }
 
 NetdevResult add_route(const wire::Prefix& destination, std::string_view name,

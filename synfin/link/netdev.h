@@ -26,9 +26,15 @@ using NetdevResult = std::expected<void, LinkError>;
 [[nodiscard]] NetdevResult set_down(std::string_view name);
 [[nodiscard]] NetdevResult set_mtu(std::string_view name, std::uint32_t mtu);
 
-/// Gives the kernel an address on the device, with the connected route. An IPv6 address is usable at once:
-/// duplicate address detection is left out. Adding an address that is there already is no error.
+/// Gives the kernel an address on the device, with the connected route. Duplicate
+/// address detection is left out for IPv6, but see `wait_until_local`. An address that is there already is no
+/// error.
 [[nodiscard]] NetdevResult add_address(std::string_view name, const wire::Prefix& address);
+
+/// Returns once packets to `address`, one of the kernel's own, are delivered. An IPv6 address is taken up by
+/// a worker of the kernel some time after `add_address` has returned or its device went up; this waits for
+/// it, at most 2 s.
+[[nodiscard]] NetdevResult wait_until_local(const wire::IpAddress& address);
 
 /// A route to `destination` (host bits zero) through the device, by way of `gateway` where given. Replaces a
 /// route to the same destination.

@@ -80,6 +80,10 @@ class TunLink final : public Link {
 
 /// Opens or creates the device. Neither its addresses nor its state are touched. The error says what, why and
 /// what to do: no /dev/net/tun, no permission, no such device, not a TUN device, in use.
+///
+/// A device that is up before it is opened gets its carrier by this, which the kernel takes up to a second to
+/// notice; until then it drops what it routes there. A device opened first and set up afterwards works at
+/// once.
 [[nodiscard]] std::expected<std::unique_ptr<TunLink>, LinkError> open_tun(const TunOptions& options);
 
 /// Whether /dev/net/tun can be opened by this process; the error says what to do.
