@@ -245,6 +245,7 @@ class Connection {
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
   std::uint8_t retries_ =
       0;  // of the retransmission, persist or keep-alive timer since the peer was last heard
+  std::uint8_t persist_backoff_ = 0;  // probes since the window closed, answered or not
   std::uint16_t challenges_left_ = 0;
   std::uint16_t seen_mss_ = 536;  // largest text that came: what a full-sized segment is
   std::uint32_t unacknowledged_text_ = 0;
