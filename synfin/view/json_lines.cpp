@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/view/json_lines.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "synfin/view/text.h"
+
+namespace synfin::view {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using trace::Event;
+using trace::EventKind;
+
+std::string_view event_name(EventKind k) {
+  switch (k) {
+    case EventKind::kSegmentReceived:
+      return "segment_received";
+    case EventKind::kSegmentSent:
+      return "segment_sent";
+    case EventKind::kPacketReceived:
+      return "packet_received";
+    case EventKind::kPacketSent:
+      return "packet_sent";
+    case EventKind::kStateChanged:
+      return "state";
+    case EventKind::kTimer:
+      return "timer";
+    case EventKind::kCall:
+      return "call";
+  }
+  return "";
+}
+
+Json options_json(const Event& e, const Flow& flow) {
+  using wire::TcpOptions;
+  const TcpOptions& o = e.header->options;
+  Json out = Json::object();
+  if (o.has(TcpOptions::kMss)) out["mss"] = o.mss;
+  if (o.has(TcpOptions::kWindowScale)) out["wscale"] = o.window_scale;
+  if (o.has(TcpOptions::kSackPermitted)) out["sack_ok"] = true;
+  if (o.has(TcpOptions::kTimestamps)) out["ts"] = {o.timestamps.value, o.timestamps.echo};
+  if (o.has(TcpOptions::kSack)) {
+    // The blocks are about what the other end has sent.
+    const Side about = sender(e.kind) == Side::kLocal ? Side::kRemote : Side::kLocal;
+    Json blocks = Json::array();
+    for (std::size_t i = 0; i < o.sack_count && i < TcpOptions::kMaxSack; ++i) {
+      blocks.push_back({flow.relative(about, o.sack[i].left), flow.relative(about, o.sack[i].right)});
+    }
+    out["sack"] = std::move(blocks);
+  }
+  if (o.has(TcpOptions::kFastOpen)) {
+    std::string hex;
+    for (std::size_t i = 0; i < o.cookie_size && i < TcpOptions::kMaxCookie; ++i) {
+      hex += fmt::format("{:02x}", std::to_integer<unsigned>(o.cookie[i]));
+    }
+    out["tfo"] = hex;
+  }
+  if (o.has(TcpOptions::kMd5)) out["md5"] = true;
+  if (o.has(TcpOptions::kAuthentication)) out["ao"] = true;
+  return out;
+}
+
+void add_segment(Json& out, const Event& e, const Flow& flow) {
+  const wire::TcpHeader& h = *e.header;
+  const Side from = sender(e.kind);
+  const Side to = from == Side::kLocal ? Side::kRemote : Side::kLocal;
+  out["flags"] = flags_text(h.flags);
+  out["seq"] = flow.relative(from, h.seq);
+  if (h.flags.ack()) out["ack"] = flow.relative(to, h.ack);
+  out["seq_raw"] = h.seq.raw();
+  if (h.flags.ack()) out["ack_raw"] = h.ack.raw();
+  out["len"] = e.payload_size;
+  out["window"] = e.window;
+  out["options"] = options_json(e, flow);
+  if (e.retransmission) out["retransmission"] = true;
+}
+
+}  // namespace
+
+std::string JsonLines::line(const Event& e) {
+  const bool packet = e.kind == EventKind::kPacketReceived || e.kind == EventKind::kPacketSent;
+  const bool listener = !is_segment(e.kind) && e.tuple.remote.port == 0;
+  Flow* flow = packet || listener ? nullptr : &flows_.look_up(e).flow;
+  Json out;
+  // Whole microseconds: a double in seconds would print digits that nobody measured.
+  out["time"] = static_cast<double>((e.at - epoch_).us()) / 1e6;
+  out["event"] = event_name(e.kind);
+  if (flow != nullptr) out["connection"] = flow->number;
+  if (!packet) {
+    out["local"] = e.tuple.local.to_string();
+    if (!listener) out["remote"] = e.tuple.remote.to_string();
+    out["from"] = trace::name(e.from);
+    out["to"] = trace::name(e.to);
+  }
+  out["reason"] = trace::name(e.reason);
+  if (const std::string_view section = trace::section(e.reason); !section.empty()) out["section"] = section;
+  if (flow != nullptr && is_segment(e.kind) && e.header != nullptr) add_segment(out, e, *flow);
+  if (packet && e.frame != nullptr) out["len"] = e.frame->size();
+  if (!e.deadline.is_never()) out["remaining"] = static_cast<double>((e.deadline - e.at).us()) / 1e6;
+  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+void JsonLines::on_event(const Event& e) {
+  if (error_) return;
+  if (epoch_.is_never()) epoch_ = e.at;
+  std::string text = line(e);
+  text += '\n';
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), file_) != text.size()) return fail(errno);
+  if (flush_ == FlushLines::kEach && std::fflush(file_) != 0) fail(errno);
+}
+
+std::error_code JsonLines::finish() {
+  errno = 0;
+  if (!error_ && std::fflush(file_) != 0) fail(errno);
+  return error_;
+}
+
+void JsonLines::fail(int code) {
+  error_ = std::error_code(code == 0 ? EIO : code, std::generic_category());
+}
+
+}  // namespace synfin::view
