@@ -115,7 +115,7 @@ run_lab() {
   built release -DSYNFIN_TESTS=ON synfin synfin-http-load || return
   local log=build/release/lab.log n
   SYNFIN=$PWD/build/release/synfin SYNFIN_HTTP_LOAD=$PWD/build/release/synfin-http-load \
-    python3 -m unittest discover -v -s tests/lab -p '*_test.py' >"$log" 2>&1
+    PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -v -s tests/lab -p '*_test.py' >"$log" 2>&1
   local status=$?
   n=$(sed -n 's/^Ran \([0-9]*\) tests\? in .*/\1/p' "$log" | tail -n 1)
   local summary failures=0 errors=0 skips=0
