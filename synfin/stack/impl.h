@@ -38,6 +38,9 @@ struct ConnectionRecord {
   bool event_queued = false;
 };
 
+// With its slot in the table and its generation an idle connection stays within 512 octets.
+static_assert(sizeof(ConnectionRecord) <= 496);
+
 struct Stack::Impl {
   Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s);
 
