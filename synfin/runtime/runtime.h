@@ -68,8 +68,8 @@ struct Options {
 /// Work, in the sense of `io_context::run`: waiting for the link and for timers is not work, so an idle stack
 /// does not keep a program from ending, just as the kernel's does not. `run` goes on while
 ///   - an asynchronous operation of a socket or acceptor is outstanding,
-///   - a connection that the program has closed has data or a FIN yet to be acknowledged (TIME-WAIT does not
-///   count),
+///   - a connection that the program has closed is not closed in both directions yet (tcp_fin_timeout bounds
+///     that; TIME-WAIT does not count),
 ///   - the link has refused frames that are still to be sent,
 ///   - or `Options::keep_running` is set, until `stop` is called.
 /// While something else keeps `run` going (a timer of the program, say), the link is served all the same.

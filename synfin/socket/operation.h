@@ -74,12 +74,13 @@ class OperationQueue {
 /// what that takes.
 template <typename Executor, typename Handler, typename Result>
 void post_result(const Executor& executor, Handler handler, Result result) {
+  // Asked before the handler moves away.
   const auto allocator = boost::asio::get_associated_allocator(handler);
-  boost::asio::post(boost::asio::get_associated_executor(handler, executor),
-                    boost::asio::bind_allocator(
-                        allocator, [handler = std::move(handler), result = std::move(result)]() mutable {
-                          std::apply(std::move(handler), std::move(result));
-                        }));
+  const auto target = boost::asio::get_associated_executor(handler, executor);
+  auto call = [handler = std::move(handler), result = std::move(result)]() mutable {
+    std::apply(std::move(handler), std::move(result));
+  };
+  boost::asio::post(target, boost::asio::bind_allocator(allocator, std::move(call)));
 }
 
 /// An Action has

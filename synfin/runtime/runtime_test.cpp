@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/runtime/runtime.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <deque>
+
+#include "synfin/runtime/error.h"
+#include "synfin/runtime/test_pair.h"
+
+namespace synfin::runtime {
+namespace {
+
+namespace asio = boost::asio;
+using namespace synfin::literals;
+using boost::system::error_code;
+
+const wire::Endpoint kServer{TestPair::kAddressB, 80};
+
+struct Seen final : Watcher {
+  void on_socket_event(std::uint8_t what) override {
+    events |= what;
+    ++calls;
+  }
+  void on_runtime_end() override { ended = true; }
+  std::uint8_t events = 0;
+  int calls = 0;
+  bool ended = false;
+};
+
+/// A connection of two handles.
+struct Opened {
+  stack::Handle listener, client, server;
+};
+Opened open(TestPair& net) {
+  Opened o;
+  o.listener = net.b->stack().listen(kServer, {}, net.now).value();
+  o.client = net.a->stack().connect(kServer, {}, net.now).value();
+  net.settle();
+  o.server = net.b->stack().accept(o.listener, net.now).value();
+  return o;
+}
+std::size_t send(Runtime& r, stack::Handle h, std::size_t octets) {
+  const std::vector<std::byte> data(octets);
+  const Bytes view(data);
+  return r.stack().send(h, std::span(&view, 1), r.now()).value_or(0);
+}
+
+/// A link that does as the test says, with a pipe to wait on where it wants one.
+class ScriptedLink final : public link::Link {
+ public:
+  struct Script {
+    std::deque<std::expected<std::size_t, link::LinkError>> receive;
+    std::expected<std::size_t, link::LinkError> room = 1000;
+    std::size_t sent = 0;
+    std::array<int, 2> pipe{-1, -1};
+  };
+  explicit ScriptedLink(Script& script) : script_(script) {}
+  const link::LinkInfo& info() const override { return info_; }
+  std::expected<std::size_t, link::LinkError> receive(std::span<wire::Frame> batch, Instant) override {
+    for (wire::Frame& f : batch) f.clear();
+    if (script_.receive.empty()) return 0;
+    const auto next = script_.receive.front();
+    script_.receive.pop_front();
+    return next;
+  }
+  std::expected<std::size_t, link::LinkError> send(std::span<wire::Frame> batch, Instant) override {
+    if (!script_.room) return script_.room;
+    const std::size_t n = std::min(*script_.room, batch.size());
+    for (wire::Frame& f : batch.first(n)) f.clear();
+    *script_.room -= n;
+    script_.sent += n;
+    return n;
+  }
+  int descriptor() const override { return script_.pipe[0]; }
+
+ private:
+  Script& script_;
+  link::LinkInfo info_{.name = "scripted", .mtu = 1400};
+};
+
+Options options(Drive drive) {
+  Options o;
+  o.config.addresses = {{TestPair::kAddressA, 24}};
+  o.drive = drive;
+  return o;
+}
+
+TEST(Runtime, TellsWatchersOfTheirHandles) {
+  TestPair net;
+  Seen listening;
+  Seen connecting;
+  const stack::Handle listener = net.b->stack().listen(kServer, {}, net.now).value();
+  net.b->register_socket(listener, listening);
+  const stack::Handle client = net.a->stack().connect(kServer, {}, net.now).value();
+  net.a->register_socket(client, connecting);
+  net.settle();
+  EXPECT_TRUE(listening.events & stack::kAcceptable);
+  EXPECT_TRUE(connecting.events & stack::kConnected);
+  net.a->unregister_socket(client);
+  connecting.calls = 0;
+  net.b->stack().shut_down(net.now);
+  net.settle();
+  EXPECT_EQ(connecting.calls, 0);
+  net.b.reset();
+  EXPECT_TRUE(listening.ended);
+  EXPECT_FALSE(connecting.ended);
+}
+
+TEST(Runtime, TakesTheMtuOfTheLink) {
+  asio::io_context io;
+  ScriptedLink::Script script;
+  Runtime r(io, std::make_unique<ScriptedLink>(script), options(Drive::kManual));
+  EXPECT_EQ(r.stack().config().mtu, 1400u);
+}
+
+TEST(Runtime, KeepsWhatTheLinkRefusesAndAsksTheStackForNoMore) {
+  // A queue of two frames: most of what the stack has to say is refused, and all of it must arrive in the
+  // end.
+  TestPair net(2);
+  const Opened o = open(net);
+  ASSERT_EQ(send(*net.a, o.client, 100'000), 100'000u);
+  ASSERT_TRUE(net.run_until([&] { return net.b->stack().readable(o.server).value() == 100'000; }));
+}
+
+TEST(Runtime, StopsForFairnessAndGoesOnByItself) {
+  asio::io_context io;
+  ScriptedLink::Script script;
+  script.receive.assign(Runtime::kMaxBatches + 3, 1);
+  Runtime r(io, std::make_unique<ScriptedLink>(script), options(Drive::kManual));
+  EXPECT_TRUE(r.pump());
+  EXPECT_EQ(script.receive.size(), 3u);
+  io.poll();
+  EXPECT_TRUE(script.receive.empty());
+}
+
+TEST(Runtime, PostsOnePumpHoweverOftenItIsAsked) {
+  TestPair net;
+  net.settle();
+  for (int i = 0; i < 10; ++i) net.a->schedule();
+  net.io.restart();
+  EXPECT_EQ(net.io.poll(), 1u);
+}
+
+TEST(Runtime, LinkErrorFailsSocketsAndIsReportedOnce) {
+  asio::io_context io;
+  ScriptedLink::Script script;
+  Runtime r(io, std::make_unique<ScriptedLink>(script), options(Drive::kManual));
+  int reported = 0;
+  r.on_link_error([&](const link::LinkError& e) { reported += e.code == ENODEV; });
+  Seen seen;
+  const stack::Handle h = r.stack().connect(kServer, {}, r.now()).value();
+  r.register_socket(h, seen);
+  r.pump();
+  EXPECT_EQ(script.sent, 1u);
+  script.receive.push_back(std::unexpected(link::LinkError{"the device is gone", ENODEV}));
+  r.pump();
+  EXPECT_TRUE(seen.events & stack::kFailed);
+  EXPECT_EQ(r.translate(r.stack().failure(h)), asio::error::network_down);
+  io.poll();
+  EXPECT_EQ(reported, 1);
+  ASSERT_TRUE(r.link_error());
+  EXPECT_EQ(r.link_error()->message, "the device is gone");
+  r.pump();
+  io.restart();
+  io.poll();
+  EXPECT_EQ(reported, 1);
+  EXPECT_EQ(r.block_until([] { return false; }), asio::error::network_down);
+}
+
+TEST(Runtime, BlockingForNothingIsAnError) {
+  asio::io_context io;
+  ScriptedLink::Script script;
+  Runtime r(io, std::make_unique<ScriptedLink>(script), options(Drive::kManual));
+  EXPECT_EQ(r.block_until([] { return false; }), asio::error::operation_not_supported);
+}
+
+TEST(Runtime, AbortsWhatIsOpenWhenItEnds) {
+  TestPair net;
+  const Opened o = open(net);
+  net.a.reset();
+  net.b->pump();
+  EXPECT_EQ(net.b->stack().failure(o.server), tcp::Error::kReset);
+}
+
+// --- What keeps io_context::run going ---
+
+class RuntimeWork : public ::testing::Test {
+ protected:
+  RuntimeWork() {
+    if (::pipe(script.pipe.data()) != 0) ADD_FAILURE() << "no pipe";
+  }
+  ~RuntimeWork() override {
+    for (const int fd : script.pipe) ::close(fd);
+  }
+  void start(bool keep_running = false) {
+    Options o = options(Drive::kAutomatic);
+    o.keep_running = keep_running;
+    runtime = std::make_unique<Runtime>(io, std::make_unique<ScriptedLink>(script), std::move(o));
+  }
+
+  ScriptedLink::Script script;
+  asio::io_context io;
+  std::unique_ptr<Runtime> runtime;
+};
+
+TEST_F(RuntimeWork, AnIdleRuntimeLetsRunEnd) {
+  start();
+  io.run();  // ends, or the test never does
+  EXPECT_TRUE(io.stopped());
+  io.restart();
+  bool ran = false;
+  asio::post(io, [&] { ran = true; });
+  io.run();
+  EXPECT_TRUE(ran);
+}
+
+TEST_F(RuntimeWork, AnOpenConnectionAndItsTimersDoNotKeepRunGoing) {
+  start();
+  const stack::Handle h = runtime->stack().connect(kServer, {}, runtime->now()).value();
+  runtime->schedule();
+  io.run();
+  EXPECT_EQ(script.sent, 1u);
+  EXPECT_EQ(runtime->stack().status(h).value().state, trace::State::kSynSent);
+  EXPECT_FALSE(runtime->next_deadline().is_never());
+}
+
+TEST_F(RuntimeWork, ServesTheLinkAsLongAsOthersKeepRunGoing) {
+  start();
+  script.receive.assign(3, 1);
+  auto work = asio::make_work_guard(io);
+  io.poll();  // arms
+  EXPECT_TRUE(script.receive.empty());
+  script.receive.assign(2, 1);
+  EXPECT_EQ(::write(script.pipe[1], "x", 1), 1);
+  while (!script.receive.empty()) io.run_one();
+  work.reset();
+  char c = 0;
+  EXPECT_EQ(::read(script.pipe[0], &c, 1), 1);
+  io.run();
+}
+
+TEST_F(RuntimeWork, KeepRunningLastsUntilStop) {
+  start(true);
+  io.poll();
+  EXPECT_FALSE(io.stopped());
+  asio::post(io, [&] { runtime->stop(); });
+  io.run();
+  EXPECT_TRUE(io.stopped());
+}
+
+TEST_F(RuntimeWork, RefusedFramesAreWork) {
+  start();
+  script.room = 0;
+  (void)runtime->stack().connect(kServer, {}, runtime->now()).value();
+  runtime->schedule();
+  io.poll();
+  EXPECT_FALSE(io.stopped());
+  script.room = 10;
+  runtime->wake();
+  io.run();
+  EXPECT_EQ(script.sent, 1u);
+}
+
+TEST_F(RuntimeWork, TimersRunByThemselves) {
+  start();
+  auto work = asio::make_work_guard(io);
+  runtime->stack().settings().tcp_rto_min = 1_ms;
+  (void)runtime->stack().connect(kServer, {}, runtime->now()).value();
+  runtime->schedule();
+  while (script.sent < 2) io.run_one();  // the SYN, and again when its timer has run out
+  EXPECT_GE(script.sent, 2u);
+}
+
+TEST_F(RuntimeWork, EndsBeforeTheContextWithWaitsUnderWay) {
+  start();
+  auto work = asio::make_work_guard(io);
+  (void)runtime->stack().connect(kServer, {}, runtime->now()).value();
+  runtime->schedule();
+  io.poll();
+  runtime.reset();
+  work.reset();
+  io.run();  // the cancelled waits run their handlers without harm
+  EXPECT_TRUE(io.stopped());
+}
+
+TEST(RuntimeClosing, KeepsRunGoingUntilWhatWasClosedHasBeenDelivered) {
+  TestPair net;
+  const Opened o = open(net);
+  Seen seen;
+  net.a->register_socket(o.client, seen);
+  ASSERT_EQ(send(*net.a, o.client, 1000), 1000u);
+  net.a->close(o.client);
+  net.io.restart();
+  net.io.poll();  // the data and the FIN leave
+  EXPECT_FALSE(net.io.stopped());
+  net.settle();
+  EXPECT_FALSE(net.io.stopped() && net.a->stack().population().connections != 0);
+  net.b->close(o.server);
+  ASSERT_TRUE(net.run_until([&] { return net.io.stopped(); }));
+  EXPECT_EQ(net.a->stack().population().connections, 0u);
+  EXPECT_EQ(seen.calls, 0);
+}
+
+TEST(Errors, AreThoseOfAsio) {
+  using tcp::Error;
+  error_code ec = Error::kReset;  // converts, as errors of libraries do
+  EXPECT_EQ(ec, asio::error::connection_reset);
+  EXPECT_EQ(make_error_code(Error::kRefused), asio::error::connection_refused);
+  EXPECT_EQ(make_error_code(Error::kTimedOut), asio::error::timed_out);
+  EXPECT_EQ(make_error_code(Error::kClosing), asio::error::broken_pipe);
+  EXPECT_EQ(make_error_code(Error::kWouldBlock), asio::error::would_block);
+  EXPECT_EQ(make_error_code(Error::kStackShutdown), asio::error::operation_aborted);
+  EXPECT_EQ(make_error_code(Error::kAddressInUse), asio::error::address_in_use);
+  EXPECT_EQ(make_error_code(Error::kHostUnreachable), asio::error::host_unreachable);
+  EXPECT_EQ(make_error_code(Error::kInvalidHandle), asio::error::bad_descriptor);
+}
+
+}  // namespace
+}  // namespace synfin::runtime
