@@ -10,7 +10,8 @@ set(SYNFIN_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual
 function(synfin_compile_options target)
   target_compile_options(${target} PRIVATE ${SYNFIN_WARNINGS})
   if(SYNFIN_SANITIZE)
-    target_compile_options(${target} PRIVATE -fsanitize=${SYNFIN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_compile_options(${target} PRIVATE -fsanitize=${SYNFIN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+                           -fno-sanitize=vptr) # the core has no run-time types to look at
     target_link_options(${target} PRIVATE -fsanitize=${SYNFIN_SANITIZE})
   endif()
 endfunction()

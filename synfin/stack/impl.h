@@ -50,6 +50,8 @@ struct Stack::Impl {
 
   // For the timing wheel.
   tcp::TimerNode& node(RecordRef ref);
+  void advance(Instant now, tcp::Context& ctx);
+  void arm(RecordRef ref, Instant deadline, tcp::Context& ctx);
 
   // Receiving (stack_receive.cpp): what a packet is, and who owns it.
   void receive(wire::Frame& frame, Instant now);
@@ -113,6 +115,7 @@ struct Stack::Impl {
   ListenerMap listener_map;
   Table table;
   TimingWheel<Impl> wheel;
+  Instant wheel_time;  // when it was last advanced
 
   std::vector<tcp::Reply> replies;  // in the order in which they leave
   std::size_t replies_sent = 0;     // how many of them have left

@@ -47,7 +47,7 @@ void Stack::receive(std::span<wire::Frame> frames, Instant now) {
 
 void Stack::advance(Instant now) {
   tcp::Context ctx = impl_->context(now);
-  impl_->wheel.advance(now, [&](RecordRef ref) { impl_->on_expired(ref, ctx); });
+  impl_->advance(now, ctx);
 }
 
 std::size_t Stack::transmit(std::span<wire::Frame> out, Instant now) {

@@ -189,7 +189,7 @@ Stack::Impl::Fate Stack::Impl::to_time_wait(RecordRef ref, std::uint32_t hash, c
     case tcp::TimeWaitVerdict::kDrop:
       return fate;
     case tcp::TimeWaitVerdict::kAcknowledgeRestart:
-      wheel.arm(ref, ctx.now + config.settings.msl * 2);
+      arm(ref, ctx.now + config.settings.msl * 2, ctx);
       [[fallthrough]];
     case tcp::TimeWaitVerdict::kAcknowledge:
       replies.push_back(tcp::time_wait_ack(tw, ctx, d.reason));
@@ -262,7 +262,7 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, std::uint32_t ha
   ctx.count(Counter::kPassiveOpens);
   ctx.state_changed(tuple, State::kListen, State::kSynReceived, d.reason);
   replies.push_back(tcp::syn_ack(half, ctx, Reason::kSynAckSent));
-  wheel.arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings));
+  arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
   fate.to = State::kSynReceived;
   fate.window_scale = half.send_scale;
   return fate;

@@ -26,6 +26,18 @@ tcp::TimerNode& Stack::Impl::node(RecordRef ref) {
   return connections[ref.index()].timer;
 }
 
+void Stack::Impl::advance(Instant now, tcp::Context& ctx) {
+  wheel_time = now;
+  wheel.advance(now, [&](RecordRef ref) { on_expired(ref, ctx); });
+}
+
+// A wheel measures how far ahead a deadline may lie from when it was last advanced. One with timers is
+// advanced as they run out; an empty one may have stood still for years.
+void Stack::Impl::arm(RecordRef ref, Instant deadline, tcp::Context& ctx) {
+  if (wheel.size() == 0 && wheel_time < ctx.now) advance(ctx.now, ctx);
+  wheel.arm(ref, deadline);
+}
+
 std::uint32_t Stack::Impl::hash_of(const wire::FourTuple& tuple) const {
   return tuple_hash(table_key, tuple);
 }
@@ -144,7 +156,7 @@ void Stack::Impl::enter_time_wait(std::uint32_t index, tcp::Context& ctx) {
   }
   const RecordRef tw_ref{RecordKind::kTimeWait, *slot};
   table.replace(record.hash, ref, tw_ref);
-  wheel.arm(tw_ref, ctx.now + config.settings.msl * 2);
+  arm(tw_ref, ctx.now + config.settings.msl * 2, ctx);
 }
 
 void Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
@@ -176,7 +188,7 @@ void Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
   } else if (!wheel.armed(ref) || deadline < record.armed_for) {
     // A deadline that moved away leaves the timer where it is: it fires early, finds nothing due, and is
     // armed again.
-    wheel.arm(ref, deadline);
+    arm(ref, deadline, ctx);
     record.armed_for = deadline;
   }
   if (!record.ready) {
@@ -201,7 +213,7 @@ void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
       ctx.count(Counter::kTCPSynRetrans);
       ctx.timer_fired(half.tuple, State::kSynReceived, Reason::kSynAckRetransmitted);
       replies.push_back(tcp::syn_ack(half, ctx, Reason::kSynAckRetransmitted));
-      wheel.arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings));
+      arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
       return;
     }
     case RecordKind::kTimeWait:
