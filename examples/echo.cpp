@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An echo server with a TCP of its own. In its lab, a private network made for this run, the kernel's nc is
-// the client:
-//
-//     echo                                         serves until interrupted
-//     echo sh -c 'echo hello | nc -N 10.77.0.2 7'  serves one command, and ends with it
+// An echo server with a TCP of its own, in a private network made for this run. Beside it runs a client of
+// the kernel's, with which it ends:  echo sh -c 'echo hello | nc -N 10.77.0.2 7'
 #include <unistd.h>
 
 #include <array>
 #include <boost/asio.hpp>
-#include <cstdlib>
 #include <iostream>
 
 #include "synfin/link/lab.h"
@@ -27,7 +23,7 @@ asio::awaitable<void> echo(tcp::socket peer) {
       co_await asio::async_write(peer, asio::buffer(data, n), use_awaitable);
     }
   } catch (const boost::system::system_error& e) {
-    if (e.code() != asio::error::eof) std::cerr << "echo: " << e.what() << '\n';
+    if (e.code() != asio::error::eof) std::cerr << "echo: " << e.what() << std::endl;
   }
 }
 
@@ -44,14 +40,14 @@ int main(int argc, char** argv) {
   auto lab = synfin::link::make_lab({.pool = pool});
   if (!lab) {
     std::cerr << "echo: " << lab.error().message << '\n';
-    return EXIT_FAILURE;
+    return 1;
   }
+
   asio::io_context io;
   synfin::runtime::Options options{.config = {.addresses = {lab->synfin_v4, lab->synfin_v6}}, .pool = &pool};
   synfin::runtime::Runtime runtime(io, std::move(lab->link), std::move(options));
-
-  co_spawn(io, serve({runtime, {synfin::wire::IpAddress::any(synfin::wire::Family::kIpv6), 7}}),
-           asio::detached);
+  const tcp::endpoint any{synfin::wire::IpAddress::any(synfin::wire::Family::kIpv6), 7};
+  co_spawn(io, serve({runtime, any}), asio::detached);
 
   asio::signal_set signals(io, SIGINT, SIGTERM, SIGCHLD);
   signals.async_wait([&](auto, int) { io.stop(); });

@@ -39,7 +39,7 @@ enum class Drive : std::uint8_t {
 
 struct Options {
   /// Addresses and settings. `mtu` is taken from the link.
-  stack::Config config;
+  stack::Config config{};
   /// Whether the runtime keeps `io_context::run` from returning; see Runtime.
   bool keep_running = false;
   Drive drive = Drive::kAutomatic;
@@ -51,10 +51,10 @@ struct Options {
   /// Null: nobody. Must outlive the runtime.
   trace::Sink* sink = nullptr;
   /// What time it is; empty: the steady clock. Must not go back.
-  std::function<Instant()> clock;
+  std::function<Instant()> clock{};
   /// How a blocking call waits; empty: poll(2) on the link's descriptor until the given instant. A test in
   /// virtual time moves its clock and its peers here. Must not run handlers of the io_context.
-  std::function<void(Instant until)> wait;
+  std::function<void(Instant until)> wait{};
 };
 
 /// Joins one link, one stack and one `io_context`; everything happens on the one thread that runs the
