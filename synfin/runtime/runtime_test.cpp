@@ -282,6 +282,16 @@ TEST_F(RuntimeWork, DeadlinesAreMetWithoutAnyHelp) {
   EXPECT_TRUE(runtime->next_deadline().is_never());
 }
 
+TEST_F(RuntimeWork, BlockingWaitsForDeadlinesAndForTheDescriptor) {
+  start();
+  script.held_back = 2;
+  EXPECT_FALSE(runtime->block_until([&] { return script.looks >= 3; }));
+  EXPECT_TRUE(runtime->next_deadline().is_never());
+  EXPECT_EQ(::write(script.pipe[1], "x", 1), 1);
+  script.looks = 0;
+  EXPECT_FALSE(runtime->block_until([&] { return script.looks >= 2; }));
+}
+
 TEST_F(RuntimeWork, EndsBeforeTheContextWithWaitsUnderWay) {
   start();
   auto work = asio::make_work_guard(io);
