@@ -17,6 +17,10 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
   if (snd_.fin_queued || !may_send_text(state_)) return std::unexpected(Error::kClosing);
   const std::uint32_t used = snd_.queue.size();
   std::uint32_t room = ctx.settings.tcp_wmem > used ? ctx.settings.tcp_wmem - used : 0;
+  if (room == 0) {
+    wants_writable_ = true;
+    return std::unexpected(Error::kWouldBlock);
+  }
   std::size_t taken = 0;
   bool all = true;
   for (Bytes piece : data) {
@@ -35,7 +39,6 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
     if (!all) break;
   }
   if (!all) wants_writable_ = true;
-  if (taken == 0 && !all) return std::unexpected(Error::kWouldBlock);
   return taken;
 }
 
