@@ -103,8 +103,7 @@ std::vector<std::string_view> nearest(std::string_view wanted) {
     if (part) distance = std::min(distance, std::size_t{2});
     if (distance <= std::max<std::size_t>(2, word.size() / 3)) found.emplace_back(distance, name);
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(found.begin(), found.end());
   std::vector<std::string_view> out;
   for (std::size_t i = 0; i < found.size() && i < kSuggestions; ++i) out.push_back(found[i].second);
   return out;

@@ -428,6 +428,15 @@ TEST(Ladder, StateChangesWithoutASegmentAreNotLost) {
   EXPECT_THAT(d.text, HasSubstr("program: detached"));
 }
 
+TEST(Ladder, AFinThatChangesTheStateIsExplainedByTheNewOne) {
+  Drawing d({.width = 200});
+  open(d.tell);
+  d.tell.state(State::kCloseWait, State::kLastAck, Reason::kFinSent);
+  d.tell.sent_through(F::kFin | F::kAck, {1, 2, 0}, State::kCloseWait, State::kLastAck, Reason::kFinSent);
+  EXPECT_THAT(d.text, HasSubstr("LAST-ACK ├─"));
+  EXPECT_THAT(d.text, HasSubstr("The second FIN: our program has finished as well."));
+}
+
 TEST(Ladder, ColourOnlyWhereAskedFor) {
   Drawing plain, coloured({.colour = true});
   open(plain.tell);

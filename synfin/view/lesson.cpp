@@ -119,7 +119,8 @@ std::optional<Lesson> received(const Event& e) {
 }
 
 std::optional<Lesson> sent_fin(const Event& e) {
-  switch (e.from) {
+  // Sending it may be what changes the state.
+  switch (e.to) {
     case State::kFinWait1:
       return Lesson{
           "FIN: nothing more will come from this end. It takes a sequence number of its own, so that it is "
@@ -188,7 +189,7 @@ std::optional<Lesson> sent(const Event& e, const Plot& plot) {
         kOpen};
   }
   if (flags.fin()) return sent_fin(e);
-  if (plot.fin_ack_due && flags.ack() && e.payload_size == 0) return sent_ack_of_fin(e.from);
+  if (plot.fin_ack_due && flags.ack() && e.payload_size == 0) return sent_ack_of_fin(e.to);
   if (plot.third_segment_due && flags.ack()) {
     return Lesson{
         "The third segment: by acknowledging the peer's SYN we prove that its SYN-ACK reached us, and that "
