@@ -18,7 +18,7 @@
 //
 // Checked on every ladder without being asked: checksums and sizes of what is sent, its data against what the
 // program wrote, that the right edge of the offered window never moves back (SHLD-14), and that shutting the
-// stack down leaves no record, timer or packet memory.
+// stack down leaves no record, timer or packet memory, and that the traced state changes join up.
 #pragma once
 
 #include <cstdint>
@@ -178,8 +178,12 @@ class Ladder {
   /// All these bits have been reported for the connection (the listener: kAcceptable) since last asked.
   Ladder& event(std::uint8_t bits, Where w = Where::current());
   Ladder& no_event(std::uint8_t bits, Where w = Where::current());
+  /// From here on only new events count.
+  Ladder& forgets_events();
   Ladder& failure(tcp::Error e, Where w = Where::current());
-  Ladder& wakes_at(Duration t, Where w = Where::current());
+  /// A timer runs that is due then at the latest. That nothing happens before is for `at` and `silent_for` to
+  /// show.
+  Ladder& wakes_by(Duration t, Where w = Where::current());
   Ladder& wakes_never(Where w = Where::current());
   /// Connections, half-opens, TIME-WAIT records.
   Ladder& population(std::size_t connections, std::size_t half_open, std::size_t time_wait,
@@ -275,12 +279,15 @@ class Ladder {
   std::uint64_t app_written_ = 0, app_read_ = 0;
   std::int64_t peer_next_ = 0, stack_next_ = 0;
   std::string text_;
+  trace::State last_state_ = trace::State::kClosed;
   bool failed_ = false;
 };
 
 namespace ladder_detail {
 /// Runs the body over all variants, up to the first that fails.
 void run(const std::function<void(const Variant&)>& body);
+/// The bits of `stack::SocketEventBits` in words.
+std::string event_names(std::uint8_t bits);
 }  // namespace ladder_detail
 
 }  // namespace synfin::sim

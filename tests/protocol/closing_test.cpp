@@ -19,7 +19,7 @@ LADDER_TEST(ActiveClose, FourSegmentsAndTwoMsl) {
       .state(State::kTimeWait)
       .event(kPeerClosed);
   l.app_reads_end().app_closes().sends_nothing().population(0, 0, 1);
-  l.wakes_at(60'020_ms).at(60'000_ms).state(State::kTimeWait);
+  l.wakes_by(60'020_ms).at(60'000_ms).state(State::kTimeWait);
   l.at(60'020_ms + Ladder::kSlack).sends_nothing().state(State::kClosed).population(0, 0, 0).wakes_never();
 }
 
@@ -70,7 +70,7 @@ LADDER_TEST(SimultaneousClose, CrossingFins) {
       .event(kPeerClosed);
   l.at(10_ms).receives({.seq = 2, .ack = 2}).sends_nothing().state(State::kTimeWait).event(kSendClosed);
   l.app_closes()
-      .wakes_at(60'010_ms)
+      .wakes_by(60'010_ms)
       .at(60'010_ms + Ladder::kSlack)
       .sends_nothing()
       .state(State::kClosed)
@@ -91,10 +91,10 @@ LADDER_TEST(HalfClose, DataFlowsInAfterOurFin) {
     Ladder l(variant);
     l.brought_to(s).receives({.seq = 1, .ack = 2, .len = 100}).app_reads(100);
     l.sends_within(40_ms, {.flags = ACK, .seq = 2, .ack = 101, .len = 0}).state(State::kFinWait2);
-    l.receives({.seq = 101, .ack = 2, .len = 1460})
-        .receives({.seq = 1561, .ack = 2, .len = 1460})
-        .app_reads(2920);
-    l.sends_within(40_ms, {.flags = ACK, .seq = 2, .ack = 3021}).whatever().app_send_fails(Error::kClosing);
+    l.receives({.seq = 101, .ack = 2, .len = 1460}).whatever().receives({.seq = 1561, .ack = 2, .len = 1460});
+    l.sends_within(40_ms, {.flags = ACK, .seq = 2, .ack = 3021})
+        .app_reads(2920)
+        .app_send_fails(Error::kClosing);
     l.after(200_s).state(State::kFinWait2);  // the program has not closed, so tcp_fin_timeout does not count
     l.receives({.flags = FIN | ACK, .seq = 3021, .ack = 2, .len = 7})
         .sends({.flags = ACK, .seq = 2, .ack = 3029});
@@ -304,7 +304,9 @@ LADDER_TEST(CloseWithData, QueuedDataOutlivesCloseAndZeroWindow) {
   const auto sent = l.take_all();
   ASSERT_FALSE(sent.empty()) << l.text();
   EXPECT_TRUE(sent.back().tcp.flags.fin()) << l.text();
-  EXPECT_EQ(sent.back().tcp.seq.raw() + sent.back().payload_size, l.stack_iss() + 1001) << l.text();
+  EXPECT_EQ(sent.back().tcp.seq + static_cast<std::uint32_t>(sent.back().payload_size),
+            wire::SeqNum{l.stack_iss() + 1001})
+      << l.text();
   l.receives({.seq = 1, .ack = 1002}).sends_nothing().state(State::kFinWait2);
 }
 
@@ -391,8 +393,8 @@ LADDER_TEST(StackShutdown, EveryStateEndsWithAnError) {
     if (owned) {
       EXPECT_TRUE(failed_event) << trace::name(s) << "\n" << l.text();
       EXPECT_EQ(l.stack().failure(l.connection()), Error::kStackShutdown) << trace::name(s);
-      l.stack().close(l.connection(), l.now());
     }
+    l.stack().close(l.connection(), l.now());
     l.population(0, 0, 0).state(State::kClosed).wakes_never();
   }
 }

@@ -98,7 +98,7 @@ LADDER_TEST(PassiveOpen, SynAckIsSentAgainAndForgottenAfter63Seconds) {
   Ladder l(variant);
   l.brought_to(State::kSynReceived);
   for (const auto t : {1_s, 3_s, 7_s, 15_s, 31_s}) {
-    l.wakes_at(t).at(t).sends({.flags = SYN | ACK, .seq = 0, .ack = 1, .len = 0}).sends_nothing();
+    l.wakes_by(t).at(t).sends({.flags = SYN | ACK, .seq = 0, .ack = 1, .len = 0}).sends_nothing();
   }
   l.at(62_s).population(0, 1, 0);
   l.at(63_s + Ladder::kSlack)
@@ -281,7 +281,7 @@ LADDER_TEST(ActiveOpen, SynAckCarriesData) {
   l.receives({.flags = SYN | ACK, .seq = 0, .ack = 1, .len = 20, .mss = 1460});
   l.sends({.flags = ACK, .seq = 1, .len = 0}).event(kConnected);
   // Kept, or asked for again: never lost.
-  l.whatever().receives({.seq = 1, .ack = 1, .len = 20}).app_reads(20).whatever();
+  l.whatever().receives({.seq = 1, .ack = 1, .len = 20}).whatever().app_reads(20).whatever();
 }
 
 // §3.10.7.3 second: RST with an acceptable ACK: "connection reset" (refused), CLOSED.
@@ -344,7 +344,7 @@ LADDER_TEST(ActiveOpen, SynIsSentAgainAndFailsAfter127Seconds) {
   Ladder l(variant);
   l.app_connects().sends({.flags = SYN, .seq = 0});
   for (const auto t : {1_s, 3_s, 7_s, 15_s, 31_s, 63_s}) {
-    l.wakes_at(t).at(t).sends({.flags = SYN, .seq = 0, .len = 0}).sends_nothing();
+    l.wakes_by(t).at(t).sends({.flags = SYN, .seq = 0, .len = 0}).sends_nothing();
   }
   l.at(126_s).state(State::kSynSent).no_event(kFailed);
   l.at(127_s + Ladder::kSlack).sends_nothing().event(kFailed).failure(Error::kTimedOut).state(State::kClosed);
@@ -394,7 +394,9 @@ LADDER_TEST(ActiveOpen, ShutdownInSynSentSendsDataAndFinAfterTheHandshake) {
   const auto sent = l.take_all();
   ASSERT_FALSE(sent.empty()) << l.text();
   EXPECT_TRUE(sent.back().tcp.flags.fin()) << l.text();
-  EXPECT_EQ(sent.back().tcp.seq.raw() + sent.back().payload_size, l.stack_iss() + 11) << l.text();
+  EXPECT_EQ(sent.back().tcp.seq + static_cast<std::uint32_t>(sent.back().payload_size),
+            wire::SeqNum{l.stack_iss() + 11})
+      << l.text();
   l.state(State::kFinWait1);
 }
 
@@ -479,7 +481,8 @@ LADDER_TEST(PassiveOpen, ClosingTheListenerResetsWhatWasNotAccepted) {
   Ladder l(variant);
   l.brought_to(State::kSynReceived).receives({.seq = 1, .ack = 1}).event(kAcceptable);
   l.app_closes_listener().sends({.seq = 1, .len = 0}).sends_nothing().population(0, 0, 0).wakes_never();
-  l.receives({.flags = SYN, .seq = 0}).sends({.flags = RST | ACK, .seq = 0, .ack = 1});
+  l.receives({.flags = SYN, .seq = 0});
+  l.sends({.flags = RST | ACK, .seq = 0, .ack = std::int64_t{variant.peer_iss} + 1, .absolute = true});
 }
 
 // An unaccepted connection that the peer resets must not be handed out as living (attack E15), nor leak.

@@ -27,7 +27,9 @@ class StateLog final : public trace::Sink {
  public:
   void on_event(const trace::Event& event) override {
     if (event.kind != trace::EventKind::kStateChanged) return;
-    if (event.from != last_ && !text_.empty()) text_ += "(not from " + std::string(trace::name(last_)) + ") ";
+    if (event.to == State::kListen || (event.from == State::kListen && event.to == State::kClosed)) return;
+    if (event.from != last_ && event.from != State::kListen)
+      text_ += "(not from " + std::string(trace::name(last_)) + ") ";
     text_ += std::string(trace::name(event.to)) + " ";
     last_ = event.to;
   }

@@ -15,8 +15,21 @@ std::uint32_t full(const Ladder& l) {
 
 // A handshake with a round trip of `rtt`, so that the timeout has a sample.
 Ladder& opened_with_rtt(Ladder& l, Duration rtt) {
-  l.brought_to(State::kSynReceived).at(rtt).receives({.seq = 1, .ack = 1}).app_accepts();
-  return l;
+  l.brought_to(State::kSynSent).at(rtt).receives({.flags = SYN | ACK, .seq = 0, .ack = 1, .mss = 1460});
+  return l.sends({.flags = ACK, .seq = 1, .ack = 1});
+}
+
+// RFC 6298 (2.2) and §3: the handshake is the first round trip that can be measured, at both ends.
+LADDER_TEST(RetransmissionTimeout, HandshakeGivesAPassiveOpenItsFirstSample) {
+  Ladder l(variant);
+  l.brought_to(State::kSynReceived).at(100_ms).receives({.seq = 1, .ack = 1}).app_accepts();
+  l.app_sends(100).sends({.seq = 1, .len = 100}).sends_within(300_ms, {.seq = 1, .len = 100});
+}
+
+LADDER_TEST(RetransmissionTimeout, HandshakeGivesAnActiveOpenItsFirstSample) {
+  Ladder l(variant);
+  opened_with_rtt(l, 100_ms).app_sends(100).sends({.seq = 1, .len = 100});
+  l.sends_within(300_ms, {.seq = 1, .len = 100});
 }
 
 // RFC 6298 (5.1), (5.4), (5.5), (5.6): 200 ms at least, doubled each time.
@@ -28,7 +41,7 @@ LADDER_TEST(RetransmissionTimeout, DoublesFromTheMinimum) {
   Duration rto = 200_ms;
   for (int i = 0; i < 8; ++i) {
     at += rto;
-    l.wakes_at(at).at(at).sends({.flags = ACK, .seq = 1, .ack = 1, .len = 100}).sends_nothing();
+    l.wakes_by(at).at(at).sends({.flags = ACK, .seq = 1, .ack = 1, .len = 100}).sends_nothing();
     at = l.time();
     rto = rto * 2;
   }
@@ -41,7 +54,7 @@ LADDER_TEST(RetransmissionTimeout, FollowsTheFirstSample) {
   opened_with_rtt(l, 200_ms);
   l.app_sends(100).sends({.seq = 1, .len = 100});
   // Linux bounds RTTVAR, not RTO, from below, which gives the same here.
-  l.wakes_at(l.time() + 600_ms).at(l.time() + 600_ms).sends({.seq = 1, .len = 100});
+  l.silent_for(580_ms).after(20_ms).sends({.seq = 1, .len = 100});
 }
 
 // RFC 6298 (2.3): RTTVAR = 3/4 RTTVAR + 1/4 |SRTT - R'|, SRTT = 7/8 SRTT + 1/8 R'.
@@ -51,15 +64,22 @@ LADDER_TEST(RetransmissionTimeout, FollowsFurtherSamples) {
   l.app_sends(100).sends({.seq = 1, .len = 100}).after(400_ms).receives({.seq = 1, .ack = 101});
   // SRTT 400, RTTVAR 150: 1000 ms.
   l.app_sends(100).sends({.seq = 101, .len = 100});
-  l.wakes_at(l.time() + 1000_ms).after(400_ms).receives({.seq = 1, .ack = 201});
+  l.silent_for(980_ms).after(20_ms).sends({.seq = 101, .len = 100}).receives({.seq = 1, .ack = 201});
 }
 
 // RFC 6298 (2.1): one second before there is a sample; (5.7): three once the SYN's own timer has run out.
-LADDER_TEST(RetransmissionTimeout, IsThreeSecondsAfterALostSynAck) {
+LADDER_TEST(RetransmissionTimeout, IsThreeSecondsAfterALostHandshakeSegment) {
   Ladder l(variant);
   l.brought_to(State::kSynReceived).at(1_s).sends({.flags = SYN | ACK});
   l.at(1100_ms).receives({.seq = 1, .ack = 1}).app_accepts().app_sends(100).sends({.seq = 1, .len = 100});
-  l.wakes_at(4100_ms).at(4100_ms).sends({.seq = 1, .len = 100});
+  l.silent_for(2900_ms).sends_within(100_ms, {.seq = 1, .len = 100});
+  Ladder m(variant);
+  m.brought_to(State::kSynSent).at(1_s).sends({.flags = SYN});
+  m.at(1100_ms).receives({.flags = SYN | ACK, .seq = 0, .ack = 1, .mss = 1460}).sends({.flags = ACK});
+  m.app_sends(100)
+      .sends({.seq = 1, .len = 100})
+      .silent_for(2900_ms)
+      .sends_within(100_ms, {.seq = 1, .len = 100});
 }
 
 // (5.3): an ACK of new data restarts the timer; (5.2): the last one stops it.
@@ -95,7 +115,8 @@ LADDER_TEST(RetransmissionTimeout, FreshSampleCollapsesTheBackoff) {
   l.app_sends(100).sends({.seq = 1, .len = 100}).after(200_ms).sends({.seq = 1, .len = 100});
   l.after(1_ms).receives({.seq = 1, .ack = 101});
   l.app_sends(100).sends({.seq = 101, .len = 100}).after(1_ms).receives({.seq = 1, .ack = 201});
-  l.app_sends(100).sends({.seq = 201, .len = 100}).wakes_at(l.time() + 200_ms);
+  l.app_sends(100).sends({.seq = 201, .len = 100});
+  l.silent_for(190_ms).after(10_ms).sends({.seq = 201, .len = 100});
 }
 
 // With timestamps what was sent twice can be measured (RFC 7323 §4.1).
@@ -221,12 +242,21 @@ LADDER_TEST(FastRetransmit, HalvesTheCongestionWindow) {
   opened_with_rtt(l, 10_ms);
   const std::int64_t mss = full(l);
   l.app_sends(40 * full(l)).whatever().after(10_ms);  // ten are in flight
-  for (int i = 0; i < 3; ++i) l.receives({.seq = 1, .ack = 1});
+  for (int i = 0; i < 3; ++i) l.receives({.seq = 1, .ack = 1}).whatever();
   l.whatever().receives({.seq = 1, .ack = 1 + 10 * mss}).whatever();
   const auto status = l.stack().status(l.connection());
   ASSERT_TRUE(status);
   EXPECT_LE(status->congestion_window, 7 * full(l)) << l.text();
   EXPECT_GE(status->congestion_window, 2 * full(l)) << l.text();
+}
+
+// The contract of `next_deadline`: when `advance` is due, "rounded by at most the wheel's tick". An embedder
+// that sleeps until then wakes once for a timer.
+LADDER_TEST(Deadline, IsTheTimersOwn) {
+  Ladder l(variant);
+  l.brought_to(State::kSynReceived);
+  EXPECT_GE(l.stack().next_deadline(), l.now() + 990_ms) << "one SYN-ACK timer of 1 s runs";
+  EXPECT_LE(l.stack().next_deadline(), l.now() + 1000_ms + Ladder::kSlack);
 }
 
 // Keep-alive: off by default (MUST-25); two hours (MUST-28); nine probes 75 s apart, then the end.

@@ -15,9 +15,32 @@ Ladder& in_time_wait(Ladder& l) {
 // MUST-13.
 LADDER_TEST(TimeWait, LastsTwoMsl) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.msl = 5_s; }});
-  in_time_wait(l).wakes_at(10_s).at(9'900_ms).state(State::kTimeWait);
+  in_time_wait(l).wakes_by(10_s).at(9'900_ms).state(State::kTimeWait);
   l.at(10_s + Ladder::kSlack).sends_nothing().state(State::kClosed).population(0, 0, 0).wakes_never();
   l.counter(Counter::kTW, 1);
+}
+
+// The program still holds its handle: the protocol's part ends all the same, once.
+LADDER_TEST(TimeWait, ExpiresWhileTheProgramHoldsTheConnection) {
+  Ladder l(variant);
+  l.brought_to(State::kTimeWait).at(59_s).state(State::kTimeWait);
+  l.at(60_s + Ladder::kSlack).state(State::kClosed).wakes_never().no_event(kFailed).app_reads_end();
+  l.app_closes().sends_nothing().population(0, 0, 0);
+}
+
+// What had arrived before the FIN can be read as long as the program likes.
+LADDER_TEST(TimeWait, UnreadDataOutlivesIt) {
+  Ladder l(variant);
+  l.brought_to(State::kFinWait2)
+      .receives({.flags = FIN | ACK, .seq = 1, .ack = 2, .len = 100})
+      .sends({.ack = 102});
+  l.state(State::kTimeWait)
+      .at(100_s)
+      .state(State::kClosed)
+      .app_reads(100)
+      .app_reads_end()
+      .app_closes()
+      .sends_nothing();
 }
 
 // "Acknowledge it, and restart the 2 MSL timeout." (attack R9)
@@ -120,11 +143,12 @@ LADDER_TEST(TimeWait, OlderTimestampDoesNotReopen) {
   l.state(State::kTimeWait);
 }
 
-// The timestamps go on in TIME-WAIT (RFC 7323 §3.2).
+// The timestamps go on in TIME-WAIT (RFC 7323 §3.2). The FIN again lies outside the window, so its TSval is
+// not taken (§5.3 R2 comes before R3).
 LADDER_TEST(TimeWait, ReAckCarriesTimestamps) {
   Ladder l(variant, {.peer = {.timestamps = true}});
   in_time_wait(l).at(1_s).receives({.flags = FIN | ACK, .seq = 1, .ack = 2});
-  l.sends({.flags = ACK, .seq = 2, .ack = 2, .len = 0, .timestamps = true, .ts_echo = l.peer_tsval()});
+  l.sends({.flags = ACK, .seq = 2, .ack = 2, .len = 0, .timestamps = true});
 }
 
 // §3.5.1, MAY-2 "(2) returns to TIME-WAIT state if the SYN turns out to be an old duplicate" is for SYNs
