@@ -112,7 +112,15 @@ run_install() {
 
 # The built program against the kernel, in a network of its own.
 run_lab() {
-  built release -DSYNFIN_TESTS=ON synfin synfin-http-load || return
+  built release -DSYNFIN_TESTS=ON synfin synfin-http-load synfin-example-echo || return
+  local example
+  examples/echo_test.sh "$PWD/build/release/synfin-example-echo" >build/release/example.log 2>&1
+  example=$?
+  case $example in
+    0) pass ;;
+    77) skipped=$((skipped + 1)) ;;
+    *) fail "examples/echo_test.sh"; tail -n 20 build/release/example.log >&2 ;;
+  esac
   local log=build/release/lab.log n
   SYNFIN=$PWD/build/release/synfin SYNFIN_HTTP_LOAD=$PWD/build/release/synfin-http-load \
     PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -v -s tests/lab -p '*_test.py' >"$log" 2>&1

@@ -35,6 +35,7 @@ class Client {
         run_(options.link, &last_words_),
         socket_(run_.runtime()) {
     run_.on_stop([this] { stop(); });
+    run_.while_busy([this] { return !done_; });
   }
   int run() {
     asio::co_spawn(run_.context(), talk(), asio::detached);
@@ -55,6 +56,7 @@ class Client {
   PipeResult result_;
   bool connected_ = false;
   bool stopping_ = false;
+  bool done_ = false;
   // Last, so that its threads end while what they use is still there.
   StandardStreams streams_;
 };
@@ -80,6 +82,7 @@ asio::awaitable<void> Client::talk() {
     error = result_.error;
     socket_.close();
   }
+  done_ = true;
   if (error && !stopping_) {
     complain(failure_line(remote_.to_string(), error, last_words_.reason()));
     run_.stop(kNetworkFailure);

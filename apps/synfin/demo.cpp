@@ -85,6 +85,27 @@ class Page {
   bool colour_;
 };
 
+/// A ladder for each act, so that each begins anew.
+class Stage final : public trace::Sink {
+ public:
+  explicit Stage(const Page& page) : page_(page) {}
+  void raise_curtain() {
+    ladder_.emplace(view::Ladder::to_file(stdout),
+                    view::LadderOptions{.colour = page_.colour(), .width = page_.width()});
+  }
+  void drop_curtain() {
+    if (ladder_) ladder_->finish();
+    ladder_.reset();
+  }
+  void on_event(const trace::Event& event) override {
+    if (ladder_) ladder_->on_event(event);
+  }
+
+ private:
+  const Page& page_;
+  std::optional<view::Ladder> ladder_;
+};
+
 /// Notes the end of TIME-WAIT, which nobody else has: the program has long let go of the connection by then.
 class TimeWaitWatch final : public trace::Sink {
  public:
@@ -117,7 +138,7 @@ constexpr std::string_view kQuestion = "That is all I have to say.\n";
 template <typename Socket>
 asio::awaitable<std::string> ask_and_half_close(Socket& socket) {
   co_await asio::async_write(socket, asio::buffer(kQuestion), asio::use_awaitable);
-  asio::steady_timer pause(socket.get_executor(), 60ms);  // so that the FIN comes as a segment of its own
+  asio::steady_timer pause(socket.get_executor(), 20ms);  // so that the FIN comes as a segment of its own
   co_await pause.async_wait(asio::use_awaitable);
   socket.shutdown(Socket::shutdown_send);
   std::string answer;
@@ -193,7 +214,7 @@ class Demo {
   void listen(tcp::acceptor& acceptor, std::uint16_t port) { acceptor.listen({address_, port}); }
 
   Page page_;
-  view::Ladder ladder_;
+  Stage stage_{page_};
   TimeWaitWatch watch_;
   trace::Fork sinks_;
   wire::BlockPool pool_;
@@ -206,9 +227,7 @@ class Demo {
   std::exception_ptr failure_;
 };
 
-Demo::Demo(const DemoOptions& options)
-    : ladder_(view::Ladder::to_file(stdout), {.colour = page_.colour(), .width = page_.width()}),
-      sinks_(&ladder_, &watch_) {
+Demo::Demo(const DemoOptions& options) : sinks_(&stage_, &watch_) {
   if (options.in_memory) {
     no_lab_ = "--in-memory was given";
   } else {
@@ -265,8 +284,9 @@ void Demo::introduce() const {
   }
   page_.line("");
   page_.paragraph(
-      "Numbers count from each end's first one. Synfin's states are the true ones; the right end's, in "
-      "brackets, are inferred from what it sends.");
+      "Numbers count from each end's first one. The states on the left are Synfin's own; those on the right "
+      "are inferred from "
+      "the segments, with a question mark where only the arrival of our last one would make them certain.");
 }
 
 asio::awaitable<void> Demo::answer_web(tcp::acceptor& acceptor) {
@@ -305,12 +325,13 @@ asio::awaitable<void> Demo::until_quiet() {
     look.expires_after(5ms);
     co_await look.async_wait(asio::use_awaitable);
   }
-  ladder_.finish();
+  stage_.drop_curtain();
 }
 
 asio::awaitable<void> Demo::first_connection() {
   page_.heading(no_lab_.empty() ? "1  curl fetches a page, and Synfin closes first"
                                 : "1  A client fetches a page, and the server closes first");
+  stage_.raise_curtain();
   tcp::acceptor acceptor(*server_);
   listen(acceptor, kWebPort);
   asio::co_spawn(context_, answer_web(acceptor), kFailureShowsAtTheClient);
@@ -320,6 +341,7 @@ asio::awaitable<void> Demo::first_connection() {
 
 asio::awaitable<void> Demo::second_connection() {
   page_.heading("2  The client has said all it has to say; the server has not: a half-close");
+  stage_.raise_curtain();
   tcp::acceptor acceptor(*server_);
   listen(acceptor, kTalkPort);
   asio::co_spawn(context_, answer_talk(acceptor), kFailureShowsAtTheClient);
@@ -339,8 +361,8 @@ void Demo::explain_end() {
   page_.paragraph(
       "Four segments to close, because the two directions end separately: whoever hears FIN acknowledges it "
       "at once, but may have more to send "
-      "(connection 2 did), so its own FIN comes later. Where nothing is left to send, ACK and FIN share a "
-      "segment, and three suffice (connection 1).");
+      "(connection 2 did), so its own FIN comes later. Where nothing is left to send, ACK and FIN may "
+      "share a segment, and three suffice.");
   if (!watch_.entered) return;
   const trace::Event& entered = *watch_.entered;
   page_.line("");

@@ -148,7 +148,7 @@ void LabRun::wait_for_quiet() {
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     const stack::Population now = runtime_->stack().population();
-    const bool quiet = now.connections == 0 && now.half_open == 0;
+    const bool quiet = now.connections == 0 && now.half_open == 0 && !(busy_ && busy_());
     if (quiet || boost::asio::steady_timer::clock_type::now() >= give_up_at_) {
       context_.stop();
     } else {

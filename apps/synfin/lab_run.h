@@ -37,6 +37,8 @@ class LabRun {
 
   /// What the verb does when it is to end: close listeners, send FINs. Connections then have two seconds.
   void on_stop(std::function<void()> callback) { on_stop_ = std::move(callback); }
+  /// Whether the verb still has something to do with what has arrived, within those two seconds.
+  void while_busy(std::function<bool()> question) { busy_ = std::move(question); }
   /// Ends the run from within, with this exit status, as a signal does. The first caller decides.
   void stop(int status);
 
@@ -68,6 +70,7 @@ class LabRun {
   std::unique_ptr<runtime::Runtime> runtime_;
   std::optional<Child> child_;
   std::function<void()> on_stop_;
+  std::function<bool()> busy_;
   std::optional<int> status_;
   bool signalled_ = false;
   boost::asio::steady_timer::time_point give_up_at_;

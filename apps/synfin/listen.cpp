@@ -62,6 +62,7 @@ Listener::Listener(const ListenOptions& options)
     close_acceptors();
     streams_.end_input();
   });
+  run_.while_busy([this] { return socket_ && !done_; });
 }
 
 void Listener::close_acceptors() {
