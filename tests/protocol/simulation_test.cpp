@@ -103,7 +103,7 @@ class World {
     for (std::size_t i = 0; i < count; ++i) start(to, i);
 
     const auto all_done = [this] {
-      return problem_.size() || std::ranges::all_of(programs_, [this](const auto& p) { return p->done; });
+      return problem_.size() || std::ranges::all_of(programs_, [](const auto& p) { return p->done; });
     };
     const bool finished = net_.run_until(all_done, 3600_s);
     if (!problem_.empty()) return problem_;
@@ -162,8 +162,8 @@ class World {
     o.settings.tcp_timestamps = random_.below(2) == 0;
     o.settings.tcp_sack = random_.below(2) == 0;
     o.settings.tcp_window_scaling = random_.below(2) == 0;
-    o.settings.tcp_rmem = 2048 << random_.below(8);
-    o.settings.tcp_wmem = 2048 << random_.below(8);
+    o.settings.tcp_rmem = 2048u << random_.below(8);
+    o.settings.tcp_wmem = 2048u << random_.below(8);
     o.start = Instant::from_ns(std::int64_t{random_.u32()} * 4000 + 1);
     o.faults = {some_faults(), some_faults()};
     return o;
