@@ -210,7 +210,13 @@ void Ladder::release_held(Drawn& flow) {
   }
 }
 
-void Ladder::segment(Drawn& flow, const Event& e) {
+void Ladder::segment(Drawn& flow, const Event& as_told) {
+  Event e = as_told;
+  if (e.kind == EventKind::kSegmentSent && !flow.held.empty()) {
+    // Sending it made the change: the new state is what the segment speaks from, whichever the sender noted.
+    e.from = flow.held.front().from;
+    e.to = flow.held.back().to;
+  }
   const PeerState::Segment s{e.header->flags, e.header->seq, e.header->ack, e.payload_size};
   std::vector<PeerStep> steps;
   if (e.kind == EventKind::kSegmentSent) {

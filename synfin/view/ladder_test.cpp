@@ -432,7 +432,7 @@ TEST(Ladder, AFinThatChangesTheStateIsExplainedByTheNewOne) {
   Drawing d({.width = 200});
   open(d.tell);
   d.tell.state(State::kCloseWait, State::kLastAck, Reason::kFinSent);
-  d.tell.sent_through(F::kFin | F::kAck, {1, 2, 0}, State::kCloseWait, State::kLastAck, Reason::kFinSent);
+  d.tell.sent(F::kFin | F::kAck, {1, 2, 0}, State::kCloseWait, Reason::kFinSent);
   EXPECT_THAT(d.text, HasSubstr("LAST-ACK ├─"));
   EXPECT_THAT(d.text, HasSubstr("The second FIN: our program has finished as well."));
 }

@@ -49,9 +49,6 @@ class Storyteller {
   void sent(F flags, Numbers n, State state, Reason reason) {
     segment(EventKind::kSegmentSent, flags, n, state, state, reason);
   }
-  void sent_through(F flags, Numbers n, State from, State to, Reason reason) {
-    segment(EventKind::kSegmentSent, flags, n, from, to, reason);
-  }
   void state(State from, State to, Reason reason, Instant deadline = Instant::never()) {
     Event e = event(EventKind::kStateChanged, reason);
     e.from = from;
