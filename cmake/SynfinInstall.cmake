@@ -42,7 +42,7 @@ else()
 endif()
 foreach(room ${synfin_rooms})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/synfin/${room} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/synfin
-          FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
+          FILES_MATCHING PATTERN "*.h" PATTERN "*.def" REGEX "/[^/]*test[^/]*[.]h$" EXCLUDE)
 endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 

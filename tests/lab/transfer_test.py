@@ -26,7 +26,7 @@ class Download(LabTest):
         self.fetch(BIG, V4)
 
     def test_big_file_over_ipv6(self):
-        self.fetch(BIG // 16, V6)
+        self.fetch(BIG, V6)
 
     def test_impaired_over_ipv4(self):
         self.fetch(IMPAIRED, V4, "--impair", "loss=1%,reorder=2%,dup=1%,delay=5ms,seed=1")
