@@ -80,6 +80,7 @@ struct Stack::Impl {
   std::optional<std::uint32_t> listener_for(const wire::Endpoint& local) const;
   trace::Reason promote(RecordRef half, std::uint32_t hash, std::uint32_t listener, const tcp::Segment& third,
                         tcp::Context& ctx);
+  std::optional<Duration> round_trip(RecordRef half, Instant now) const;
   void remove_half_open(RecordRef ref, std::uint32_t hash, trace::Reason why, tcp::Context& ctx);
   void remove_time_wait(RecordRef ref, trace::Reason why, tcp::Context& ctx);
   void enter_time_wait(std::uint32_t index, tcp::Context& ctx);

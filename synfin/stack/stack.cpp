@@ -218,6 +218,11 @@ void Stack::abort(Handle handle, Instant now) {
   if (record == nullptr) return;
   tcp::Context ctx = impl_->context(now);
   ctx.called(record->tcp.tuple(), record->tcp.state(), Reason::kAbortCalled);
+  if (record->tcp.state() == State::kTimeWait) {
+    // "Respond with 'ok' and delete the TCB"  (§3.10.5): here that is the record that took over.
+    const RecordRef owner = impl_->find(record->tcp.tuple(), record->hash);
+    if (owner.kind() == RecordKind::kTimeWait) impl_->remove_time_wait(owner, Reason::kAbortCalled, ctx);
+  }
   record->tcp.abort(Error::kAborted, Reason::kAbortCalled, ctx);
   record->owned = false;
   impl_->settle(handle.index(), ctx);

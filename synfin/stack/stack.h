@@ -112,7 +112,8 @@ class Stack {
   [[nodiscard]] std::size_t transmit(std::span<wire::Frame> out, Instant now);
   /// Whether `transmit` would give anything.
   bool has_output() const;
-  /// When `advance` is due; `Instant::never()` where no timer runs. Rounded by at most the wheel's tick.
+  /// When `advance` is due; `Instant::never()` where no timer runs. May be early (a timer far
+  /// ahead is looked at a few times), never late by more than the wheel's tick.
   Instant next_deadline() const;
   /// What happened to sockets, oldest first; several happenings of one socket may come as one.
   std::optional<SocketEvent> poll_event();
@@ -151,8 +152,8 @@ class Stack {
   void close(Handle handle, Instant now);
   /// ABORT: a reset to the peer, and the handle is gone.
   void abort(Handle connection, Instant now);
-  /// Aborts everything, listeners included; afterwards nothing is left but packets to transmit. Every
-  /// connection gets kFailed (kStackShutdown).
+  /// Aborts everything, listeners included. Every connection gets kFailed (kStackShutdown); those whose
+  /// handle the program holds stay, closed, until it lets go. What is left to transmit are the resets.
   void shut_down(Instant now);
 
   // Options of a connection. Errors: kInvalidHandle.

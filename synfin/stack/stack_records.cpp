@@ -82,6 +82,15 @@ void Stack::Impl::queue_event(Handle handle, bool& queued) {
   events.push_back(handle);
 }
 
+// From SYN-ACK to third segment, where it is known: the record keeps no time of its own, but its timer was
+// set when the SYN-ACK was made.
+std::optional<Duration> Stack::Impl::round_trip(RecordRef half_ref, Instant now) const {
+  const tcp::HalfOpen& half = half_opens[half_ref.index()];
+  if (half.retransmissions > 0 || half.acknowledged) return std::nullopt;
+  const Instant sent = wheel.deadline(half_ref) - tcp::syn_ack_timeout(half, config.settings);
+  return std::max(now - sent, Duration::zero());
+}
+
 // The third segment has arrived: a half-open connection becomes a full one, if there is room for it.
 Reason Stack::Impl::promote(RecordRef half_ref, std::uint32_t hash, std::uint32_t listener_index,
                             const tcp::Segment& third, tcp::Context& ctx) {
@@ -107,7 +116,7 @@ Reason Stack::Impl::promote(RecordRef half_ref, std::uint32_t hash, std::uint32_
   record.hash = hash;
   record.in_table = true;
   record.waits_for_accept = true;
-  record.tcp.open_from(half, third, ctx);
+  record.tcp.open_from(half, third, round_trip(half_ref, ctx.now), ctx);
   const RecordRef ref{RecordKind::kConnection, *index};
   table.replace(hash, half_ref, ref);
   wheel.cancel(half_ref);

@@ -65,6 +65,12 @@ class TimingWheel {
     --size_;
   }
 
+  /// When an armed record is due, as it was rounded.
+  Instant deadline(RecordRef ref) const {
+    const auto ahead = static_cast<std::int32_t>(nodes_.node(ref).tick - static_cast<std::uint32_t>(now_));
+    return instant_of(now_ + ahead);
+  }
+
   bool armed(RecordRef ref) const { return nodes_.node(ref).next != tcp::TimerNode::kUnlinked; }
 
   /// Calls expired(RecordRef) for each record that is due, by tick, then in the order of arming; it is no
@@ -90,14 +96,14 @@ class TimingWheel {
     }
   }
 
-  /// When to call `advance`; `never()` where nothing is armed. Up to 64 ticks ahead it is the exact tick of
-  /// the earliest deadline; farther ahead it may be earlier (the start of its slot), so that `advance` then
-  /// fires nothing, but brings it nearer: at most five times a timer. It is in the past only where a deadline
-  /// was armed that had passed.
+  /// When to call `advance`; `never()` where nothing is armed. It is the exact tick of the earliest deadline,
+  /// unless more than kMostLookedAt timers share a slot that is more than 64 ticks ahead: then it may be
+  /// earlier (the start of the slot), so that `advance` fires nothing, but brings it nearer: at most five
+  /// times a timer. It is in the past only where a deadline was armed that had passed.
   Instant next_deadline() const {
     if (!empty(kOverdue) || !empty(kFiring)) return instant_of(now_);
     const Next next = find_next();
-    return next.slot == kNoSlot ? Instant::never() : instant_of(next.start);
+    return next.slot == kNoSlot ? Instant::never() : instant_of(earliest_in(next));
   }
 
   /// Armed records.
@@ -106,6 +112,7 @@ class TimingWheel {
  private:
   using Node = tcp::TimerNode;
 
+  static constexpr unsigned kMostLookedAt = 16;
   static constexpr unsigned kLevels = 6;
   static constexpr unsigned kDigitBits = 6;
   static constexpr std::uint32_t kSlots = 64;
@@ -200,6 +207,16 @@ class TimingWheel {
       return Next{level * kSlots + ((current + ahead) & (kSlots - 1)), ((now_ >> shift) + ahead) << shift};
     }
     return Next{};
+  }
+
+  std::int64_t earliest_in(const Next& next) const {
+    std::uint32_t nearest = std::numeric_limits<std::uint32_t>::max();
+    unsigned looked_at = 0;
+    for (std::uint32_t raw = lists_[next.slot].first; !is_list(raw); raw = node(raw).next) {
+      if (++looked_at > kMostLookedAt) return next.start;
+      nearest = std::min(nearest, node(raw).tick - static_cast<std::uint32_t>(next.start));
+    }
+    return next.start + nearest;
   }
 
   // Goes to the next occupied slot if it starts by `target`: what is due moves to kFiring, the rest down.

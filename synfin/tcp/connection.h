@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "synfin/tcp/congestion/congestion.h"
@@ -80,7 +81,9 @@ class Connection {
   /// Active OPEN (RFC 9293 §3.10.1): the SYN leaves with the next `transmit`.
   void open_active(const wire::FourTuple& tuple, Context& ctx);
   /// The third segment made a half-open connection whole; `on_segment` with that segment follows.
-  void open_from(const HalfOpen& half, const Segment& third, Context& ctx);
+  /// `round_trip`: from SYN-ACK to third segment, where it is known.
+  void open_from(const HalfOpen& half, const Segment& third, std::optional<Duration> round_trip,
+                 Context& ctx);
 
   // Inputs.
 

@@ -130,6 +130,11 @@ void Connection::abort(Error error, Reason why, Context& ctx) {
 void Connection::fail(Error error, Reason why, Context& ctx) {
   failure_ = error;
   events_ |= kFailed | kReadable | kWritable;
+  if (state_ == State::kTimeWait) {
+    // The state belongs to the TIME-WAIT record by now, which tells of its own end.
+    state_ = State::kClosed;
+    return;
+  }
   transition_to(State::kClosed, why, ctx);
 }
 

@@ -40,7 +40,8 @@ void Connection::open_active(const wire::FourTuple& tuple, Context& ctx) {
   transition_to(State::kSynSent, Reason::kActiveOpen, ctx);
 }
 
-void Connection::open_from(const HalfOpen& half, const Segment& third, Context& ctx) {
+void Connection::open_from(const HalfOpen& half, const Segment& third, std::optional<Duration> round_trip,
+                           Context& ctx) {
   tuple_ = half.tuple;
   passive_ = true;
   state_ = State::kSynReceived;
@@ -63,7 +64,10 @@ void Connection::open_from(const HalfOpen& half, const Segment& third, Context& 
   recovery_ = Recovery{snd_.iss};
   congestion_ = Congestion{initial_congestion(text_limit(), half.retransmissions > 1, ctx.settings)};
   last_heard_ = ctx.now;
-  if (timestamps_ && third.has_timestamps()) {
+  if (round_trip) {
+    rtt_.sample(*round_trip, ctx.settings);
+  } else if (timestamps_ && third.has_timestamps()) {
+    // A SYN-ACK that was sent again, or none that is remembered: only the echo tells (RFC 7323 §4).
     const std::uint32_t elapsed =
         timestamp_value(ctx.now, timestamp_offset_) - third.header.options.timestamps.echo;
     if (elapsed < 120'000) rtt_.sample(Duration::milliseconds(elapsed), ctx.settings);

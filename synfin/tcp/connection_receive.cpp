@@ -72,9 +72,8 @@ bool Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32
   for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](wire::Slice s) {
     const std::uint32_t size = s.size();
     if (size == 0) return false;
-    // A small piece of a large block would hold the whole block; who sends crumbs must not be able to pin
-    // memory with them.
-    if (size * 4 < s.memory() && s.memory() > wire::BlockPool::kSmall) s = ctx.pool.copy(s.bytes());
+    // A small piece would hold its whole block; who sends crumbs must not be able to pin memory with them.
+    if (size * 4 < s.memory()) s = rcv_.beyond->crumb(s.bytes(), ctx.pool);
     kept = rcv_.beyond->insert(at, std::move(s)) || kept;
     at += size;
     return true;

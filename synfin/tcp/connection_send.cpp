@@ -142,6 +142,7 @@ bool Connection::send_text(wire::Frame& frame, Sent& out, Context& ctx) {
   snd_.nxt += size + (fin ? 1u : 0u);
   sent_up_to(snd_.nxt, !again, ctx);
   if (fin && state_ == State::kCloseWait) transition_to(State::kLastAck, Reason::kFinSent, ctx);
+  out.state = state_;
   return true;
 }
 
@@ -186,6 +187,7 @@ bool Connection::send_probe(wire::Frame& frame, Sent& out, Context& ctx) {
   // NXT stays: the octet is sent again when the window opens. MAX moves, as the peer may take it now.
   snd_.max = later(snd_.max, snd_.una + size + (fin ? 1u : 0u));
   if (fin && state_ == State::kCloseWait) transition_to(State::kLastAck, Reason::kFinSent, ctx);
+  out.state = state_;
   return true;
 }
 

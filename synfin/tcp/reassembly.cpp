@@ -40,6 +40,18 @@ bool Reassembly::insert(wire::SeqNum seq, wire::Slice text) {
   return kept;
 }
 
+wire::Slice Reassembly::crumb(Bytes text, wire::BlockPool& pool) {
+  const auto size = static_cast<std::uint32_t>(text.size());
+  if (crumbs_.room() < size) {
+    wire::Block* block = pool.allocate(std::max(size, wire::BlockPool::kSmall));
+    if (block == nullptr) return {};
+    crumbs_ = wire::Slice{block, 0, 0};
+  }
+  const std::uint32_t at = crumbs_.size();
+  crumbs_.append(text);
+  return crumbs_.sub(at, size);
+}
+
 std::optional<wire::Slice> Reassembly::take(wire::SeqNum next) {
   // The base follows RCV.NXT, so that distances stay small however long a hole lasts.
   base_offset_ = offset_of(next);

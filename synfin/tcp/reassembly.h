@@ -25,6 +25,9 @@ class Reassembly {
   /// Keeps what of `text` at `seq` is new. Where pieces overlap, the octets that came first stay. `seq` must
   /// not be before RCV.NXT and the text must lie in the receive window. Returns whether anything was kept.
   bool insert(wire::SeqNum seq, wire::Slice text);
+  /// A copy of `text` that shares its block with other small pieces, for text that is small against its own
+  /// block; empty when there is no memory.
+  wire::Slice crumb(Bytes text, wire::BlockPool& pool);
 
   /// The piece that begins at `next`, if there is one; removed.
   std::optional<wire::Slice> take(wire::SeqNum next);
@@ -43,6 +46,7 @@ class Reassembly {
   wire::SackBlock run_around(std::map<Offset, wire::Slice>::const_iterator it) const;
 
   std::map<Offset, wire::Slice> pieces_;
+  wire::Slice crumbs_;  // the block that small pieces are copied into
   wire::SeqNum base_;
   Offset base_offset_ = 0;
   Offset newest_ = 0;

@@ -115,6 +115,20 @@ TEST_P(ReassemblyTest, CrumbsAreBounded) {
   EXPECT_EQ(kept, Reassembly::kMaxPieces);
 }
 
+TEST_P(ReassemblyTest, CrumbsShareBlocksAndKeepTheirText) {
+  Reassembly r{at(0)};
+  std::string expected;
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    // Now and then a piece that is larger than the block of the others.
+    const std::string piece(i % 50 == 49 ? 3000 : 10, static_cast<char>('a' + i % 26));
+    EXPECT_TRUE(r.insert(at(1 + static_cast<std::uint32_t>(expected.size())),
+                         r.crumb(std::as_bytes(std::span{piece}), pool_)));
+    expected += piece;
+  }
+  EXPECT_LE(pool_.blocks_in_use(), 10u);
+  EXPECT_EQ(drain(r, 1), expected);
+}
+
 TEST_P(ReassemblyTest, RandomPiecesComeOutWhole) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

@@ -9,7 +9,7 @@ namespace synfin::tcp {
 enum SocketEventBits : std::uint8_t {
   kConnected = 1,    // the handshake that `connect` began has ended well
   kReadable = 2,     // `receive` would give octets or end of stream
-  kWritable = 4,     // there is room in the send buffer again
+  kWritable = 4,     // there is room in the send buffer: at the start, and again after it was full
   kAcceptable = 8,   // a listener has a connection to accept
   kFailed = 16,      // the connection is gone; `failure` says why
   kPeerClosed = 32,  // the peer's FIN has arrived behind everything it sent
