@@ -9,10 +9,12 @@
 #include <cstdio>
 #include <exception>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "failure.h"
+#include "synfin/view/text.h"
 #include "verbs.h"
 
 namespace synfin::app {
@@ -34,11 +36,38 @@ Arguments split(int argc, char** argv) {
   return a;
 }
 
+/// Help that keeps to a terminal's width.
+class NarrowHelp final : public CLI::Formatter {
+ public:
+  NarrowHelp() { column_width(28); }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return joined(CLI::Formatter::make_option_desc(option));
+  }
+  std::string make_footer(const CLI::App* app) const override {
+    return "\n" + joined(app->get_footer(), kWidth) + "\n";
+  }
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    std::string usage = CLI::Formatter::make_usage(app, std::move(name));
+    const bool runs_a_stack = app->get_option_no_throw("--lab") != nullptr;
+    if (runs_a_stack) usage.insert(usage.find_last_not_of('\n') + 1, " [-- COMMAND...]");
+    return usage;
+  }
+
+ private:
+  static constexpr std::size_t kWidth = 100;
+  static constexpr std::size_t kDescription = 72;
+  static std::string joined(const std::string& text, std::size_t width = kDescription) {
+    std::string out;
+    for (const std::string& line : view::wrap(text, width)) out += (out.empty() ? "" : "\n") + line;
+    return out;
+  }
+};
+
 int run(int argc, char** argv) {
   CLI::App app{"Synfin: a TCP/IP stack that lives inside a program, from SYN to FIN.", "synfin"};
   app.set_version_flag("--version", "synfin " SYNFIN_VERSION);
   app.require_subcommand(1);
-  app.get_formatter()->column_width(28);
+  app.formatter(std::make_shared<NarrowHelp>());
   app.footer(
       "`synfin VERB --help` and synfin-VERB(1) say more. A first try: synfin serve --lab --ladder -- curl "
       "http://10.77.0.2/");
