@@ -17,7 +17,7 @@ verdict() {
   fi
 }
 
-sources() { find "$@" \( -name '*.h' -o -name '*.cpp' -o -name '*.def' \) -type f; }
+sources() { find "$@" \( -name '*.h' -o -name '*.cpp' -o -name '*.def' \) -type f 2>/dev/null; }
 code() { sources "$@" | grep -v '_test\.cpp$'; }
 below_runtime="synfin/base synfin/wire synfin/trace synfin/tcp synfin/stack synfin/link"
 core="synfin/base synfin/wire synfin/trace synfin/tcp synfin/stack"
