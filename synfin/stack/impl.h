@@ -17,6 +17,7 @@
 #include "synfin/tcp/connection.h"
 #include "synfin/tcp/half_open.h"
 #include "synfin/tcp/isn.h"
+#include "synfin/tcp/syn_cookie.h"
 #include "synfin/tcp/time_wait.h"
 #include "synfin/wire/ip.h"
 #include "synfin/wire/packet.h"
@@ -70,6 +71,9 @@ struct Stack::Impl {
   Fate to_time_wait(RecordRef ref, std::uint32_t hash, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_listener(std::uint32_t listener, std::uint32_t hash, const wire::FourTuple& tuple,
                    const tcp::Segment& seg, std::optional<wire::SeqNum> after, tcp::Context& ctx);
+  Fate with_cookie(const wire::FourTuple& tuple, const tcp::Segment& syn, tcp::Context& ctx);
+  std::optional<Fate> from_cookie(std::uint32_t listener, std::uint32_t hash, const wire::FourTuple& tuple,
+                                  const tcp::Segment& third, tcp::Context& ctx);
   Fate to_nobody(const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
   void note_packet(trace::EventKind kind, trace::Reason reason, const wire::Frame& frame, Instant now);
 
@@ -80,6 +84,9 @@ struct Stack::Impl {
   std::optional<std::uint32_t> listener_for(const wire::Endpoint& local) const;
   trace::Reason promote(RecordRef half, std::uint32_t hash, std::uint32_t listener, const tcp::Segment& third,
                         tcp::Context& ctx);
+  std::optional<std::uint32_t> complete(const tcp::HalfOpen& half, std::optional<Duration> handshake,
+                                        std::uint32_t hash, std::uint32_t listener, const tcp::Segment& third,
+                                        tcp::Context& ctx);
   std::optional<Duration> round_trip(RecordRef half, Instant now) const;
   void remove_half_open(RecordRef ref, std::uint32_t hash, trace::Reason why, tcp::Context& ctx);
   void remove_time_wait(RecordRef ref, trace::Reason why, tcp::Context& ctx);
@@ -108,6 +115,7 @@ struct Stack::Impl {
   Key table_key;
   tcp::IsnGenerator isn;
   PortSelector ports;
+  tcp::SynCookies cookies;
 
   Pool<ConnectionRecord, std::uint32_t> connections;
   Pool<tcp::HalfOpen, std::uint8_t> half_opens;

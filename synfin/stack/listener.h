@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
+#include "synfin/base/time.h"
 #include "synfin/stack/handle.h"
 #include "synfin/wire/address.h"
 
@@ -20,6 +22,8 @@ struct Listener {
   /// Completed connections that the program has not accepted: indices, oldest first.
   std::deque<std::uint32_t> accept_queue;
   bool event_queued = false;
+  /// When a cookie was last sent because the SYN queue was full; long before that none can come back.
+  std::optional<Instant> last_overflow;
 
   /// As on Linux one more than the backlog fits.
   bool accept_queue_full() const { return accept_queue.size() > backlog; }

@@ -31,6 +31,7 @@ Stack::Impl::Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s)
       table_key(random_key(e)),
       isn(e),
       ports(e),
+      cookies(e),
       wheel(*this) {}
 
 Stack::Stack(Config config, wire::BlockPool& pool, Entropy& entropy, trace::Sink* sink)
@@ -261,6 +262,10 @@ std::expected<void, Error> Stack::set_user_timeout(Handle handle, Duration timeo
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   record->tcp.set_user_timeout(timeout);
   return {};
+}
+
+void Stack::set_cookie_keys(const Key& current, const Key& previous) {
+  impl_->cookies.set_keys(current, previous);
 }
 
 std::expected<Status, Error> Stack::status(Handle handle) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "synfin/base/entropy.h"
+#include "synfin/base/keyed_hash.h"
 #include "synfin/base/time.h"
 #include "synfin/stack/handle.h"
 #include "synfin/tcp/error.h"
@@ -164,6 +165,10 @@ class Stack {
   std::expected<void, tcp::Error> set_keepalive(Handle connection, bool on, Instant now);
   /// How long data may stay unacknowledged (RFC 9293 §3.8.3, RFC 5482); zero: the settings decide.
   std::expected<void, tcp::Error> set_user_timeout(Handle connection, Duration timeout);
+
+  /// SYN cookies are made with `current` and checked with both; keys that are set are not rotated. Hosts
+  /// behind one load balancer honour each other's cookies with the same keys and the same clock.
+  void set_cookie_keys(const Key& current, const Key& previous);
 
   // Questions.
 

@@ -228,6 +228,7 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, std::uint32_t ha
     case tcp::ListenVerdict::kDrop:
       return fate;
     case tcp::ListenVerdict::kReset:
+      if (const auto cookie = from_cookie(index, hash, tuple, seg, ctx)) return *cookie;
       replies.push_back(tcp::reset_for(tuple, seg, State::kListen, d.reason));
       return fate;
     case tcp::ListenVerdict::kOpen:
@@ -241,8 +242,14 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, std::uint32_t ha
   }
   // As on Linux the backlog bounds the SYN queue too.
   const std::uint32_t most = std::min(config.settings.tcp_max_syn_backlog, std::max(l.backlog, 1u));
-  if (l.half_open >= most) {
-    ctx.count(Counter::kTCPReqQFullDrop);
+  const bool full = l.half_open >= most;
+  const std::uint32_t mode = config.settings.tcp_syncookies;
+  if (full) ctx.count(mode > 0 ? Counter::kTCPReqQFullDoCookies : Counter::kTCPReqQFullDrop);
+  if (mode == 2 || (full && mode == 1)) {
+    l.last_overflow = ctx.now;
+    return with_cookie(tuple, seg, ctx);
+  }
+  if (full) {
     ctx.count(Counter::kListenDrops);
     fate.reason = Reason::kSynQueueFull;
     return fate;
@@ -266,6 +273,65 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, std::uint32_t ha
   fate.to = State::kSynReceived;
   fate.window_scale = half.send_scale;
   return fate;
+}
+
+// Answers a SYN and forgets it: the SYN-ACK's number holds what a record would have held.
+Stack::Impl::Fate Stack::Impl::with_cookie(const wire::FourTuple& tuple, const tcp::Segment& syn,
+                                           tcp::Context& ctx) {
+  tcp::HalfOpen half;
+  tcp::open_half(half, tuple, syn, ctx);
+  cookies.rotate_if_due(ctx.now, entropy);
+  cookies.make(half, ctx.now);
+  tcp::Reply reply = tcp::syn_ack(half, ctx, Reason::kSynCookieSent);
+  if (half.timestamps) {
+    reply.header.options.timestamps.value =
+        tcp::SynCookies::timestamp(half, ctx.now, isn.timestamp_offset(tuple));
+  }
+  reply.state = State::kListen;
+  replies.push_back(reply);
+  ctx.count(Counter::kSyncookiesSent);
+  return {Reason::kSynCookieSent, State::kListen, State::kListen, half.send_scale};
+}
+
+// An acknowledgement for a listening port may bring a cookie back, if one was sent lately. Nothing: it is
+// like any other.
+std::optional<Stack::Impl::Fate> Stack::Impl::from_cookie(std::uint32_t index, std::uint32_t hash,
+                                                          const wire::FourTuple& tuple,
+                                                          const tcp::Segment& third, tcp::Context& ctx) {
+  Listener& l = listeners[index];
+  // Outside of an overflow no cookie is believed: a forger would have all the time in the world to guess one.
+  const bool sent_lately = l.last_overflow && ctx.now - *l.last_overflow <= tcp::SynCookies::kLife;
+  if (config.settings.tcp_syncookies == 0 || !sent_lately || third.flags().syn()) return std::nullopt;
+  const auto half = cookies.check(tuple, third, ctx);
+  if (!half) {
+    ctx.count(Counter::kSyncookiesFailed);
+    replies.push_back(tcp::reset_for(tuple, third, State::kListen, Reason::kSynCookieFailed));
+    return Fate{Reason::kSynCookieFailed, State::kListen, State::kListen};
+  }
+  ctx.count(Counter::kSyncookiesRecv);
+  if (l.accept_queue_full()) {
+    ctx.count(Counter::kListenOverflows);
+    ctx.count(Counter::kListenDrops);
+    if (!config.settings.tcp_abort_on_overflow)
+      return Fate{Reason::kAcceptQueueFull, State::kListen, State::kListen};
+    replies.push_back(tcp::reset_for(tuple, third, State::kListen, Reason::kAcceptQueueFullReset));
+    return Fate{Reason::kAcceptQueueFullReset, State::kListen, State::kListen};
+  }
+  ctx.state_changed(tuple, State::kListen, State::kSynReceived, Reason::kSynCookieAccepted);
+  const auto connection = complete(*half, std::nullopt, hash, index, third, ctx);
+  const RecordRef ref{RecordKind::kConnection, connection.value_or(0)};
+  if (!connection || !table.insert(hash, ref)) {
+    if (connection) {
+      l.accept_queue.pop_back();
+      connections.free(*connection);
+    }
+    ctx.state_changed(tuple, connection ? State::kEstablished : State::kSynReceived, State::kClosed,
+                      Reason::kNoMemory);
+    return Fate{Reason::kNoMemory, State::kListen, State::kListen};
+  }
+  ctx.count(Counter::kPassiveOpens);
+  const Fate rest = to_connection(ref, third, ctx);
+  return Fate{Reason::kSynCookieAccepted, State::kListen, rest.to, half->send_scale};
 }
 
 // RFC 9293 §3.10.7.1: the state is CLOSED, which is to say that there is nothing.

@@ -110,22 +110,32 @@ Reason Stack::Impl::promote(RecordRef half_ref, std::uint32_t hash, std::uint32_
     half.acknowledged = true;
     return Reason::kAcceptQueueFull;
   }
-  const auto index = connections.allocate();
+  const auto index = complete(half, round_trip(half_ref, ctx.now), hash, listener_index, third, ctx);
   if (!index) return Reason::kNoMemory;
+  table.replace(hash, half_ref, RecordRef{RecordKind::kConnection, *index});
+  wheel.cancel(half_ref);
+  half_opens.free(half_ref.index());
+  --from.half_open;
+  return Reason::kHandshakeComplete;
+}
+
+// A full record in the accept queue; the table is the caller's business. Nothing: no memory.
+std::optional<std::uint32_t> Stack::Impl::complete(const tcp::HalfOpen& half,
+                                                   std::optional<Duration> handshake, std::uint32_t hash,
+                                                   std::uint32_t listener_index, const tcp::Segment& third,
+                                                   tcp::Context& ctx) {
+  const auto index = connections.allocate();
+  if (!index) return std::nullopt;
   ConnectionRecord& record = connections[*index];
   record.hash = hash;
   record.in_table = true;
   record.waits_for_accept = true;
-  record.tcp.open_from(half, third, round_trip(half_ref, ctx.now), ctx);
-  const RecordRef ref{RecordKind::kConnection, *index};
-  table.replace(hash, half_ref, ref);
-  wheel.cancel(half_ref);
-  half_opens.free(half_ref.index());
-  --from.half_open;
+  record.tcp.open_from(half, third, handshake, ctx);
+  Listener& from = listeners[listener_index];
   from.accept_queue.push_back(*index);
   queue_event(Handle{HandleKind::kListener, listener_index, listeners.generation(listener_index)},
               from.event_queued);
-  return Reason::kHandshakeComplete;
+  return index;
 }
 
 void Stack::Impl::remove_half_open(RecordRef ref, std::uint32_t hash, Reason why, tcp::Context& ctx) {

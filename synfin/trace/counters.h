@@ -27,6 +27,10 @@ namespace synfin::trace {
   X(EstabResets,          "Connections that were reset out of ESTABLISHED or CLOSE-WAIT.") \
   X(ListenOverflows,      "Times the accept queue of a listener was full.") \
   X(ListenDrops,          "SYNs dropped at a listener, for whatever reason.") \
+  X(TCPReqQFullDoCookies, "SYNs answered with a cookie because the SYN queue was full.") \
+  X(SyncookiesSent,       "SYN cookies sent.") \
+  X(SyncookiesRecv,       "Third segments that brought a good SYN cookie back.") \
+  X(SyncookiesFailed,     "Third segments whose SYN cookie was not good.") \
   X(TCPReqQFullDrop,      "SYNs dropped because the SYN queue was full.") \
   X(TCPTimeouts,          "Retransmission timeouts.") \
   X(TCPSynRetrans,        "SYNs and SYN-ACKs sent again.") \

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/tcp/syn_cookie.h"
+
+#include <array>
+#include <cstring>
+
+namespace synfin::tcp {
+namespace {
+
+// Ascending; the largest that is not above the peer's is taken. 536 and 1220 are the defaults of the
+// families, 1440 and 1460 what Ethernet leaves, 1452 the same behind PPPoE, 8960 a jumbo frame.
+constexpr std::array<std::uint16_t, 8> kMss{216, 536, 1220, 1360, 1440, 1452, 1460, 8960};
+// 0 stands for "no scaling".
+constexpr std::array<std::uint8_t, 8> kScale{0, 0, 2, 4, 6, 7, 8, 10};
+
+template <class Table, class Value>
+std::uint8_t largest_up_to(const Table& table, Value value, std::uint8_t first) {
+  std::uint8_t index = first;
+  for (std::uint8_t i = first; i < table.size(); ++i) {
+    if (table[i] <= value) index = i;
+  }
+  return index;
+}
+
+// The lowest bits of TSval: scale (15: none), SACK permitted, one spare for ECN.
+constexpr std::uint32_t kStampBits = 6;
+constexpr std::uint32_t kStampMask = (1u << kStampBits) - 1;
+constexpr std::uint32_t kNoScale = 15;
+
+}  // namespace
+
+SynCookies::SynCookies(Entropy& entropy) {
+  entropy.fill(current_);
+  entropy.fill(previous_);
+}
+
+void SynCookies::set_keys(const Key& current, const Key& previous) {
+  current_ = current;
+  previous_ = previous;
+  fixed_ = true;
+}
+
+void SynCookies::rotate_if_due(Instant now, Entropy& entropy) {
+  if (fixed_) return;
+  if (drawn_ == Instant{}) drawn_ = now;
+  if (now - drawn_ < kKeyLife) return;
+  previous_ = current_;
+  entropy.fill(current_);
+  drawn_ = now;
+}
+
+std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
+                              std::uint8_t low) {
+  std::array<std::byte, sizeof tuple + 9> message;
+  std::memcpy(message.data(), &tuple, sizeof tuple);
+  store_be32(message.data() + sizeof tuple, irs.raw());
+  store_be32(message.data() + sizeof tuple + 4, slot);
+  store_u8(message.data() + sizeof tuple + 8, low);
+  return static_cast<std::uint32_t>(keyed_hash(key, message)) & 0xffff'ff00u;
+}
+
+void SynCookies::make(HalfOpen& half, Instant now) const {
+  const std::uint32_t slot = slot_of(now);
+  const std::uint8_t scale = half.scaled ? largest_up_to(kScale, half.send_scale, 1) : std::uint8_t{0};
+  const auto low = static_cast<std::uint8_t>((slot & 1u) << 7 | largest_up_to(kMss, half.peer_mss, 0) << 4 |
+                                             scale << 1 | (half.sack ? 1 : 0));
+  half.iss = SeqNum{mac(current_, half.tuple, half.irs, slot, low) | low};
+}
+
+std::uint32_t SynCookies::timestamp(const HalfOpen& half, Instant now, std::uint32_t offset) {
+  const std::uint32_t clock = timestamp_value(now, 0);
+  const std::uint32_t bits = (half.scaled ? half.send_scale : kNoScale) | (half.sack ? 1u << 4 : 0u);
+  const std::uint32_t value = (clock & ~kStampMask) | bits;
+  // Never ahead of the clock, or the connection's own timestamps would seem to go back.
+  return offset + (static_cast<std::int32_t>(value - clock) > 0 ? value - (kStampMask + 1) : value);
+}
+
+std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Segment& third,
+                                          const Context& ctx) const {
+  const SeqNum iss = third.ack() - 1;
+  const SeqNum irs = third.seq() - 1;
+  const auto low = static_cast<std::uint8_t>(iss.raw());
+  // The slot is this one or the last; which of them, its parity says.
+  std::uint32_t slot = slot_of(ctx.now);
+  if ((slot & 1u) != static_cast<std::uint32_t>(low >> 7)) --slot;
+  const std::uint32_t claimed = iss.raw() & 0xffff'ff00u;
+  if (mac(current_, tuple, irs, slot, low) != claimed && mac(previous_, tuple, irs, slot, low) != claimed)
+    return std::nullopt;
+
+  HalfOpen half;
+  half.tuple = tuple;
+  half.iss = iss;
+  half.irs = irs;
+  half.peer_mss = kMss[low >> 4 & 7u];
+  const std::uint8_t scale = low >> 1 & 7u;
+  half.scaled = scale != 0;
+  half.send_scale = kScale[scale] & 0xfu;
+  half.sack = (low & 1u) != 0;
+  if (third.has_timestamps() && ctx.settings.tcp_timestamps) {
+    half.timestamps = true;
+    half.ts_recent = third.header.options.timestamps.value;
+    const std::uint32_t bits =
+        (third.header.options.timestamps.echo - ctx.isn.timestamp_offset(tuple)) & kStampMask;
+    const std::uint32_t exact = bits & 0xfu;
+    half.scaled = exact != kNoScale;
+    half.send_scale = half.scaled ? WindowScale{static_cast<std::uint8_t>(exact)}.shift() & 0xfu : 0u;
+    half.sack = (bits >> 4 & 1u) != 0;
+  }
+  half.receive_scale = half.scaled ? scale_for(ctx.settings.tcp_rmem).shift() & 0xfu : 0u;
+  return half;
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "synfin/base/entropy.h"
+#include "synfin/base/keyed_hash.h"
+#include "synfin/base/time.h"
+#include "synfin/tcp/half_open.h"
+#include "synfin/tcp/segment.h"
+
+namespace synfin::tcp {
+
+/// A half-open connection that is kept by the peer: in our initial sequence number, which the third segment
+/// brings back (RFC 4987 §3.6).
+///
+///       31                    8  7   6     4 3     1  0
+///      +------------------------+---+-------+-------+---+
+///      | 24 bits of a keyed hash| t |  MSS  | scale | S |      t: parity of the 64-second slot, S: SACK
+///      permitted
+///      +------------------------+---+-------+-------+---+
+///
+/// The hash is over the 4-tuple, the peer's initial number, the slot and the other bits. Scale and MSS are
+/// rounded down to one of eight; a peer with timestamps brings back the exact scale in the six lowest bits of
+/// its TSecr.
+class SynCookies {
+ public:
+  static constexpr Duration kSlot = Duration::seconds(64);
+  /// A cookie is good for the slot in which it was made and the next.
+  static constexpr Duration kLife = kSlot * 2;
+  /// How long a key that was drawn here makes cookies.
+  static constexpr Duration kKeyLife = Duration::seconds(3600);
+
+  explicit SynCookies(Entropy& entropy);
+
+  /// Replaces the keys and ends their rotation: `current` makes and checks, `previous` only checks. Hosts
+  /// with the same keys and the same clock behind one load balancer honour each other's cookies.
+  void set_keys(const Key& current, const Key& previous);
+  /// Draws a new key when the present one has served its time; to be called before `make`.
+  void rotate_if_due(Instant now, Entropy& entropy);
+
+  /// Turns a record into a cookie: `half.iss` becomes the number to send. The record is not kept.
+  void make(HalfOpen& half, Instant now) const;
+  /// The TSval of the SYN-ACK of a cookie: the clock, its lowest bits replaced.
+  static std::uint32_t timestamp(const HalfOpen& half, Instant now, std::uint32_t offset);
+  /// The record as it would have been kept, if `third` acknowledges a cookie of ours that is still good.
+  std::optional<HalfOpen> check(const wire::FourTuple& tuple, const Segment& third, const Context& ctx) const;
+
+ private:
+  static std::uint32_t slot_of(Instant now) { return static_cast<std::uint32_t>((now - Instant{}) / kSlot); }
+  static std::uint32_t mac(const Key& key, const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
+                           std::uint8_t low);
+
+  Key current_;
+  Key previous_;
+  Instant drawn_;
+  bool fixed_ = false;
+};
+
+}  // namespace synfin::tcp
