@@ -62,6 +62,8 @@ configure() {
   fi
   if command -v ccache >/dev/null && [ -z "${CMAKE_CXX_COMPILER_LAUNCHER:-}" ]; then
     export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+    # Tests share a precompiled header, which ccache takes only when told to.
+    export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
   fi
   if ! cmake --preset "$preset" "$@" >"$log" 2>&1; then
     tail -n 30 "$log" >&2
