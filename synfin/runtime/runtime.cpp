@@ -90,10 +90,10 @@ class Runtime::Impl final : public std::enable_shared_from_this<Impl>, public Li
   }
   Entropy& entropy() { return options_.entropy != nullptr ? *options_.entropy : own_entropy_; }
 
-  bool receive(Instant now);
-  bool transmit(Instant now);
+  bool receive();
+  bool transmit();
   void dispatch();
-  void run_timers(Instant now);
+  void run_timers();
   void linger(stack::Handle handle, Duration time);
   void look_at(Lingering& lingering) override;
   void fail(link::LinkError error, Instant now);
@@ -131,19 +131,18 @@ class Runtime::Impl final : public std::enable_shared_from_this<Impl>, public Li
 bool Runtime::Impl::pump(bool in_handler) {
   if (pumping_) return false;  // a callback or the trace sink came back to us
   pumping_ = true;
-  const Instant now = this->now();
   bool moved = false;
   std::size_t batches = 0;
-  while (batches < kMaxBatches && receive(now)) {
+  while (batches < kMaxBatches && receive()) {
     moved = true;
     ++batches;
     dispatch();
-    moved |= transmit(now);
+    moved |= transmit();
   }
   more_ = batches == kMaxBatches;
-  run_timers(now);
+  run_timers();
   dispatch();
-  moved |= transmit(now);
+  moved |= transmit();
   closing_.check(stack_);
   pumping_ = false;
   if (more_) schedule();
@@ -152,8 +151,10 @@ bool Runtime::Impl::pump(bool in_handler) {
   return moved;
 }
 
-bool Runtime::Impl::receive(Instant now) {
+// Each step reads the clock anew: what sockets did in between was later than the step before.
+bool Runtime::Impl::receive() {
   if (link_error_) return false;
+  const Instant now = this->now();
   const auto count = link_->receive(received_, now);
   if (!count) {
     fail(count.error(), now);
@@ -164,7 +165,8 @@ bool Runtime::Impl::receive(Instant now) {
   return true;
 }
 
-bool Runtime::Impl::transmit(Instant now) {
+bool Runtime::Impl::transmit() {
+  const Instant now = this->now();
   bool moved = false;
   while (!link_error_) {
     if (!blocked()) {
@@ -191,7 +193,8 @@ void Runtime::Impl::dispatch() {
   }
 }
 
-void Runtime::Impl::run_timers(Instant now) {
+void Runtime::Impl::run_timers() {
+  const Instant now = this->now();
   if (stack_.next_deadline() <= now) stack_.advance(now);
   while (!lingering_.empty() && lingering_.begin()->first <= now) {
     Lingering& late = *lingering_.begin()->second;
@@ -373,7 +376,7 @@ void Runtime::Impl::end() {
   on_link_error_ = nullptr;
   if (!link_error_) {
     stack_.shut_down(now());
-    transmit(now());
+    transmit();
   }
   // The descriptor is the link's to close.
   if (descriptor_.is_open()) descriptor_.release();

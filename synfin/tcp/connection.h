@@ -211,6 +211,7 @@ class Connection {
   void heard_from_peer(Context& ctx);
 
   // Both ends of a life.
+  void queue_fin(Context& ctx);
   void transition_to(State to, trace::Reason why, Context& ctx);
   void fail(Error error, trace::Reason why, Context& ctx);
   void owe_ack(trace::Reason why);

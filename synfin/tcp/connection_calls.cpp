@@ -62,14 +62,18 @@ std::expected<std::size_t, Error> Connection::receive(std::span<const MutableByt
 
 std::expected<void, Error> Connection::shutdown_send(Context& ctx) {
   if (state_ == State::kClosed) return std::unexpected(Error::kNotConnected);
-  if (snd_.fin_queued) return {};
+  queue_fin(ctx);
+  return {};
+}
+
+void Connection::queue_fin(Context& ctx) {
+  if (snd_.fin_queued) return;
   snd_.fin_queued = true;
   ctx.called(tuple_, state_, Reason::kCloseCalled);
   // "ESTABLISHED: Queue this until all preceding SENDs have been segmentized, then form a FIN segment and
   // send it. In any case, enter FIN-WAIT-1
   //  state."  CLOSE-WAIT: LAST-ACK once the FIN has been sent.  (§3.10.4)
   if (state_ == State::kEstablished) transition_to(State::kFinWait1, Reason::kCloseCalled, ctx);
-  return {};
 }
 
 std::expected<void, Error> Connection::shutdown_receive() {
@@ -96,7 +100,7 @@ void Connection::close(Context& ctx) {
     fail(Error::kAborted, Reason::kCloseCalled, ctx);
     return;
   }
-  if (!snd_.fin_queued && state_ != State::kTimeWait) (void)shutdown_send(ctx);
+  if (state_ != State::kTimeWait) queue_fin(ctx);
   if (state_ == State::kFinWait2) arm_fin_wait_2(ctx);
 }
 

@@ -74,7 +74,7 @@ bool Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32
     if (size == 0) return false;
     // A small piece would hold its whole block; who sends crumbs must not be able to pin memory with them.
     if (size * 4 < s.memory()) s = rcv_.beyond->crumb(s.bytes(), ctx.pool);
-    kept = rcv_.beyond->insert(at, std::move(s)) || kept;
+    kept = rcv_.beyond->insert(at, s) || kept;
     at += size;
     return true;
   });

@@ -10,7 +10,7 @@ Reassembly::Offset Reassembly::offset_of(wire::SeqNum s) const {
   return base_offset_ + static_cast<std::uint32_t>(s - base_);
 }
 
-bool Reassembly::insert(wire::SeqNum seq, wire::Slice text) {
+bool Reassembly::insert(wire::SeqNum seq, const wire::Slice& text) {
   if (text.empty()) return false;
   Offset begin = offset_of(seq);
   const Offset end = begin + text.size();

@@ -24,7 +24,7 @@ class Reassembly {
 
   /// Keeps what of `text` at `seq` is new. Where pieces overlap, the octets that came first stay. `seq` must
   /// not be before RCV.NXT and the text must lie in the receive window. Returns whether anything was kept.
-  bool insert(wire::SeqNum seq, wire::Slice text);
+  bool insert(wire::SeqNum seq, const wire::Slice& text);
   /// A copy of `text` that shares its block with other small pieces, for text that is small against its own
   /// block; empty when there is no memory.
   wire::Slice crumb(Bytes text, wire::BlockPool& pool);

@@ -14,12 +14,12 @@ constexpr std::array<std::uint16_t, 8> kMss{216, 536, 1220, 1360, 1440, 1452, 14
 constexpr std::array<std::uint8_t, 8> kScale{0, 0, 2, 4, 6, 7, 8, 10};
 
 template <class Table, class Value>
-std::uint8_t largest_up_to(const Table& table, Value value, std::uint8_t first) {
-  std::uint8_t index = first;
-  for (std::uint8_t i = first; i < table.size(); ++i) {
+std::uint8_t largest_up_to(const Table& table, Value value, std::size_t first) {
+  std::size_t index = first;
+  for (std::size_t i = first; i < table.size(); ++i) {
     if (table[i] <= value) index = i;
   }
-  return index;
+  return static_cast<std::uint8_t>(index);
 }
 
 // The lowest bits of TSval: scale (15: none), SACK permitted, one spare for ECN.
@@ -61,9 +61,10 @@ std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqN
 
 void SynCookies::make(HalfOpen& half, Instant now) const {
   const std::uint32_t slot = slot_of(now);
-  const std::uint8_t scale = half.scaled ? largest_up_to(kScale, half.send_scale, 1) : std::uint8_t{0};
-  const auto low = static_cast<std::uint8_t>((slot & 1u) << 7 | largest_up_to(kMss, half.peer_mss, 0) << 4 |
-                                             scale << 1 | (half.sack ? 1 : 0));
+  const std::uint32_t mss = largest_up_to(kMss, half.peer_mss, 0);
+  const std::uint32_t scale = half.scaled ? largest_up_to(kScale, half.send_scale, 1) : 0u;
+  const auto low =
+      static_cast<std::uint8_t>((slot & 1u) << 7 | mss << 4 | scale << 1 | (half.sack ? 1u : 0u));
   half.iss = SeqNum{mac(current_, half.tuple, half.irs, slot, low) | low};
 }
 
