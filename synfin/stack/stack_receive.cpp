@@ -61,7 +61,8 @@ Reason Stack::Impl::judge_addresses(const wire::IpHeader& ip) const {
                            [&](const wire::Prefix& p) { return p.address == ip.destination; })) {
     return Reason::kNotOurAddress;
   }
-  // "… must also reject … segments with invalid source addresses"  (§3.9.2.3, MUST-63)
+  // "An incoming SYN with an invalid source address MUST be ignored either by TCP or by the IP layer"
+  //   (§3.9.2.3, MUST-63); here every packet is.
   if (ip.source.is_unspecified() || ip.source.is_multicast() || ip.source.is_loopback() ||
       is_own_broadcast(ip.source)) {
     return Reason::kBadSourceAddress;

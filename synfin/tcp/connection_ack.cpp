@@ -108,8 +108,8 @@ Reason Connection::on_duplicate_ack(Context& ctx) {
   return Reason::kDuplicateAck;
 }
 
-// "If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then SEG.TSval is copied to TS.Recent."  (RFC 7323
-// §4.3) Only once the acknowledgement is known to be good, so that a blind forger cannot poison it.
+// RFC 7323 §4.3: TS.Recent takes SEG.TSval where that is not older and the segment begins at or before
+// Last.ACK.sent. Only once the acknowledgement is known to be good, so that a blind forger cannot poison it.
 void Connection::remember_timestamp(const Segment& seg) {
   if (!timestamps_ || !seg.has_timestamps()) return;
   const std::uint32_t value = seg.header.options.timestamps.value;

@@ -70,9 +70,9 @@ void Connection::queue_fin(Context& ctx) {
   if (snd_.fin_queued) return;
   snd_.fin_queued = true;
   ctx.called(tuple_, state_, Reason::kCloseCalled);
-  // "ESTABLISHED: Queue this until all preceding SENDs have been segmentized, then form a FIN segment and
-  // send it. In any case, enter FIN-WAIT-1
-  //  state."  CLOSE-WAIT: LAST-ACK once the FIN has been sent.  (§3.10.4)
+  // ESTABLISHED: "Queue this until all preceding SENDs have been segmentized, then form a FIN segment and
+  // send it. In any case, enter FIN-WAIT-1 state."  (§3.10.4) CLOSE-WAIT becomes LAST-ACK once the FIN has
+  // been sent.
   if (state_ == State::kEstablished) transition_to(State::kFinWait1, Reason::kCloseCalled, ctx);
 }
 
@@ -116,8 +116,8 @@ void Connection::abort(Error error, Reason why, Context& ctx) {
     case State::kCloseWait:
       ctx.replies.push_back(reset_reply(why, ctx));
       break;
-    // "CLOSING, LAST-ACK, TIME-WAIT: Respond 'ok' and delete the TCB."  (§3.10.5) But where data is lost by
-    // it, the peer is told.
+    // CLOSING, LAST-ACK, TIME-WAIT: "Respond with "ok" and delete the TCB"  (§3.10.5). But where data is lost
+    // by it, the peer is told.
     case State::kClosing:
     case State::kLastAck:
       if (why == Reason::kUnreadData) ctx.replies.push_back(reset_reply(why, ctx));

@@ -13,7 +13,7 @@ using wire::TcpOptions;
 
 namespace {
 
-// "If the SYN or SYN/ACK is lost, the initial window … MUST be one segment"  (RFC 5681 §3.1)
+// One segment where the SYN or SYN-ACK was lost (RFC 5681 §3.1).
 NewReno initial_congestion(std::uint32_t mss, bool syn_lost, const Settings& settings) {
   return NewReno{mss, syn_lost ? 1 : settings.tcp_init_cwnd};
 }

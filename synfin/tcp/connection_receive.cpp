@@ -97,8 +97,8 @@ void Connection::fill_from_beyond(Context& ctx) {
   if (rcv_.beyond->empty()) rcv_.beyond.reset();
 }
 
-// "the ACK delay MUST be less than 0.5 seconds … SHOULD … at least every second segment" of full size (RFC
-// 9293 §3.8.6.3, MUST-40, SHLD-19).
+// "the delay MUST be less than 0.5 seconds (MUST-40). An ACK SHOULD be generated for at least every second
+// full-sized segment or 2*RMSS bytes of new data"  (RFC 9293 §3.8.6.3, SHLD-19)
 void Connection::acknowledge_text(std::uint32_t octets, Context& ctx) {
   if (octets > seen_mss_) seen_mss_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(octets, 0xffff));
   unacknowledged_text_ += octets;

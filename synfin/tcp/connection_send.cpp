@@ -63,10 +63,7 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx) {
   out.header.ack = rcv_.nxt;
   out.header.flags = flags.with(Flags::kAck);
   out.header.window = offer_window();
-  if (timestamps_) {
-    out.header.options.present |= TcpOptions::kTimestamps;
-    out.header.options.timestamps = {timestamp_value(ctx.now, timestamp_offset_), rcv_.ts_recent};
-  }
+  if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   if (sack_ && rcv_.beyond != nullptr) {
     const std::size_t most = timestamps_ ? 3 : 4;
     const std::size_t n = rcv_.beyond->sack_blocks(std::span{out.header.options.sack}.first(most));
@@ -240,10 +237,7 @@ Reply Connection::reset_reply(Reason why, Context& ctx) const {
   r.header.seq = snd_.max.after(window_end) ? window_end : snd_.max;
   r.header.ack = rcv_.nxt;
   r.header.flags = Flags{Flags::kRst | Flags::kAck};
-  if (timestamps_) {
-    r.header.options.present = TcpOptions::kTimestamps;
-    r.header.options.timestamps = {timestamp_value(ctx.now, timestamp_offset_), rcv_.ts_recent};
-  }
+  if (timestamps_) stamp(r.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   return r;
 }
 

@@ -99,9 +99,9 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
 Connection::Step Connection::second_check_rst(const Segment& seg, Context& ctx) {
   if (!seg.flags().rst()) return go_on();
   // "2) If the RST bit is set and the sequence number exactly matches the next expected sequence number
-  // (RCV.NXT), then TCP endpoints MUST reset the
-  //  connection …  3) … does not exactly match the next expected sequence value, yet is within the current
-  //  receive window, TCP endpoints MUST send an acknowledgment (challenge ACK)."  (§3.10.7.4)
+  // (RCV.NXT), then TCP endpoints MUST reset the connection … 3) … does not exactly match the next expected
+  // sequence value, yet is within the current receive window, TCP endpoints MUST send an acknowledgment
+  // (challenge ACK)."  (§3.10.7.4)
   if (seg.seq() != rcv_.nxt) return stop(challenge(Reason::kResetChallenged, Counter::kTCPChallengeACK, ctx));
   switch (state_) {
     case State::kSynReceived:
@@ -130,9 +130,9 @@ Connection::Step Connection::second_check_rst(const Segment& seg, Context& ctx) 
 Connection::Step Connection::fourth_check_syn(const Segment& seg, Context& ctx) {
   if (!seg.flags().syn()) return go_on();
   if (state_ == State::kSynReceived && seg.flags().ack() && seg.seq() == rcv_.irs) return go_on();
-  // "If the SYN bit is set in these synchronized states, it may be either a legitimate new connection attempt
-  // …, an error …, or the result of an attack …
-  //  RFC 5961 recommends that … TCP endpoints … MUST send a challenge ACK."  (§3.10.7.4)
+  // "If the SYN bit is set in these synchronized states, it may be either a legitimate new connection
+  // attempt …, an error …, or the result of an attack … RFC 5961 recommends that … TCP endpoints … MUST send
+  // a challenge ACK."  (§3.10.7.4)
   return stop(challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx));
 }
 
@@ -154,8 +154,7 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
   }
 
   // "SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT … All incoming segments whose ACK value doesn't satisfy the
-  // above condition MUST be discarded and an ACK
-  //  sent back."  (RFC 5961 §5.2)
+  // above condition MUST be discarded and an ACK sent back."  (RFC 5961 §5.2)
   if (seg.ack().after(snd_.max)) {
     if (may_challenge(ctx)) owe_ack(Reason::kAckOfUnsent);
     return stop(Reason::kAckOfUnsent);
@@ -204,7 +203,7 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
 
 Connection::Step Connection::seventh_process_text(const Segment& seg, Context& ctx) {
   if (seg.text_size == 0) return go_on();
-  // "CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT: This should not occur since a FIN has been received from the
+  // CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT: "This should not occur since a FIN has been received from the
   // remote side. Ignore the segment text."  (§3.10.7.4)
   if (!may_receive_text(state_)) return go_on(Reason::kDataAfterFin);
 
@@ -221,9 +220,9 @@ Connection::Step Connection::seventh_process_text(const Segment& seg, Context& c
     return go_on(Reason::kZeroWindowProbe);
   }
 
-  // "A host MAY implement a 'half-duplex' TCP close sequence … If such a host issues a CLOSE call while … new
-  // data is received after CLOSE is called,
-  //  its TCP implementation SHOULD send a RST to show that data was lost."  (§3.6.1, SHLD-3)
+  // "A host MAY implement a 'half-duplex' TCP close sequence … If such a host issues a CLOSE call while …
+  // new data is received after CLOSE is called, its TCP implementation SHOULD send a RST to show that data
+  // was lost."  (§3.6.1, SHLD-3)
   if (program_gone_) {
     ctx.count(Counter::kTCPAbortOnData);
     abort(Error::kAborted, Reason::kDataAfterClose, ctx);

@@ -103,8 +103,7 @@ void Connection::on_retransmit_timer(Context& ctx) {
     ctx.count(Counter::kTCPSynRetrans);
     return;
   }
-  // "Retransmit the earliest segment that has not been acknowledged"  (RFC 6298 §5.4), and go on from there
-  // as far as the window lets.
+  // The earliest unacknowledged segment goes again (RFC 6298 §5.4), and the rest as far as the window lets.
   if (retries_ == 1) congestion_.on_timeout(static_cast<std::uint32_t>(snd_.max - snd_.una), ctx.now);
   recovery_.on_timeout(snd_.max);
   resend_first_ = false;
@@ -152,10 +151,7 @@ void Connection::on_keepalive_timer(Context& ctx) {
   probe.header.flags = Flags::kAck;
   probe.header.window = offer_window();
   probe.scale = rcv_.scale.shift();
-  if (timestamps_) {
-    probe.header.options.present = wire::TcpOptions::kTimestamps;
-    probe.header.options.timestamps = {timestamp_value(ctx.now, timestamp_offset_), rcv_.ts_recent};
-  }
+  if (timestamps_) stamp(probe.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   ctx.replies.push_back(probe);
   timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_intvl);
 }

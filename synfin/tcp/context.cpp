@@ -5,11 +5,11 @@
 
 namespace synfin::tcp {
 
-void Context::state_changed(const wire::FourTuple& tuple, trace::State from, trace::State to,
-                            trace::Reason why, Instant deadline) {
+void Context::tell(trace::EventKind kind, const wire::FourTuple& tuple, trace::State from, trace::State to,
+                   trace::Reason why, Instant deadline) {
   if (sink == nullptr) return;
   trace::Event e;
-  e.kind = trace::EventKind::kStateChanged;
+  e.kind = kind;
   e.from = from;
   e.to = to;
   e.reason = why;
@@ -19,26 +19,22 @@ void Context::state_changed(const wire::FourTuple& tuple, trace::State from, tra
   sink->on_event(e);
 }
 
+void Context::state_changed(const wire::FourTuple& tuple, trace::State from, trace::State to,
+                            trace::Reason why, Instant deadline) {
+  tell(trace::EventKind::kStateChanged, tuple, from, to, why, deadline);
+}
+
 void Context::timer_fired(const wire::FourTuple& tuple, trace::State state, trace::Reason what) {
-  if (sink == nullptr) return;
-  trace::Event e;
-  e.kind = trace::EventKind::kTimer;
-  e.from = e.to = state;
-  e.reason = what;
-  e.at = now;
-  e.tuple = tuple;
-  sink->on_event(e);
+  tell(trace::EventKind::kTimer, tuple, state, state, what, Instant::never());
 }
 
 void Context::called(const wire::FourTuple& tuple, trace::State state, trace::Reason what) {
-  if (sink == nullptr) return;
-  trace::Event e;
-  e.kind = trace::EventKind::kCall;
-  e.from = e.to = state;
-  e.reason = what;
-  e.at = now;
-  e.tuple = tuple;
-  sink->on_event(e);
+  tell(trace::EventKind::kCall, tuple, state, state, what, Instant::never());
+}
+
+void stamp(wire::TcpOptions& options, Instant now, std::uint32_t offset, std::uint32_t recent) {
+  options.present |= wire::TcpOptions::kTimestamps;
+  options.timestamps = {timestamp_value(now, offset), recent};
 }
 
 std::uint16_t mss_for(std::uint32_t mtu, wire::Family family) {
@@ -66,10 +62,7 @@ wire::TcpOptions syn_options(const Context& ctx, const wire::FourTuple& tuple, b
     o.window_scale = scale_for(ctx.settings.tcp_rmem).shift();
   }
   if (sack) o.present |= wire::TcpOptions::kSackPermitted;
-  if (timestamps) {
-    o.present |= wire::TcpOptions::kTimestamps;
-    o.timestamps = {timestamp_value(ctx.now, ctx.isn.timestamp_offset(tuple)), ts_recent};
-  }
+  if (timestamps) stamp(o, ctx.now, ctx.isn.timestamp_offset(tuple), ts_recent);
   return o;
 }
 

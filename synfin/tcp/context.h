@@ -31,12 +31,19 @@ struct Context {
                      Instant deadline = Instant::never());
   void timer_fired(const wire::FourTuple& tuple, trace::State state, trace::Reason what);
   void called(const wire::FourTuple& tuple, trace::State state, trace::Reason what);
+
+ private:
+  void tell(trace::EventKind kind, const wire::FourTuple& tuple, trace::State from, trace::State to,
+            trace::Reason why, Instant deadline);
 };
 
 /// TSval for a connection: milliseconds since the epoch of `now`, shifted by the connection's own offset.
 inline std::uint32_t timestamp_value(Instant now, std::uint32_t offset) {
   return static_cast<std::uint32_t>(now.ns() / 1'000'000) + offset;
 }
+
+/// Adds the timestamps option: the connection's clock, and the newest TSval of the peer.
+void stamp(wire::TcpOptions& options, Instant now, std::uint32_t offset, std::uint32_t recent);
 
 /// Largest text of a segment without options on this MTU (RFC 9293 §3.7.1, MUST-67): the MSS to announce.
 std::uint16_t mss_for(std::uint32_t mtu, wire::Family family);

@@ -45,7 +45,7 @@ Reply syn_ack(const HalfOpen& half, const Context& ctx, Reason why) {
   r.header.seq = half.iss;
   r.header.ack = half.irs + 1;
   r.header.flags = Flags{Flags::kSyn | Flags::kAck};
-  // "The window field in a segment where the SYN bit is set … MUST NOT be scaled."  (RFC 7323 §2.2)
+  // A SYN's window is never scaled (RFC 7323 §2.2).
   r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> WindowScale::none();
   r.header.options = syn_options(ctx, half.tuple, half.scaled, half.sack, half.timestamps, half.ts_recent);
   if (half.scaled) r.header.options.window_scale = half.receive_scale;
@@ -66,11 +66,7 @@ Reply half_open_ack(const HalfOpen& half, const Context& ctx, Reason why) {
   r.header.flags = Flags::kAck;
   r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> WindowScale{half.receive_scale};
   r.scale = half.receive_scale;
-  if (half.timestamps) {
-    r.header.options.present = TcpOptions::kTimestamps;
-    r.header.options.timestamps = {timestamp_value(ctx.now, ctx.isn.timestamp_offset(half.tuple)),
-                                   half.ts_recent};
-  }
+  if (half.timestamps) stamp(r.header.options, ctx.now, ctx.isn.timestamp_offset(half.tuple), half.ts_recent);
   return r;
 }
 

@@ -17,8 +17,7 @@ namespace synfin::tcp {
 ///
 ///       31                    8  7   6     4 3     1  0
 ///      +------------------------+---+-------+-------+---+
-///      | 24 bits of a keyed hash| t |  MSS  | scale | S |      t: parity of the 64-second slot, S: SACK
-///      permitted
+///      | 24 bits of a keyed hash| t |  MSS  | scale | S |   t: parity of the slot, S: SACK permitted
 ///      +------------------------+---+-------+-------+---+
 ///
 /// The hash is over the 4-tuple, the peer's initial number, the slot and the other bits. Scale and MSS are

@@ -4,7 +4,6 @@
 namespace synfin::tcp {
 
 using trace::Reason;
-using wire::TcpOptions;
 
 TimeWaitDisposition judge_time_wait(const TimeWait& tw, const Segment& seg, const Settings& settings) {
   const Flags f = seg.flags();
@@ -34,8 +33,7 @@ TimeWaitDisposition judge_time_wait(const TimeWait& tw, const Segment& seg, cons
 
   if (stamped && ts_ahead < 0) return {TimeWaitVerdict::kAcknowledge, Reason::kPawsRejected};
   // "The only thing that can arrive in this state is a retransmission of the remote FIN. Acknowledge it, and
-  // restart
-  //  the 2 MSL timeout."  (§3.10.7.4)
+  // restart the 2 MSL timeout."  (§3.10.7.4)
   if (f.fin() && seg.seq() + seg.length() == tw.rcv_nxt) {
     return {TimeWaitVerdict::kAcknowledgeRestart, Reason::kTimeWaitReAck};
   }
@@ -55,11 +53,7 @@ Reply time_wait_ack(const TimeWait& tw, const Context& ctx, Reason why) {
   r.header.flags = Flags::kAck;
   r.header.window = tw.window;
   r.scale = tw.scale;
-  if (tw.timestamps) {
-    r.header.options.present = TcpOptions::kTimestamps;
-    r.header.options.timestamps = {timestamp_value(ctx.now, ctx.isn.timestamp_offset(tw.tuple)),
-                                   tw.ts_recent};
-  }
+  if (tw.timestamps) stamp(r.header.options, ctx.now, ctx.isn.timestamp_offset(tw.tuple), tw.ts_recent);
   return r;
 }
 
