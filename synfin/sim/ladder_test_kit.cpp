@@ -206,6 +206,7 @@ void Ladder::Recorder::on_event(const trace::Event& event) {
     case trace::EventKind::kSegmentSent:
     case trace::EventKind::kPacketSent:
     case trace::EventKind::kCall:
+    case trace::EventKind::kFlood:
       return;
   }
 }

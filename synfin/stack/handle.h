@@ -9,10 +9,11 @@ namespace synfin::stack {
 enum class HandleKind : std::uint8_t {
   kNone,
   kConnection,
-  kListener
+  kListener,
+  kPending
 };
 
-/// Names a listener or a connection of one stack: index, generation and kind. A stale handle is recognised,
+/// Names a listener, a connection or a held SYN of one stack: index, generation and kind. A stale handle is recognised,
 /// never followed. A plain value; copying it shares nothing.
 class Handle {
  public:

@@ -17,6 +17,7 @@
 #include "synfin/tcp/socket_event.h"
 #include "synfin/trace/counters.h"
 #include "synfin/trace/event.h"
+#include "synfin/trace/flood.h"
 #include "synfin/wire/address.h"
 #include "synfin/wire/frame.h"
 
@@ -31,15 +32,54 @@ struct Config {
   tcp::Settings settings;
 };
 
+/// How a listener treats those who knock. May be changed while it listens; what is under way stays as it is.
 struct ListenOptions {
   /// Completed connections that may wait to be accepted, bounded by `somaxconn`; as on Linux one more than
-  /// this fits.
+  /// this fits, and half-open connections are bounded by it too, so that with 0 every SYN gets a cookie.
   std::uint32_t backlog = 4096;
+  /// Overrides the setting `tcp_abort_on_overflow`.
+  std::optional<bool> abort_on_overflow;
+  /// TCP_DEFER_ACCEPT: how long a third segment without data leaves the connection half-open; rounded up to
+  /// the next SYN-ACK retransmission. Zero: not at all.
+  Duration defer_accept;
+  /// TCP_FASTOPEN: how many connections may be open by a Fast Open SYN alone at a time (RFC 7413 §5.1). 0:
+  /// the listener gives out no cookies and takes no data with a SYN. Needs bit 2 of the setting
+  /// `tcp_fastopen`.
+  std::uint32_t fast_open = 0;
+
+  /// Every SYN waits, unanswered, for the program's decision (`next_pending`).
+  bool hold = false;
+  /// SYNs that may wait at a time; those beyond are dropped.
+  std::uint32_t hold_limit = 1024;
+  /// The same for each source address.
+  std::uint32_t hold_limit_per_source = 64;
+  /// How long one waits before it is forgotten.
+  Duration hold_timeout = Duration::seconds(60);
 };
 
 struct ConnectOptions {
   /// Unspecified address: the stack's own of that family. Port 0: an ephemeral port (RFC 6056).
   wire::Endpoint local;
+  /// TCP Fast Open (RFC 7413): what `send` queues before the SYN leaves goes with it, where a cookie of this
+  /// peer is known; else the SYN asks for one. The data may then be delivered twice, should the SYN be
+  /// duplicated on the way (§2.1). Needs bit 1 of the setting `tcp_fastopen`.
+  bool fast_open = false;
+};
+
+/// The answer to a held SYN that cannot be served (ICMP, RFC 1122 §3.2.2.1; RFC 4443 §3.1).
+enum class Unreachable : std::uint8_t {
+  kNetwork,
+  kHost,
+  kPort,
+  kProhibited,
+};
+
+/// Who holds the ephemeral ports towards one peer.
+struct PortUse {
+  std::uint16_t first = 0, last = 0;  // the range, `ip_local_port_first` to `ip_local_port_last`
+  std::uint32_t connections = 0;
+  std::uint32_t half_open = 0;
+  std::uint32_t time_wait = 0;
 };
 
 enum class Shutdown : std::uint8_t {
@@ -75,6 +115,7 @@ struct Status {
 struct Population {
   std::size_t connections = 0;
   std::size_t half_open = 0;
+  std::size_t held = 0;  // SYNs about which programs have yet to decide
   std::size_t time_wait = 0;
   std::size_t listeners = 0;
   std::size_t armed_timers = 0;
@@ -127,8 +168,33 @@ class Stack {
                                                          const ListenOptions& options, Instant now);
   /// The oldest completed connection. Errors: kWouldBlock, kInvalidHandle.
   [[nodiscard]] std::expected<Handle, tcp::Error> accept(Handle listener, Instant now);
+  /// Changes a listener that is there, as calling listen(2) again does for the backlog. Errors:
+  /// kInvalidHandle.
+  [[nodiscard]] std::expected<void, tcp::Error> set_listen_options(Handle listener,
+                                                                   const ListenOptions& options);
+  /// Errors: kInvalidHandle.
+  [[nodiscard]] std::expected<ListenOptions, tcp::Error> listen_options(Handle listener) const;
+
+  // SYNs that wait for the program's decision (`ListenOptions::hold`). The listener's kPending event tells of
+  // them. `local_endpoint` and `remote_endpoint` say who knocks. When the peer takes its SYN back, time runs
+  // out or the listener is closed, kFailed comes for the pending handle, which is gone then.
+
+  /// The oldest that the program has not been handed. It stays held until one of the four calls below.
+  /// Errors: kWouldBlock, kInvalidHandle.
+  [[nodiscard]] std::expected<Handle, tcp::Error> next_pending(Handle listener);
+  /// Answers the SYN. The connection is the program's at once, in SYN-RECEIVED, and passes no accept queue;
+  /// kConnected or kFailed follows. The pending handle is gone. Errors: kInvalidHandle, kNoMemory (it is
+  /// still held then).
+  [[nodiscard]] std::expected<Handle, tcp::Error> accept_pending(Handle pending, Instant now);
+  /// Answers with a reset, as if nobody listened. Errors: kInvalidHandle.
+  std::expected<void, tcp::Error> reject_pending(Handle pending, Instant now);
+  /// Answers nothing; if the peer tries again, that is a new SYN. Errors: kInvalidHandle.
+  std::expected<void, tcp::Error> drop_pending(Handle pending, Instant now);
+  /// Answers with an ICMP error. Errors: kInvalidHandle.
+  std::expected<void, tcp::Error> unreachable_pending(Handle pending, Unreachable what, Instant now);
+
   /// Active OPEN: sends a SYN; kConnected or kFailed follows. Errors: kInvalidArgument, kAddressInUse,
-  /// kAddressNotAvailable, kNetUnreachable, kNoMemory.
+  /// kAddressNotAvailable, kNoPorts, kNetUnreachable, kNoMemory.
   [[nodiscard]] std::expected<Handle, tcp::Error> connect(const wire::Endpoint& remote,
                                                           const ConnectOptions& options, Instant now);
 
@@ -169,6 +235,8 @@ class Stack {
   /// SYN cookies are made with `current` and checked with both; keys that are set are not rotated. Hosts
   /// behind one load balancer honour each other's cookies with the same keys and the same clock.
   void set_cookie_keys(const Key& current, const Key& previous);
+  /// The same for the cookies of Fast Open (RFC 7413 §4.1.2), which are given out with `current`.
+  void set_fast_open_keys(const Key& current, const Key& previous);
 
   // Questions.
 
@@ -180,6 +248,12 @@ class Stack {
   /// The state of whatever owns this 4-tuple: half-open, connection or TIME-WAIT; CLOSED if nothing does.
   trace::State state_of(const wire::FourTuple& tuple) const;
   Population population() const;
+  /// What holds the ephemeral ports from `local` to `remote`. Looks at every port of the range: for error
+  /// messages.
+  PortUse port_use(const wire::IpAddress& local, const wire::Endpoint& remote) const;
+  /// What the listener sees of all its SYNs (RFC 4987). Errors: kInvalidHandle.
+  [[nodiscard]] std::expected<trace::FloodReport, tcp::Error> flood_report(Handle listener,
+                                                                           Instant now) const;
   const trace::Counters& counters() const;
   tcp::Settings& settings();
   const Config& config() const;

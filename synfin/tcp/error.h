@@ -22,10 +22,11 @@ enum class Error : std::uint8_t {
   kHostUnreachable,   // ICMP while opening [EHOSTUNREACH]
   kNetUnreachable,    // no source address or route for the family, or ICMP while opening [ENETUNREACH]
   kAddressInUse,      // the port has a listener, or the 4-tuple a connection or TIME-WAIT [EADDRINUSE]
-  kAddressNotAvailable,  // not an address of this stack, or no ephemeral port is free [EADDRNOTAVAIL]
-  kInvalidArgument,      // [EINVAL]
-  kNoMemory,             // "insufficient resources" [ENOBUFS]
-  kStackShutdown,        // the stack has been shut down [ECANCELED]
+  kAddressNotAvailable,  // not an address of this stack [EADDRNOTAVAIL]
+  kNoPorts,  // every ephemeral port towards this peer is taken; `port_use` says by what [EADDRNOTAVAIL]
+  kInvalidArgument,  // [EINVAL]
+  kNoMemory,         // "insufficient resources" [ENOBUFS]
+  kStackShutdown,    // the stack has been shut down [ECANCELED]
 };
 
 /// `connection refused`: words for people, lower case, no period.

@@ -32,6 +32,16 @@ namespace synfin::trace {
   X(SyncookiesRecv,       "Third segments that brought a good SYN cookie back.") \
   X(SyncookiesFailed,     "Third segments whose SYN cookie was not good.") \
   X(TCPReqQFullDrop,      "SYNs dropped because the SYN queue was full.") \
+  X(EmbryonicRsts,        "Half-open connections ended by a reset, the peer's or ours.") \
+  X(TCPDeferAcceptDrop,   "Third segments without data for listeners that wait for data.") \
+  X(TCPFastOpenActive,    "Fast Open connections whose SYN's data was acknowledged by the SYN-ACK.") \
+  X(TCPFastOpenActiveFail, "Fast Open connections whose SYN's data was not acknowledged by the SYN-ACK.") \
+  X(TCPFastOpenPassive,   "Connections opened by a SYN with a good Fast Open cookie.") \
+  X(TCPFastOpenPassiveFail, "SYNs whose Fast Open cookie was not good.") \
+  X(TCPFastOpenListenOverflow, "SYNs with a good Fast Open cookie beyond the listener's limit.") \
+  X(TCPFastOpenCookieReqd, "SYNs that asked for a Fast Open cookie.") \
+  X(TCPFastOpenBlackhole, "Times Fast Open was suspended because SYNs with data vanish on the way.") \
+  X(SynFloodAlarms,       "Times a listener began to see a flood, a slow program or lost SYN-ACKs.") \
   X(TCPTimeouts,          "Retransmission timeouts.") \
   X(TCPSynRetrans,        "SYNs and SYN-ACKs sent again.") \
   X(TCPFastRetrans,       "Segments sent again by fast retransmit.") \
@@ -49,6 +59,7 @@ namespace synfin::trace {
   X(DelayedACKs,          "Acknowledgements that left by the delayed-ACK timer.") \
   X(TCPOFOQueue,          "Segments kept out of order.") \
   X(TCPBacklogDrop,       "Data dropped because packet memory was used up.") \
+  X(InCEPkts,             "Packets received with a congestion mark (ECN).") \
   X(InEchos,              "Pings received.") \
   X(InIcmpErrors,         "ICMP errors received.")
 // clang-format on

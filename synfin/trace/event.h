@@ -14,6 +14,8 @@
 
 namespace synfin::trace {
 
+struct FloodReport;
+
 enum class EventKind : std::uint8_t {
   /// A TCP segment of a known or unknown connection was judged: `from` and `to` are the states before and
   /// after, `reason` its fate.
@@ -32,6 +34,9 @@ enum class EventKind : std::uint8_t {
   kTimer,
   /// The program called something that is worth a line (close, abort, …).
   kCall,
+  /// What a listener sees of all its SYNs changed: `reason` names it, `flood` holds the figures.
+  /// `tuple.local` is the listener.
+  kFlood,
 };
 
 /// One happening. Everything pointed to is valid only during `Sink::on_event`.
@@ -52,6 +57,8 @@ struct Event {
   bool retransmission = false;
   /// Packet and segment events: the whole packet; its first header octet is the network header's.
   const wire::Frame* frame = nullptr;
+  /// kFlood: what was measured (trace/flood.h).
+  const FloodReport* flood = nullptr;
   /// When the state ends by itself: TIME-WAIT.
   Instant deadline = Instant::never();
 };

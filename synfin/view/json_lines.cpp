@@ -32,6 +32,8 @@ std::string_view event_name(EventKind k) {
       return "timer";
     case EventKind::kCall:
       return "call";
+    case EventKind::kFlood:
+      return "flood";
   }
   return "";
 }

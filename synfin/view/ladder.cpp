@@ -93,6 +93,7 @@ void Ladder::on_event(const Event& e) {
       break;
     case EventKind::kPacketReceived:
     case EventKind::kPacketSent:
+    case EventKind::kFlood:
       break;
   }
 }

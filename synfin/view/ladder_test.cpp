@@ -423,9 +423,9 @@ TEST(Ladder, StateChangesWithoutASegmentAreNotLost) {
   open(d.tell);
   d.tell.state(State::kEstablished, State::kClosed, Reason::kIcmpHardError);
   EXPECT_THAT(d.text, Not(HasSubstr("CLOSED"))) << "its segment may still come";
-  d.tell.at(1_s).call(Reason::kDetached, State::kClosed);
+  d.tell.at(1_s).call(Reason::kAbortCalled, State::kClosed);
   EXPECT_THAT(d.text, HasSubstr("CLOSED │ icmp_hard_error"));
-  EXPECT_THAT(d.text, HasSubstr("program: detached"));
+  EXPECT_THAT(d.text, HasSubstr("program: abort_called"));
 }
 
 TEST(Ladder, AFinThatChangesTheStateIsExplainedByTheNewOne) {

@@ -258,7 +258,7 @@ bool is_timer(Reason r) {
 bool is_call(Reason r) {
   static constexpr std::array kList{Reason::kActiveOpen,     Reason::kPassiveOpen,   Reason::kCloseCalled,
                                     Reason::kAbortCalled,    Reason::kUnreadData,    Reason::kLingerAbort,
-                                    Reason::kListenerClosed, Reason::kStackShutdown, Reason::kDetached};
+                                    Reason::kListenerClosed, Reason::kStackShutdown};
   return one_of(r, kList);
 }
 

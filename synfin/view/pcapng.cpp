@@ -245,6 +245,7 @@ void Capture::on_event(const trace::Event& e) {
     case EventKind::kStateChanged:
     case EventKind::kTimer:
     case EventKind::kCall:
+    case EventKind::kFlood:
       return;
   }
   // An error is kept by the writer and asked for at the end.
