@@ -6,7 +6,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
-#include <memory>
 
 #include "failure.h"
 #include "lab_run.h"
@@ -22,11 +21,6 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 /// A server that was started beside this program needs a moment until it listens.
 constexpr std::chrono::seconds kRetryFor{5};
 constexpr std::chrono::milliseconds kRetryEvery{50};
-
-struct ConnectOptions {
-  std::string host, port;
-  LinkOptions link;
-};
 
 class Client {
  public:
@@ -100,17 +94,9 @@ void Client::stop() {
 
 }  // namespace
 
-Verb add_connect(CLI::App& app) {
-  auto options = std::make_shared<ConnectOptions>();
-  CLI::App* verb = app.add_subcommand("connect", "standard input and output over one connection, as nc does");
-  verb->add_option("HOST", options->host, "an IPv4 or IPv6 address; names are not looked up")->required();
-  verb->add_option("PORT", options->port, "1 to 65535")->required();
-  add_link_options(*verb, options->link);
-  return [options](std::vector<std::string> command) {
-    options->link.command = std::move(command);
-    Client client(*options);
-    return client.run();
-  };
+int run_connect(const ConnectOptions& options) {
+  Client client(options);
+  return client.run();
 }
 
 }  // namespace synfin::app

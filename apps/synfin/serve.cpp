@@ -8,9 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <list>
-#include <memory>
 #include <optional>
-#include <set>
 
 #include "failure.h"
 #include "http.h"
@@ -24,18 +22,6 @@ namespace {
 
 namespace asio = boost::asio;
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
-
-struct ServeOptions {
-  std::string directory;
-  std::string service = "http";
-  std::string port;
-  bool close_first = false;
-  LinkOptions link;
-};
-
-/// The well-known ports of RFC 862, 863 and 864 are below what `--port` has as default: one port for all is
-/// easier to remember.
-constexpr const char* kDefaultPort = "80";
 
 class Server {
  public:
@@ -192,31 +178,12 @@ int Server::run() {
 
 }  // namespace
 
-Verb add_serve(CLI::App& app) {
-  auto options = std::make_shared<ServeOptions>();
-  options->port = kDefaultPort;
-  CLI::App* verb = app.add_subcommand("serve", "HTTP/1.1 file server, or a simple service");
-  verb->add_option("DIR", options->directory, "what to serve; a built-in page where it is not given");
-  verb->add_option("--port", options->port, "the port to listen on, on all of Synfin's addresses")
-      ->type_name("N")
-      ->capture_default_str();
-  verb->add_option("--service", options->service,
-                   "http: files; sink: takes uploads and answers their length and SHA-256; echo, discard, "
-                   "chargen: RFC 862 to 864")
-      ->type_name("NAME")
-      ->check(CLI::IsMember(std::set<std::string>{"http", "sink", "echo", "discard", "chargen"}))
-      ->capture_default_str();
-  verb->add_flag("--close", options->close_first,
-                 "close after each answer, so that TIME-WAIT stays at this end");
-  add_link_options(*verb, options->link);
-  return [options](std::vector<std::string> command) {
-    if (!options->directory.empty() && options->service != "http") {
-      wrong_use("--service " + options->service, "serves no files; leave out " + options->directory);
-    }
-    options->link.command = std::move(command);
-    Server server(*options);
-    return server.run();
-  };
+int run_serve(const ServeOptions& options) {
+  if (!options.directory.empty() && options.service != "http") {
+    wrong_use("--service " + options.service, "serves no files; leave out " + options.directory);
+  }
+  Server server(options);
+  return server.run();
 }
 
 }  // namespace synfin::app

@@ -1,24 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One function a verb: it adds itself to the command line and returns what runs it.
+// What the verbs do, once the command line has been read: each returns its exit status or throws Failure.
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <functional>
 #include <string>
-#include <vector>
+
+#include "options.h"
 
 namespace synfin::app {
 
-/// What a verb does once the command line has been read: its exit status, or throws Failure. `command` is
-/// what follows `--`.
-using Verb = std::function<int(std::vector<std::string> command)>;
+struct DemoOptions {
+  bool in_memory = false;
+};
+int run_demo(const DemoOptions& options);
 
-Verb add_demo(CLI::App& app);
-Verb add_serve(CLI::App& app);
-Verb add_connect(CLI::App& app);
-Verb add_listen(CLI::App& app);
-Verb add_explain(CLI::App& app);
-Verb add_settings(CLI::App& app);
+struct ServeOptions {
+  std::string directory;
+  std::string service = "http";
+  /// The well-known ports of RFC 862, 863 and 864 differ: one port for all services is easier to remember.
+  std::string port = "80";
+  bool close_first = false;
+  LinkOptions link;
+};
+int run_serve(const ServeOptions& options);
+
+struct ConnectOptions {
+  std::string host, port;
+  LinkOptions link;
+};
+int run_connect(const ConnectOptions& options);
+
+struct ListenOptions {
+  std::string port;
+  LinkOptions link;
+};
+int run_listen(const ListenOptions& options);
+
+/// `name` empty: everything.
+int run_explain(const std::string& name);
+int run_settings();
 
 }  // namespace synfin::app
