@@ -82,72 +82,6 @@ void Stack::Impl::queue_event(Handle handle, bool& queued) {
   events.push_back(handle);
 }
 
-// From SYN-ACK to third segment, where it is known: the record keeps no time of its own, but its timer was
-// set when the SYN-ACK was made.
-std::optional<Duration> Stack::Impl::round_trip(RecordRef half_ref, Instant now) const {
-  const tcp::HalfOpen& half = half_opens[half_ref.index()];
-  if (half.retransmissions > 0 || half.acknowledged) return std::nullopt;
-  const Instant sent = wheel.deadline(half_ref) - tcp::syn_ack_timeout(half, config.settings);
-  return std::max(now - sent, Duration::zero());
-}
-
-// The third segment has arrived: a half-open connection becomes a full one, if there is room for it.
-Reason Stack::Impl::promote(RecordRef half_ref, std::uint32_t hash, std::uint32_t listener_index,
-                            const tcp::Segment& third, tcp::Context& ctx) {
-  tcp::HalfOpen& half = half_opens[half_ref.index()];
-  Listener& from = listeners[listener_index];
-  if (from.accept_queue_full()) {
-    ctx.count(Counter::kListenOverflows);
-    ctx.count(Counter::kListenDrops);
-    if (config.settings.tcp_abort_on_overflow) {
-      replies.push_back(
-          tcp::reset_for(half.tuple, third, State::kSynReceived, Reason::kAcceptQueueFullReset));
-      remove_half_open(half_ref, hash, Reason::kAcceptQueueFullReset, ctx);
-      return Reason::kAcceptQueueFullReset;
-    }
-    // The peer believes that it is connected; the SYN-ACK, sent again by the timer, makes it acknowledge
-    // again.
-    half.acknowledged = true;
-    return Reason::kAcceptQueueFull;
-  }
-  const auto index = complete(half, round_trip(half_ref, ctx.now), hash, listener_index, third, ctx);
-  if (!index) return Reason::kNoMemory;
-  table.replace(hash, half_ref, RecordRef{RecordKind::kConnection, *index});
-  wheel.cancel(half_ref);
-  half_opens.free(half_ref.index());
-  --from.half_open;
-  return Reason::kHandshakeComplete;
-}
-
-// A full record in the accept queue; the table is the caller's business. Nothing: no memory.
-std::optional<std::uint32_t> Stack::Impl::complete(const tcp::HalfOpen& half,
-                                                   std::optional<Duration> handshake, std::uint32_t hash,
-                                                   std::uint32_t listener_index, const tcp::Segment& third,
-                                                   tcp::Context& ctx) {
-  const auto index = connections.allocate();
-  if (!index) return std::nullopt;
-  ConnectionRecord& record = connections[*index];
-  record.hash = hash;
-  record.in_table = true;
-  record.waits_for_accept = true;
-  record.tcp.open_from(half, third, handshake, ctx);
-  Listener& from = listeners[listener_index];
-  from.accept_queue.push_back(*index);
-  queue_event(Handle{HandleKind::kListener, listener_index, listeners.generation(listener_index)},
-              from.event_queued);
-  return index;
-}
-
-void Stack::Impl::remove_half_open(RecordRef ref, std::uint32_t hash, Reason why, tcp::Context& ctx) {
-  tcp::HalfOpen& half = half_opens[ref.index()];
-  if (const auto owner = listener_for(half.tuple.local)) --listeners[*owner].half_open;
-  ctx.count(Counter::kAttemptFails);
-  ctx.state_changed(half.tuple, State::kSynReceived, State::kClosed, why);
-  wheel.cancel(ref);
-  table.erase(hash, ref);
-  half_opens.free(ref.index());
-}
-
 void Stack::Impl::remove_time_wait(RecordRef ref, Reason why, tcp::Context& ctx) {
   const tcp::TimeWait& tw = time_waits[ref.index()];
   ctx.state_changed(tw.tuple, State::kTimeWait, State::kClosed, why);
@@ -242,26 +176,6 @@ void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
     case RecordKind::kNone:
       return;
   }
-}
-
-void Stack::Impl::close_listener(std::uint32_t index, tcp::Context& ctx) {
-  Listener& l = listeners[index];
-  half_opens.for_each([&](std::uint32_t half_index, tcp::HalfOpen& half) {
-    if (listener_for(half.tuple.local) != index) return;
-    // The peer learns it from the reset that its third segment gets.
-    remove_half_open(RecordRef{RecordKind::kHalfOpen, half_index}, hash_of(half.tuple),
-                     Reason::kListenerClosed, ctx);
-  });
-  const std::deque<std::uint32_t> waiting = std::move(l.accept_queue);
-  for (const std::uint32_t waiting_index : waiting) {
-    ConnectionRecord& record = connections[waiting_index];
-    record.waits_for_accept = false;
-    record.tcp.abort(tcp::Error::kAborted, Reason::kListenerClosed, ctx);
-    settle(waiting_index, ctx);
-  }
-  ctx.state_changed({l.local, {}}, State::kListen, State::kClosed, Reason::kListenerClosed);
-  listener_map.remove(l.local.port, index);
-  listeners.free(index);
 }
 
 }  // namespace synfin::stack
