@@ -24,6 +24,8 @@ namespace {
 /// Runs a verb with what has been read for it. `command` is what follows `--`.
 using Verb = std::function<int(std::vector<std::string> command)>;
 
+constexpr int kMostBacklog = 65535;  // as much as the setting somaxconn takes
+
 /// What a verb sees of the command line, and what follows `--`: CLI11 would take that for more arguments.
 struct Arguments {
   std::vector<std::string> own;
@@ -140,6 +142,14 @@ Verb add_serve(CLI::App& app) {
       ->capture_default_str();
   verb->add_flag("--close", options->close_first,
                  "close after each answer, so that TIME-WAIT stays at this end");
+  verb->add_option(
+          "--backlog", options->backlog,
+          "completed connections that may wait to be accepted, as listen(2) has it; default: what the "
+          "setting somaxconn allows")
+      ->type_name("N")
+      ->check(CLI::Range(0, kMostBacklog));
+  verb->add_flag("--no-accept", options->no_accept,
+                 "listen and never accept, so that one can see what full queues do");
   add_link_options(*verb, options->link);
   return [options](std::vector<std::string> command) {
     options->link.command = std::move(command);

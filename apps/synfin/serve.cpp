@@ -72,9 +72,11 @@ Server::Server(const ServeOptions& options)
 void Server::listen(const wire::IpAddress& address, std::uint16_t port) {
   tcp::acceptor& acceptor = acceptors_.emplace_back(run_.runtime());
   boost::system::error_code error;
-  acceptor.listen({address, port}, tcp::acceptor::max_listen_connections, error);
+  const int backlog =
+      options_.backlog ? static_cast<int>(*options_.backlog) : tcp::acceptor::max_listen_connections;
+  acceptor.listen({address, port}, backlog, error);
   if (error) network_failure("listening on " + wire::Endpoint{address, port}.to_string(), error);
-  asio::co_spawn(run_.context(), accept_all(acceptor), asio::detached);
+  if (!options_.no_accept) asio::co_spawn(run_.context(), accept_all(acceptor), asio::detached);
 }
 
 asio::awaitable<void> Server::accept_all(tcp::acceptor& acceptor) {

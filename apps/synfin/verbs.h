@@ -3,6 +3,8 @@
 // What the verbs do, once the command line has been read: each returns its exit status or throws Failure.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "options.h"
@@ -20,6 +22,10 @@ struct ServeOptions {
   /// The well-known ports of RFC 862, 863 and 864 differ: one port for all services is easier to remember.
   std::string port = "80";
   bool close_first = false;
+  /// Completed connections that may wait to be accepted; none: as many as `somaxconn` allows.
+  std::optional<std::uint32_t> backlog;
+  /// Listens and never accepts, so that the queues fill.
+  bool no_accept = false;
   LinkOptions link;
 };
 int run_serve(const ServeOptions& options);
