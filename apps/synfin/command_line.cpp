@@ -24,6 +24,8 @@ namespace {
 /// Runs a verb with what has been read for it. `command` is what follows `--`.
 using Verb = std::function<int(std::vector<std::string> command)>;
 
+constexpr int kMostRepeats = 1'000'000;
+constexpr int kMostDeferral = 3600;  // seconds
 constexpr int kMostBacklog = 65535;  // as much as the setting somaxconn takes
 
 /// What a verb sees of the command line, and what follows `--`: CLI11 would take that for more arguments.
@@ -150,6 +152,19 @@ Verb add_serve(CLI::App& app) {
       ->check(CLI::Range(0, kMostBacklog));
   verb->add_flag("--no-accept", options->no_accept,
                  "listen and never accept, so that one can see what full queues do");
+  verb->add_option(
+          "--defer-accept", options->defer_accept,
+          "how long a connection on which the client says nothing stays half-open (TCP_DEFER_ACCEPT); "
+          "0: not at all")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0, kMostDeferral))
+      ->capture_default_str();
+  verb->add_option("--fast-open", options->fast_open,
+                   "take data with the SYN (RFC 7413) on so many connections at a time as have yet to prove "
+                   "their address; needs --set tcp_fastopen=3; 0: not at all")
+      ->type_name("N")
+      ->check(CLI::Range(0, kMostBacklog))
+      ->capture_default_str();
   add_link_options(*verb, options->link);
   return [options](std::vector<std::string> command) {
     options->link.command = std::move(command);
@@ -162,6 +177,14 @@ Verb add_connect(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("connect", "standard input and output over one connection, as nc does");
   verb->add_option("HOST", options->host, "an IPv4 or IPv6 address; names are not looked up")->required();
   verb->add_option("PORT", options->port, "1 to 65535")->required();
+  verb->add_flag("--fast-open", options->fast_open,
+                 "send what standard input gives first with the SYN (RFC 7413), where the peer has given a "
+                 "cookie, else ask for one");
+  verb->add_option("--repeat", options->repeat,
+                   "so many connections, one after the other; standard input is kept and sent on each")
+      ->type_name("N")
+      ->check(CLI::Range(1, kMostRepeats))
+      ->capture_default_str();
   add_link_options(*verb, options->link);
   return [options](std::vector<std::string> command) {
     options->link.command = std::move(command);

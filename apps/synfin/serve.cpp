@@ -40,6 +40,7 @@ class Server {
   asio::awaitable<void> discard(tcp::socket& socket);
   asio::awaitable<void> chargen(tcp::socket& socket);
   void listen(const wire::IpAddress& address, std::uint16_t port);
+  void set_listen_options(const tcp::acceptor& acceptor);
   void stop();
   std::string summary() const;
 
@@ -65,6 +66,11 @@ Server::Server(const ServeOptions& options)
   http_.close_first = options.close_first;
   http_.sink = options.service == "sink";
   http_.page = [](const tcp::socket& socket) { return built_in_page(socket); };
+  constexpr std::uint32_t kAsServer = 2;  // bit of tcp_fastopen
+  if (options.fast_open > 0 && (run_.runtime().stack().config().settings.tcp_fastopen & kAsServer) == 0) {
+    wrong_use(fmt::format("--fast-open {}", options.fast_open),
+              "Fast Open is off for servers; give --set tcp_fastopen=3 as well");
+  }
   for (const wire::Prefix& own : run_.runtime().stack().config().addresses) listen(own.address, port_);
   run_.on_stop([this] { stop(); });
 }
@@ -76,7 +82,19 @@ void Server::listen(const wire::IpAddress& address, std::uint16_t port) {
       options_.backlog ? static_cast<int>(*options_.backlog) : tcp::acceptor::max_listen_connections;
   acceptor.listen({address, port}, backlog, error);
   if (error) network_failure("listening on " + wire::Endpoint{address, port}.to_string(), error);
+  set_listen_options(acceptor);
   if (!options_.no_accept) asio::co_spawn(run_.context(), accept_all(acceptor), asio::detached);
+}
+
+/// What Asio's acceptors have no word for.
+void Server::set_listen_options(const tcp::acceptor& acceptor) {
+  stack::Stack& stack = run_.runtime().stack();
+  auto wanted = stack.listen_options(acceptor.native_handle());
+  if (!wanted) network_failure("listening", tcp::message(wanted.error()));
+  wanted->defer_accept = Duration::seconds(options_.defer_accept);
+  wanted->fast_open = options_.fast_open;
+  const auto set = stack.set_listen_options(acceptor.native_handle(), *wanted);
+  if (!set) network_failure("listening", tcp::message(set.error()));
 }
 
 asio::awaitable<void> Server::accept_all(tcp::acceptor& acceptor) {

@@ -26,12 +26,20 @@ struct ServeOptions {
   std::optional<std::uint32_t> backlog;
   /// Listens and never accepts, so that the queues fill.
   bool no_accept = false;
+  /// Seconds for which a third segment without data leaves a connection half-open; 0: none.
+  std::uint32_t defer_accept = 0;
+  /// Connections that may be open by a Fast Open SYN alone; 0: no Fast Open.
+  std::uint32_t fast_open = 0;
   LinkOptions link;
 };
 int run_serve(const ServeOptions& options);
 
 struct ConnectOptions {
   std::string host, port;
+  /// What standard input gives first goes with the SYN, where the peer's cookie is known.
+  bool fast_open = false;
+  /// Connections, one after the other; standard input is read once and sent on each.
+  std::uint32_t repeat = 1;
   LinkOptions link;
 };
 int run_connect(const ConnectOptions& options);
