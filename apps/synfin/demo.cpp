@@ -50,10 +50,6 @@ constexpr std::uint16_t kWebPort = 80;
 constexpr std::uint16_t kTalkPort = 7;
 constexpr auto kPatience = 10s;
 
-struct DemoOptions {
-  bool in_memory = false;
-};
-
 /// Headings and paragraphs at the width of the ladder.
 class Page {
  public:
@@ -406,18 +402,9 @@ int Demo::run() {
 
 }  // namespace
 
-Verb add_demo(CLI::App& app) {
-  auto options = std::make_shared<DemoOptions>();
-  CLI::App* verb =
-      app.add_subcommand("demo", "two real connections from SYN to TIME-WAIT, drawn and explained");
-  verb->add_flag("--in-memory", options->in_memory,
-                 "between two Synfins in memory, even where a private network with the kernel could be made");
-  return [options](const std::vector<std::string>& command) {
-    if (!command.empty())
-      wrong_use("-- " + command.front(), "demo runs its own clients; use serve with a command");
-    Demo demo(*options);
-    return demo.run();
-  };
+int run_demo(const DemoOptions& options) {
+  Demo demo(options);
+  return demo.run();
 }
 
 }  // namespace synfin::app

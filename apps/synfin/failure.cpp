@@ -41,6 +41,15 @@ std::string failure_line(std::string_view what, const boost::system::error_code&
   return fmt::format("{}: {} ({}; {})", what, words(why), trace::name(reason), trace::section(reason));
 }
 
+std::string no_ports_line(std::string_view what, const stack::PortUse& use) {
+  std::string holders = fmt::format("{} in TIME-WAIT, {} connected", use.time_wait, use.connections);
+  if (use.half_open > 0) holders += fmt::format(", {} half-open", use.half_open);
+  return fmt::format(
+      "{}: no ephemeral port is free: all {} of {}-{} towards this peer are taken, {}; wait or widen "
+      "ip_local_port_first/last (RFC 6056)",
+      what, use.last - use.first + 1, use.first, use.last, holders);
+}
+
 void wrong_use(std::string_view what, std::string_view why) {
   throw Failure{kWrongUse, fmt::format("{}: {}", what, why)};
 }

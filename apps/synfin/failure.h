@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "synfin/stack/stack.h"
 #include "synfin/trace/reason.h"
 
 namespace synfin::app {
@@ -36,6 +37,8 @@ struct Failure {
 /// `WHAT: WHY (REASON; RFC …)`, without the program's name.
 std::string failure_line(std::string_view what, const boost::system::error_code& why,
                          trace::Reason reason = trace::Reason::kNone);
+/// The same where no ephemeral port is free: who holds them, and what to do.
+std::string no_ports_line(std::string_view what, const stack::PortUse& use);
 /// Writes `synfin: LINE` on standard error.
 void complain(std::string_view line);
 

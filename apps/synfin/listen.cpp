@@ -6,7 +6,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <list>
-#include <memory>
 #include <optional>
 
 #include "failure.h"
@@ -20,11 +19,6 @@ namespace synfin::app {
 namespace {
 
 namespace asio = boost::asio;
-
-struct ListenOptions {
-  std::string port;
-  LinkOptions link;
-};
 
 /// Takes the first connection to come, on any of its addresses, and no other.
 class Listener {
@@ -95,17 +89,9 @@ int Listener::run() {
 
 }  // namespace
 
-Verb add_listen(CLI::App& app) {
-  auto options = std::make_shared<ListenOptions>();
-  CLI::App* verb = app.add_subcommand(
-      "listen", "waits for one connection; standard input and output over it, as nc -l does");
-  verb->add_option("PORT", options->port, "1 to 65535")->required();
-  add_link_options(*verb, options->link);
-  return [options](std::vector<std::string> command) {
-    options->link.command = std::move(command);
-    Listener listener(*options);
-    return listener.run();
-  };
+int run_listen(const ListenOptions& options) {
+  Listener listener(options);
+  return listener.run();
 }
 
 }  // namespace synfin::app

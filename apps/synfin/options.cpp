@@ -30,51 +30,6 @@ wire::Prefix parse_address(const std::string& text) {
 
 }  // namespace
 
-void add_link_options(CLI::App& verb, LinkOptions& o) {
-  constexpr const char* kGroup = "Link";
-  verb.add_flag(
-          "--lab", o.lab,
-          "a private network for this run, gone after it: the kernel at 10.77.0.1 and fd77::1, Synfin at "
-          "10.77.0.2 and fd77::2")
-      ->group(kGroup);
-  verb.add_option("--tun", o.tun, "a TUN device; made where it does not exist (needs CAP_NET_ADMIN)")
-      ->type_name("NAME")
-      ->group(kGroup);
-  verb.add_option("--address", o.addresses,
-                  "Synfin's own address on the link, with prefix length; may be repeated")
-      ->type_name("CIDR")
-      ->allow_extra_args(false)
-      ->group(kGroup);
-  verb.add_option("--gateway", o.gateway, "the router on the link; must lie in the network of an --address")
-      ->type_name("IP")
-      ->group(kGroup);
-  verb.add_option("--mtu", o.mtu, "octets of the largest packet (576 to 65535)")
-      ->type_name("N")
-      ->group(kGroup);
-  verb.add_option("--set", o.settings, "a setting, as `synfin settings` lists them; may be repeated")
-      ->type_name("NAME=VALUE")
-      ->allow_extra_args(false)
-      ->group(kGroup);
-  verb.add_option(
-          "--impair", o.impair,
-          "damage on the link: loss=1%,delay=20ms,jitter=5ms,reorder=2%,dup=1%,corrupt=0.1%,rate=100mbit,"
-          "seed=7; `in:` or `out:` before a name for one direction")
-      ->type_name("SPEC")
-      ->allow_extra_args(false)
-      ->group(kGroup);
-  verb.add_flag("--ladder", o.ladder, "draw every connection on standard error as it happens")->group(kGroup);
-  verb.add_option("--capture", o.capture, "write a pcapng file with a comment a packet: state and reason")
-      ->type_name("FILE")
-      ->group(kGroup);
-  verb.add_option("--events", o.events, "write one JSON object a line for every event")
-      ->type_name("FILE")
-      ->group(kGroup);
-  verb.footer(
-      "Everything after `--` is a command to run beside the stack, inside the lab where --lab is given; "
-      "Synfin ends "
-      "when it ends, with its exit status.");
-}
-
 stack::Config stack_config(const LinkOptions& o) {
   stack::Config config;
   for (const std::string& text : o.addresses) config.addresses.push_back(parse_address(text));

@@ -3,7 +3,6 @@
 // The options that every verb shares which runs a stack.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,9 +28,6 @@ struct LinkOptions {
   /// What follows `--`; empty: none.
   std::vector<std::string> command;
 };
-
-/// Offers the options on a verb.
-void add_link_options(CLI::App& verb, LinkOptions& options);
 
 /// Addresses and settings, checked; Synfin's addresses of the lab where `--lab` is given and no others.
 /// Throws Failure.

@@ -22,11 +22,16 @@ namespace asio = boost::asio;
 constexpr std::size_t kChunk = 65536;
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
-asio::awaitable<void> send_input(tcp::socket& socket, StandardStreams& streams, PipeResult& result) {
+asio::awaitable<void> send_input(tcp::socket& socket, StandardStreams& streams, std::span<const char> first,
+                                 PipeResult& result) {
   std::vector<char> buffer(kChunk);
-  while (const std::size_t n = co_await streams.read(buffer)) {
-    const auto [error, sent] = co_await asio::async_write(socket, asio::buffer(buffer.data(), n), kNoThrow);
+  for (std::span<const char> text = first;;) {
+    if (text.empty()) text = std::span<const char>(buffer).first(co_await streams.read(buffer));
+    if (text.empty()) break;
+    const auto [error, sent] =
+        co_await asio::async_write(socket, asio::buffer(text.data(), text.size()), kNoThrow);
     result.sent += sent;
+    text = {};
     if (error) {
       // The peer's own end tells more than that it takes no more; the reading side reports it.
       if (error != asio::error::broken_pipe && !result.error) result.error = error;
@@ -112,10 +117,11 @@ asio::awaitable<bool> StandardStreams::write(std::span<const char> from) {
   co_return co_await asio::co_spawn(threads_, blocking, asio::use_awaitable);
 }
 
-asio::awaitable<PipeResult> pipe_standard_streams(tcp::socket& socket, StandardStreams& streams) {
+asio::awaitable<PipeResult> pipe_standard_streams(tcp::socket& socket, StandardStreams& streams,
+                                                  std::span<const char> first) {
   using asio::experimental::awaitable_operators::operator&&;
   PipeResult result;
-  co_await (send_input(socket, streams, result) && print_output(socket, streams, result));
+  co_await (send_input(socket, streams, first, result) && print_output(socket, streams, result));
   co_return result;
 }
 

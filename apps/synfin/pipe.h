@@ -47,6 +47,8 @@ struct PipeResult {
 
 /// Standard input goes into the connection, its end becomes a FIN; what the peer sends goes to standard
 /// output until the peer's FIN. Returns once both directions have ended, or one has failed.
-boost::asio::awaitable<PipeResult> pipe_standard_streams(tcp::socket& socket, StandardStreams& streams);
+/// `first` has been read from standard input already and goes before the rest.
+boost::asio::awaitable<PipeResult> pipe_standard_streams(tcp::socket& socket, StandardStreams& streams,
+                                                         std::span<const char> first = {});
 
 }  // namespace synfin::app

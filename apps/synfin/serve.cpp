@@ -8,9 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <list>
-#include <memory>
 #include <optional>
-#include <set>
 
 #include "failure.h"
 #include "http.h"
@@ -24,18 +22,6 @@ namespace {
 
 namespace asio = boost::asio;
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
-
-struct ServeOptions {
-  std::string directory;
-  std::string service = "http";
-  std::string port;
-  bool close_first = false;
-  LinkOptions link;
-};
-
-/// The well-known ports of RFC 862, 863 and 864 are below what `--port` has as default: one port for all is
-/// easier to remember.
-constexpr const char* kDefaultPort = "80";
 
 class Server {
  public:
@@ -54,6 +40,7 @@ class Server {
   asio::awaitable<void> discard(tcp::socket& socket);
   asio::awaitable<void> chargen(tcp::socket& socket);
   void listen(const wire::IpAddress& address, std::uint16_t port);
+  void set_listen_options(const tcp::acceptor& acceptor);
   void stop();
   std::string summary() const;
 
@@ -79,6 +66,11 @@ Server::Server(const ServeOptions& options)
   http_.close_first = options.close_first;
   http_.sink = options.service == "sink";
   http_.page = [](const tcp::socket& socket) { return built_in_page(socket); };
+  constexpr std::uint32_t kAsServer = 2;  // bit of tcp_fastopen
+  if (options.fast_open > 0 && (run_.runtime().stack().config().settings.tcp_fastopen & kAsServer) == 0) {
+    wrong_use(fmt::format("--fast-open {}", options.fast_open),
+              "Fast Open is off for servers; give --set tcp_fastopen=3 as well");
+  }
   for (const wire::Prefix& own : run_.runtime().stack().config().addresses) listen(own.address, port_);
   run_.on_stop([this] { stop(); });
 }
@@ -86,9 +78,23 @@ Server::Server(const ServeOptions& options)
 void Server::listen(const wire::IpAddress& address, std::uint16_t port) {
   tcp::acceptor& acceptor = acceptors_.emplace_back(run_.runtime());
   boost::system::error_code error;
-  acceptor.listen({address, port}, tcp::acceptor::max_listen_connections, error);
+  const int backlog =
+      options_.backlog ? static_cast<int>(*options_.backlog) : tcp::acceptor::max_listen_connections;
+  acceptor.listen({address, port}, backlog, error);
   if (error) network_failure("listening on " + wire::Endpoint{address, port}.to_string(), error);
-  asio::co_spawn(run_.context(), accept_all(acceptor), asio::detached);
+  set_listen_options(acceptor);
+  if (!options_.no_accept) asio::co_spawn(run_.context(), accept_all(acceptor), asio::detached);
+}
+
+/// What Asio's acceptors have no word for.
+void Server::set_listen_options(const tcp::acceptor& acceptor) {
+  stack::Stack& stack = run_.runtime().stack();
+  auto wanted = stack.listen_options(acceptor.native_handle());
+  if (!wanted) network_failure("listening", tcp::message(wanted.error()));
+  wanted->defer_accept = Duration::seconds(options_.defer_accept);
+  wanted->fast_open = options_.fast_open;
+  const auto set = stack.set_listen_options(acceptor.native_handle(), *wanted);
+  if (!set) network_failure("listening", tcp::message(set.error()));
 }
 
 asio::awaitable<void> Server::accept_all(tcp::acceptor& acceptor) {
@@ -192,31 +198,12 @@ int Server::run() {
 
 }  // namespace
 
-Verb add_serve(CLI::App& app) {
-  auto options = std::make_shared<ServeOptions>();
-  options->port = kDefaultPort;
-  CLI::App* verb = app.add_subcommand("serve", "HTTP/1.1 file server, or a simple service");
-  verb->add_option("DIR", options->directory, "what to serve; a built-in page where it is not given");
-  verb->add_option("--port", options->port, "the port to listen on, on all of Synfin's addresses")
-      ->type_name("N")
-      ->capture_default_str();
-  verb->add_option("--service", options->service,
-                   "http: files; sink: takes uploads and answers their length and SHA-256; echo, discard, "
-                   "chargen: RFC 862 to 864")
-      ->type_name("NAME")
-      ->check(CLI::IsMember(std::set<std::string>{"http", "sink", "echo", "discard", "chargen"}))
-      ->capture_default_str();
-  verb->add_flag("--close", options->close_first,
-                 "close after each answer, so that TIME-WAIT stays at this end");
-  add_link_options(*verb, options->link);
-  return [options](std::vector<std::string> command) {
-    if (!options->directory.empty() && options->service != "http") {
-      wrong_use("--service " + options->service, "serves no files; leave out " + options->directory);
-    }
-    options->link.command = std::move(command);
-    Server server(*options);
-    return server.run();
-  };
+int run_serve(const ServeOptions& options) {
+  if (!options.directory.empty() && options.service != "http") {
+    wrong_use("--service " + options.service, "serves no files; leave out " + options.directory);
+  }
+  Server server(options);
+  return server.run();
 }
 
 }  // namespace synfin::app

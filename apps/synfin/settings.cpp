@@ -7,13 +7,9 @@
 
 namespace synfin::app {
 
-Verb add_settings(CLI::App& app) {
-  app.add_subcommand("settings", "every setting: name, default, range, unit, meaning");
-  return [](const std::vector<std::string>&) {
-    fmt::print("{}\nGiven as --set NAME=VALUE; times may carry us, ms, s, min or h.\n",
-               view::settings_table());
-    return static_cast<int>(kSuccess);
-  };
+int run_settings() {
+  fmt::print("{}\nGiven as --set NAME=VALUE; times may carry us, ms, s, min or h.\n", view::settings_table());
+  return kSuccess;
 }
 
 }  // namespace synfin::app

@@ -85,13 +85,21 @@ void Views::finish(const Ending& ending) {
       {"event", "summary"},
       {"connections", ending.population.connections},
       {"half_open", ending.population.half_open},
+      {"held", ending.population.held},
       {"time_wait", ending.population.time_wait},
       {"listeners", ending.population.listeners},
+      {"timers", ending.population.armed_timers},
       {"blocks", ending.blocks},
+      {"counters", nlohmann::ordered_json::object()},
+      {"reasons", nlohmann::ordered_json::object()},
   };
   for (std::size_t i = 0; i < ending.counters.values.size(); ++i) {
     if (ending.counters.values[i] == 0) continue;
     line["counters"][trace::name(static_cast<trace::Counter>(i))] = ending.counters.values[i];
+  }
+  for (std::size_t i = 0; i < ending.counters.reasons.size(); ++i) {
+    if (ending.counters.reasons[i] == 0) continue;
+    line["reasons"][trace::name(static_cast<trace::Reason>(i))] = ending.counters.reasons[i];
   }
   if (!error) {
     std::fprintf(events_file_.get(), "%s\n", line.dump().c_str());

@@ -58,6 +58,12 @@ class basic_socket : public boost::asio::socket_base {
   struct user_timeout {
     Duration value;
   };
+  /// TCP Fast Open (RFC 7413) for the next connect, as TCP_FASTOPEN_CONNECT: what is written after
+  /// `async_connect` was called, and before the handler that called it has returned, goes with the SYN where
+  /// a cookie of the peer is known. The peer may get that data twice (§2.1).
+  struct fast_open {
+    bool value;
+  };
 
   template <typename Other>
   struct rebind_executor {
@@ -223,6 +229,10 @@ class basic_socket : public boost::asio::socket_base {
   void set_option(const no_delay& option, error_code& ec) { ec = impl().set_no_delay(option.value()); }
   void set_option(const keep_alive& option, error_code& ec) { ec = impl().set_keep_alive(option.value()); }
   void set_option(const user_timeout& option, error_code& ec) { ec = impl().set_user_timeout(option.value); }
+  void set_option(const fast_open& option, error_code& ec) {
+    impl().fast_open = option.value;
+    ec = {};
+  }
   void set_option(const linger& option, error_code& ec) {
     impl().linger = option.enabled() ? std::optional(Duration::seconds(option.timeout())) : std::nullopt;
     ec = {};

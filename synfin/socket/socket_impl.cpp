@@ -34,7 +34,8 @@ error_code SocketImpl::start_connect(const tcp::endpoint& remote) {
     return connecting_ ? error_code(asio::error::already_started)
                        : error_code(asio::error::already_connected);
   }
-  const auto handle = runtime()->stack().connect(remote, {.local = bound_}, runtime()->now());
+  const stack::ConnectOptions options{.local = bound_, .fast_open = fast_open};
+  const auto handle = runtime()->stack().connect(remote, options, runtime()->now());
   if (!handle) return runtime()->translate(handle.error());
   connecting_ = true;
   adopt(*handle);

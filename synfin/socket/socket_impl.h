@@ -76,6 +76,7 @@ class SocketImpl final : public runtime::Watcher {
   bool non_blocking = false;
   bool no_delay = false;
   bool keep_alive = false;
+  bool fast_open = false;
   Duration user_timeout;
   /// SO_LINGER: none, or how long the connection may take to deliver after close.
   std::optional<Duration> linger;

@@ -48,6 +48,9 @@ class WrongUse(LabTest):
             (["serve", "--lab", "--set", "ip_local_port_first=61000"], ["ip_local_port_first"]),
             (["serve", "--lab", "--impair", "lost=1%"], ["lost"]),
             (["serve", "--lab", "--impair", "loss=101%"], ["loss"]),
+            (["serve", "--lab", "--backlog", "-1"], ["--backlog", "65535"]),
+            (["serve", "--lab", "--backlog", "65536"], ["--backlog", "65535"]),
+            (["serve", "--lab", "--backlog", "few"], ["--backlog", "few"]),
             (["serve", "--lab", "--port", "0"], ["port 0", "65535"]),
             (["serve", "--lab", "--port", "65536"], ["port 65536"]),
             (["serve", "--lab", "--port", "http"], ["port http"]),
@@ -328,7 +331,13 @@ class Views(LabTest):
         states = [e["to"] for e in events if e.get("event") == "state"]
         for state in ("SYN-RECEIVED", "ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED"):
             self.assertIn(state, states)
-        self.assertEqual(events[-1]["event"], "summary")
+        summary = events[-1]
+        self.assertEqual(summary["event"], "summary")
+        for name in ("connections", "half_open", "held", "time_wait"):
+            self.assertEqual(summary[name], 0, name)
+        self.assertEqual(summary["counters"]["PassiveOpens"], 1)
+        self.assertEqual(summary["reasons"]["syn_accepted"], 1)
+        self.assertEqual(summary["reasons"]["handshake_complete"], 1)
 
     def test_demo(self):
         for options in ([], ["--in-memory"]):
