@@ -180,6 +180,8 @@ struct ErrorCode {
 
 std::optional<ErrorCode> error_code_v4(IcmpKind kind) {
   switch (kind) {
+    case IcmpKind::kNetUnreachable:
+      return ErrorCode{kUnreachableV4, 0};
     case IcmpKind::kHostUnreachable:
       return ErrorCode{kUnreachableV4, 1};
     case IcmpKind::kProtocolUnreachable:
@@ -190,7 +192,6 @@ std::optional<ErrorCode> error_code_v4(IcmpKind kind) {
       return ErrorCode{kUnreachableV4, 10};  // the host is prohibited
     case IcmpKind::kEchoRequest:
     case IcmpKind::kEchoReply:
-    case IcmpKind::kNetUnreachable:
     case IcmpKind::kPacketTooBig:
     case IcmpKind::kTimeExceeded:
     case IcmpKind::kParameterProblem:
@@ -202,6 +203,8 @@ std::optional<ErrorCode> error_code_v4(IcmpKind kind) {
 
 std::optional<ErrorCode> error_code_v6(IcmpKind kind, Bytes offending) {
   switch (kind) {
+    case IcmpKind::kNetUnreachable:
+      return ErrorCode{kUnreachableV6, 0};
     case IcmpKind::kHostUnreachable:
       return ErrorCode{kUnreachableV6, 3};
     case IcmpKind::kProtocolUnreachable: {
@@ -215,7 +218,6 @@ std::optional<ErrorCode> error_code_v6(IcmpKind kind, Bytes offending) {
       return ErrorCode{kUnreachableV6, 1};
     case IcmpKind::kEchoRequest:
     case IcmpKind::kEchoReply:
-    case IcmpKind::kNetUnreachable:
     case IcmpKind::kPacketTooBig:
     case IcmpKind::kTimeExceeded:
     case IcmpKind::kParameterProblem:

@@ -57,8 +57,8 @@ std::optional<Frame> make_echo_reply(const IpHeader& request, const Frame& frame
                                      std::size_t size, BlockPool& pool);
 
 /// An ICMP error about the packet in `offending` (as much of it as RFC 1812 §4.3.2.3 and RFC 4443 §2.4 let
-/// quote): port or host unreachable, administratively prohibited. `source` is the sender's own address. Empty
-/// when the pool has no memory or the kind is not an error that hosts send.
+/// quote): network, host, port or protocol unreachable, administratively prohibited. `source` is the sender's
+/// own address. Empty when the pool has no memory or the kind is not an error that hosts send.
 std::optional<Frame> make_icmp_error(IcmpKind kind, const IpAddress& source, const IpHeader& about,
                                      const Frame& offending, BlockPool& pool);
 

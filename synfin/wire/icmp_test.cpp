@@ -335,8 +335,9 @@ class MakeIcmpError : public ::testing::TestWithParam<Family> {};
 TEST_P(MakeIcmpError, IsReadByTheOtherSide) {
   BlockPool pool;
   const Offending offending{quote_of(GetParam())};
-  for (const IcmpKind kind : {IcmpKind::kPortUnreachable, IcmpKind::kHostUnreachable,
-                              IcmpKind::kAdminProhibited, IcmpKind::kProtocolUnreachable}) {
+  for (const IcmpKind kind :
+       {IcmpKind::kPortUnreachable, IcmpKind::kNetUnreachable, IcmpKind::kHostUnreachable,
+        IcmpKind::kAdminProhibited, IcmpKind::kProtocolUnreachable}) {
     const auto error = offending.error(kind, pool);
     ASSERT_TRUE(error.has_value());
     const auto parsed = parse(*error);
@@ -373,9 +374,8 @@ TEST_P(MakeIcmpError, KeepsToTheSizeThatEveryPathCarries) {
 TEST_P(MakeIcmpError, OnlyWhatHostsSend) {
   BlockPool pool;
   const Offending offending{quote_of(GetParam())};
-  for (const IcmpKind kind :
-       {IcmpKind::kEchoRequest, IcmpKind::kEchoReply, IcmpKind::kNetUnreachable, IcmpKind::kPacketTooBig,
-        IcmpKind::kTimeExceeded, IcmpKind::kParameterProblem, IcmpKind::kOther}) {
+  for (const IcmpKind kind : {IcmpKind::kEchoRequest, IcmpKind::kEchoReply, IcmpKind::kPacketTooBig,
+                              IcmpKind::kTimeExceeded, IcmpKind::kParameterProblem, IcmpKind::kOther}) {
     EXPECT_FALSE(offending.error(kind, pool).has_value());
   }
 }

@@ -16,6 +16,11 @@ namespace protocol {
 inline constexpr std::uint8_t kIcmp = 1, kTcp = 6, kIcmpV6 = 58, kNone = 59;
 }
 
+/// The two lowest bits of the traffic class (RFC 3168 §5).
+namespace ecn {
+inline constexpr std::uint8_t kMask = 3, kEct0 = 2, kMarked = 3;
+}
+
 struct IpHeader {
   IpAddress source;
   IpAddress destination;
