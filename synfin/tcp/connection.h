@@ -78,8 +78,18 @@ class Connection {
 
   // Opening.
 
-  /// Active OPEN (RFC 9293 §3.10.1): the SYN leaves with the next `transmit`.
-  void open_active(const wire::FourTuple& tuple, Context& ctx);
+  /// Whether a SYN may carry text (RFC 7413).
+  enum class FastOpen : bool {
+    kNo,
+    kYes
+  };
+  /// Active OPEN (RFC 9293 §3.10.1): the SYN leaves with the next `transmit`; with Fast Open, so does what
+  /// was sent until then.
+  void open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx);
+  /// The program answers a SYN before there is a third segment: SYN-RECEIVED, the SYN-ACK leaves with the
+  /// next `transmit`. `half.iss` is set. With Fast Open `syn`'s text is received and text may be sent at
+  /// once.
+  void open_passive(const HalfOpen& half, const Segment* syn, Context& ctx);
   /// The third segment made a half-open connection whole; `on_segment` with that segment follows.
   /// `round_trip`: from SYN-ACK to third segment, where it is known.
   void open_from(const HalfOpen& half, const Segment& third, std::optional<Duration> round_trip,
@@ -101,6 +111,7 @@ class Connection {
     wire::TcpHeader header;
     std::uint32_t text_size = 0;
     bool retransmission = false;
+    bool ecn_capable = false;  // to be sent as ECT(0)
     trace::Reason reason = trace::Reason::kNone;
     State state = State::kClosed;  // in which it was sent
   };
@@ -157,7 +168,9 @@ class Connection {
   static Step stop(trace::Reason r) { return {Next::kStop, r}; }
 
   // RFC 9293 §3.10.7.3 (connection_open.cpp).
+  void adopt_half_open(const HalfOpen& half, Context& ctx);
   trace::Reason on_segment_syn_sent(const Segment& seg, Context& ctx);
+  trace::Reason take_syn_ack_for_text(const Segment& seg, Context& ctx);
   void adopt_syn(const Segment& syn, Context& ctx);
   void become_established(Context& ctx, trace::Reason why);
 
@@ -177,6 +190,7 @@ class Connection {
   bool update_window(const Segment& seg);
   trace::Reason on_duplicate_ack(Context& ctx);
   void remember_timestamp(const Segment& seg);
+  void on_congestion_echo(Context& ctx);
 
   // Parts of the seventh and eighth (connection_receive.cpp).
   std::uint32_t take_text(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
@@ -186,7 +200,8 @@ class Connection {
   void take_fin(Context& ctx);
 
   // Sending (connection_send.cpp).
-  bool send_syn(Sent& out, Context& ctx);
+  bool send_syn(wire::Frame& frame, Sent& out, Context& ctx);
+  void add_fast_open(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_text(wire::Frame& frame, Sent& out, Context& ctx);
   bool resend_first(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_probe(wire::Frame& frame, Sent& out, Context& ctx);
@@ -223,6 +238,10 @@ class Connection {
   SeqNum stream_end() const { return snd_.base + snd_.queue.size(); }
   bool fin_sent() const { return snd_.max.after(stream_end()); }
   bool fin_acknowledged() const { return fin_sent() && snd_.una.after(stream_end()); }
+  /// The peer may send text now: with Fast Open, before the third segment too.
+  bool takes_text() const {
+    return may_receive_text(state_) || (fast_open_ && state_ == State::kSynReceived);
+  }
   std::uint32_t receive_window() const { return static_cast<std::uint32_t>(rcv_.edge - rcv_.nxt); }
 
   wire::FourTuple tuple_;
@@ -244,6 +263,11 @@ class Connection {
   bool timing_ : 1 = false;          // a segment's round trip is being measured
   bool wants_writable_ : 1 = false;  // the program found the send buffer full
   bool end_reported_ : 1 = false;
+  bool scaling_ : 1 = false;      // window scaling is offered, then agreed on
+  bool fast_open_ : 1 = false;    // the SYN may carry text: ours, or the peer's did
+  bool ecn_ : 1 = false;          // agreed on (RFC 3168 §6.1.1)
+  bool echo_marks_ : 1 = false;   // a mark arrived, and no CWR since
+  bool cwr_to_send_ : 1 = false;  // the window was reduced because of ECE
 
   std::uint8_t acks_owed_ = 0;
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
@@ -263,6 +287,7 @@ class Connection {
   Congestion congestion_{NewReno{536, 10}};
   TimerTable timers_;
 
+  SeqNum ecn_recover_;  // ECE for what was sent before this is about a reduction already made
   SeqNum timed_end_;
   Instant timed_at_;
   Instant last_heard_;

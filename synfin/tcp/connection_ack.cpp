@@ -108,6 +108,15 @@ Reason Connection::on_duplicate_ack(Context& ctx) {
   return Reason::kDuplicateAck;
 }
 
+// Congestion without loss: the window is reduced once for what was in flight, nothing is sent again, and the
+// peer is told by CWR (RFC 3168 §6.1.2).
+void Connection::on_congestion_echo(Context& ctx) {
+  if (snd_.una.before(ecn_recover_) || recovery_.active() || snd_.una == snd_.max) return;
+  congestion_.on_loss(static_cast<std::uint32_t>(snd_.max - snd_.una), ctx.now);
+  ecn_recover_ = snd_.max;
+  cwr_to_send_ = true;
+}
+
 // RFC 7323 §4.3: TS.Recent takes SEG.TSval where that is not older and the segment begins at or before
 // Last.ACK.sent. Only once the acknowledgement is known to be good, so that a blind forger cannot poison it.
 void Connection::remember_timestamp(const Segment& seg) {

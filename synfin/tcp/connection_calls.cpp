@@ -90,7 +90,7 @@ void Connection::close(Context& ctx) {
   // "If the user … CLOSE … while received data is still pending … its TCP implementation SHOULD send a RST to
   // show that data was lost."  (§3.6.1, SHLD-3)
   const bool unread = !rcv_.queue.empty();
-  if (unread && is_synchronized(state_) && state_ != State::kTimeWait) {
+  if (unread && state_ != State::kTimeWait) {
     ctx.count(Counter::kTCPAbortOnClose);
     abort(Error::kAborted, Reason::kUnreadData, ctx);
     return;

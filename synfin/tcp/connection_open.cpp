@@ -8,6 +8,7 @@
 
 namespace synfin::tcp {
 
+using trace::Counter;
 using trace::Reason;
 using wire::TcpOptions;
 
@@ -20,43 +21,47 @@ NewReno initial_congestion(std::uint32_t mss, bool syn_lost, const Settings& set
 
 }  // namespace
 
-void Connection::open_active(const wire::FourTuple& tuple, Context& ctx) {
+void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx) {
   tuple_ = tuple;
   snd_.iss = ctx.isn.next(tuple, ctx.now);
   snd_.una = snd_.nxt = snd_.max = snd_.iss;
-  snd_.base = snd_.iss + 1;
+  snd_.base = ecn_recover_ = snd_.iss + 1;
   snd_.mss =
       std::min(default_mss(tuple.local.address.family()), mss_for(ctx.mtu, tuple.local.address.family()));
   rcv_.buffer = ctx.settings.tcp_rmem;
-  rcv_.scale = ctx.settings.tcp_window_scaling ? scale_for(rcv_.buffer) : WindowScale::none();
+  scaling_ = ctx.settings.tcp_window_scaling;
+  rcv_.scale = scaling_ ? scale_for(rcv_.buffer) : WindowScale::none();
   timestamps_ = ctx.settings.tcp_timestamps;
   sack_ = ctx.settings.tcp_sack;
+  fast_open_ = fast_open == FastOpen::kYes;
   timestamp_offset_ = ctx.isn.timestamp_offset(tuple);
   recovery_ = Recovery{snd_.iss};
   last_heard_ = ctx.now;
   syn_to_send_ = true;
-  ctx.count(trace::Counter::kActiveOpens);
+  ctx.count(Counter::kActiveOpens);
   ctx.called(tuple_, state_, Reason::kActiveOpen);
   transition_to(State::kSynSent, Reason::kActiveOpen, ctx);
 }
 
-void Connection::open_from(const HalfOpen& half, const Segment& third, std::optional<Duration> round_trip,
-                           Context& ctx) {
+// What both ways out of LISTEN have in common.
+void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
   tuple_ = half.tuple;
   passive_ = true;
   state_ = State::kSynReceived;
   snd_.iss = half.iss;
-  snd_.una = snd_.nxt = snd_.max = snd_.base = half.iss + 1;
-  snd_.scale = WindowScale{half.send_scale};
+  snd_.base = ecn_recover_ = half.iss + 1;
+  snd_.scale = half.peer_scale();
   rcv_.irs = half.irs;
   rcv_.nxt = rcv_.last_ack_sent = half.irs + 1;
   rcv_.buffer = ctx.settings.tcp_rmem;
   rcv_.offered = std::min(rcv_.buffer, 0xffffu);
   rcv_.edge = rcv_.nxt + rcv_.offered;
-  rcv_.scale = WindowScale{half.receive_scale};
+  rcv_.scale = half.own_scale();
   rcv_.ts_recent = half.ts_recent;
+  scaling_ = half.scaled();
   timestamps_ = half.timestamps;
   sack_ = half.sack;
+  ecn_ = half.ecn;
   timestamp_offset_ = ctx.isn.timestamp_offset(tuple_);
   snd_.mss = std::min(
       mss_for(ctx.mtu, tuple_.local.address.family()),
@@ -64,6 +69,13 @@ void Connection::open_from(const HalfOpen& half, const Segment& third, std::opti
   recovery_ = Recovery{snd_.iss};
   congestion_ = Congestion{initial_congestion(text_limit(), half.retransmissions > 1, ctx.settings)};
   last_heard_ = ctx.now;
+  ctx.count(Counter::kPassiveOpens);
+}
+
+void Connection::open_from(const HalfOpen& half, const Segment& third, std::optional<Duration> round_trip,
+                           Context& ctx) {
+  adopt_half_open(half, ctx);
+  snd_.una = snd_.nxt = snd_.max = snd_.base;
   if (round_trip) {
     rtt_.sample(*round_trip, ctx.settings);
   } else if (timestamps_ && third.has_timestamps()) {
@@ -78,6 +90,20 @@ void Connection::open_from(const HalfOpen& half, const Segment& third, std::opti
   snd_.wl1 = third.seq();
   snd_.wl2 = third.ack();
   become_established(ctx, Reason::kHandshakeComplete);
+}
+
+void Connection::open_passive(const HalfOpen& half, const Segment* syn, Context& ctx) {
+  adopt_half_open(half, ctx);
+  snd_.una = snd_.nxt = snd_.max = snd_.iss;
+  syn_to_send_ = true;
+  ctx.state_changed(tuple_, State::kListen, State::kSynReceived,
+                    syn != nullptr ? Reason::kFastOpenAccepted : Reason::kPendingAccepted);
+  if (syn == nullptr) return;
+  fast_open_ = true;
+  snd_.wnd = snd_.max_wnd = (syn->header.window << WindowScale::none()).octets;
+  snd_.wl1 = syn->seq();
+  events_ |= kWritable;
+  (void)seventh_process_text(*syn, ctx);
 }
 
 void Connection::become_established(Context& ctx, Reason why) {
@@ -104,9 +130,9 @@ void Connection::adopt_syn(const Segment& syn, Context& ctx) {
   snd_.mss =
       std::min(mss_for(ctx.mtu, tuple_.local.address.family()),
                static_cast<std::uint16_t>(std::max<std::uint32_t>(announced, ctx.settings.tcp_min_snd_mss)));
-  const bool scaled = ctx.settings.tcp_window_scaling && o.has(TcpOptions::kWindowScale);
-  snd_.scale = scaled ? WindowScale{o.window_scale} : WindowScale::none();
-  if (!scaled) rcv_.scale = WindowScale::none();
+  scaling_ = scaling_ && o.has(TcpOptions::kWindowScale);
+  snd_.scale = scaling_ ? WindowScale{o.window_scale} : WindowScale::none();
+  if (!scaling_) rcv_.scale = WindowScale::none();
   timestamps_ = timestamps_ && o.has(TcpOptions::kTimestamps);
   sack_ = sack_ && o.has(TcpOptions::kSackPermitted);
   if (timestamps_) rcv_.ts_recent = o.timestamps.value;
@@ -130,7 +156,7 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
   // … Otherwise (no ACK), drop the segment and return."  (§3.10.7.3)
   if (f.rst()) {
     if (!f.ack()) return Reason::kSynSentIgnored;
-    ctx.count(trace::Counter::kAttemptFails);
+    ctx.count(Counter::kAttemptFails);
     fail(Error::kRefused, Reason::kConnectionRefused, ctx);
     return Reason::kConnectionRefused;
   }
@@ -147,6 +173,10 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
   if (!f.ack()) {
     // "Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment … and send it."  (§3.10.7.3)
     syn_to_send_ = true;
+    ecn_ = asks_for_ecn(f) && ctx.settings.tcp_ecn != 0;
+    // What our SYN carried, no cookie of ours vouches for at this peer: it goes again behind the handshake.
+    fast_open_ = false;
+    snd_.nxt = snd_.max = snd_.base;
     timers_.stop(Timer::kRetransmit);
     transition_to(State::kSynReceived, Reason::kSimultaneousOpen, ctx);
     return Reason::kSimultaneousOpen;
@@ -159,7 +189,9 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
   } else {
     rtt_.handshake_was_ambiguous();
   }
-  snd_.una = seg.ack();
+  // "An ECN-setup SYN-ACK packet": ECE without CWR (RFC 3168 §6.1.1).
+  ecn_ = ctx.settings.tcp_ecn == 1 && f.ece() && !f.cwr();
+  const Reason fate = take_syn_ack_for_text(seg, ctx);
   syn_to_send_ = false;
   become_established(ctx, Reason::kSynAckAccepted);
   owe_ack(Reason::kSynAckAccepted);
@@ -167,7 +199,30 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
   // (§3.10.7.3)
   if (seg.text_size > 0) (void)seventh_process_text(seg, ctx);
   if (f.fin()) (void)eighth_check_fin(seg, ctx);
-  return Reason::kSynAckAccepted;
+  return fate;
+}
+
+// What the SYN-ACK says about text in our SYN (RFC 7413 §4.1.3): taken, or to be sent again.
+Reason Connection::take_syn_ack_for_text(const Segment& seg, Context& ctx) {
+  const bool sent_text = snd_.max.after(snd_.base);
+  const auto taken = static_cast<std::uint32_t>(seg.ack() - snd_.base);
+  snd_.queue.drop_front(taken);
+  snd_.una = snd_.nxt = snd_.max = snd_.base = seg.ack();
+  if (!fast_open_) return Reason::kSynAckAccepted;
+
+  const wire::IpAddress& server = tuple_.remote.address;
+  const TcpOptions& o = seg.header.options;
+  if (o.has(TcpOptions::kFastOpen) && o.cookie_size > 0) ctx.fast_open.store(server, o, ctx.now);
+  if (!sent_text) return Reason::kSynAckAccepted;
+  if (taken > 0) {
+    ctx.count(Counter::kTCPFastOpenActive);
+    ctx.fast_open.worked();
+    return Reason::kSynAckAccepted;
+  }
+  ctx.count(Counter::kTCPFastOpenActiveFail);
+  if (retries_ > 0 && ctx.fast_open.lost(server, ctx.settings.tcp_fastopen_blackhole_timeout_sec, ctx.now))
+    ctx.count(Counter::kTCPFastOpenBlackhole);
+  return Reason::kSynDataRefused;
 }
 
 }  // namespace synfin::tcp

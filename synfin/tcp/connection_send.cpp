@@ -25,33 +25,74 @@ std::uint32_t Connection::text_room() const {
 }
 
 bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
-  if (syn_to_send_) return send_syn(out, ctx);
-  if (!is_synchronized(state_)) return acks_owed_ > 0 && state_ == State::kSynReceived && send_ack(out, ctx);
+  if (syn_to_send_) return send_syn(frame, out, ctx);
+  if (!is_synchronized(state_)) {
+    if (state_ != State::kSynReceived) return false;
+    // "The server … MAY … send data to the client before it receives the client's ACK"  (RFC 7413 §4.2.2)
+    return (fast_open_ && send_text(frame, out, ctx)) || (acks_owed_ > 0 && send_ack(out, ctx));
+  }
   if (resend_first_ && resend_first(frame, out, ctx)) return true;
   if (probe_ && send_probe(frame, out, ctx)) return true;
   if (send_text(frame, out, ctx)) return true;
   return acks_owed_ > 0 && send_ack(out, ctx);
 }
 
-bool Connection::send_syn(Sent& out, Context& ctx) {
+bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
   syn_to_send_ = false;
   const bool answers = state_ == State::kSynReceived;
+  // Where two SYNs crossed, ours has been sent and the SYN-ACK has not.
+  const bool again = answers && !passive_ ? retries_ > 0 : snd_.max != snd_.iss;
   out = Sent{};
   out.state = state_;
-  out.retransmission = retries_ > 0;
-  out.reason = retries_ > 0 ? Reason::kSynRetransmitted : answers ? Reason::kSynAckSent : Reason::kSynSent;
+  out.retransmission = again;
   out.header.seq = snd_.iss;
-  out.header.flags = answers ? Flags{Flags::kSyn | Flags::kAck} : Flags{Flags::kSyn};
-  if (answers) out.header.ack = rcv_.nxt;
   // A SYN's window is never scaled (RFC 7323 §2.2).
   out.header.window = Window{std::min(rcv_.buffer, 0xffffu)} >> WindowScale::none();
-  const bool scale = answers ? rcv_.scale != WindowScale::none() : ctx.settings.tcp_window_scaling;
-  out.header.options = syn_options(ctx, tuple_, scale, sack_, timestamps_, answers ? rcv_.ts_recent : 0);
-  snd_.nxt = snd_.max = snd_.iss + 1;
+  out.header.options = syn_options(ctx, tuple_, scaling_, sack_, timestamps_, answers ? rcv_.ts_recent : 0);
+  std::uint8_t flags = Flags::kSyn;
+  if (answers) {
+    out.reason = again ? Reason::kSynAckRetransmitted : Reason::kSynAckSent;
+    out.header.ack = rcv_.nxt;
+    flags |= Flags::kAck;
+    if (ecn_) flags |= Flags::kEce;
+    acks_owed_ = 0;
+    timers_.stop(Timer::kDelayedAck);
+    rcv_.last_ack_sent = rcv_.nxt;
+    timing_ = !again;
+    timed_end_ = snd_.iss + 1;
+    timed_at_ = ctx.now;
+  } else {
+    out.reason = again ? Reason::kSynRetransmitted : Reason::kSynSent;
+    // Neither ECN nor Fast Open is asked for again: it may be what kept the first from arriving (RFC 3168
+    // §6.1.1.1, RFC 7413 §4.1.3).
+    if (ctx.settings.tcp_ecn == 1 && !again) flags |= Flags::kEce | Flags::kCwr;
+  }
+  out.header.flags = Flags{flags};
+  if (!again) {
+    if (!answers && fast_open_) add_fast_open(frame, out, ctx);
+    snd_.nxt = snd_.max = snd_.base + out.text_size;
+  }
   last_sent_ = ctx.now;
-  if (answers) acks_owed_ = 0;
   arm_retransmit(ctx);
   return true;
+}
+
+// A cookie and as much text as one segment holds; or a request for a cookie.
+void Connection::add_fast_open(wire::Frame& frame, Sent& out, Context& ctx) {
+  const wire::IpAddress& server = tuple_.remote.address;
+  if (!ctx.fast_open.may_try(server, ctx.now)) return;
+  TcpOptions& o = out.header.options;
+  o.present |= TcpOptions::kFastOpen;
+  o.cookie_size = 0;
+  const FastOpenCache::Entry* known = ctx.fast_open.find(server, ctx.now);
+  if (known == nullptr) return;
+  o.cookie = known->cookie;
+  o.cookie_size = known->cookie_size;
+  const std::uint32_t most =
+      std::min(mss_for(ctx.mtu, server.family()), known->mss > 0 ? known->mss : default_mss(server.family()));
+  const auto options = static_cast<std::uint32_t>(wire::emitted_size(out.header) - wire::TcpHeader::kMinSize);
+  out.text_size = snd_.queue.share(0, std::min(snd_.queue.size(), most - std::min(most, options)), frame);
+  if (out.text_size > 0) out.reason = Reason::kSynDataSent;
 }
 
 // The header of every segment behind the SYN: acknowledgement, window and timestamps are the newest there
@@ -61,7 +102,7 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx) {
   out.state = state_;
   out.header.seq = seq;
   out.header.ack = rcv_.nxt;
-  out.header.flags = flags.with(Flags::kAck);
+  out.header.flags = flags.with(Flags::kAck | (echo_marks_ ? Flags::kEce : 0));
   out.header.window = offer_window();
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   if (sack_ && rcv_.beyond != nullptr) {
@@ -113,7 +154,7 @@ bool Connection::send_text(wire::Frame& frame, Sent& out, Context& ctx) {
   const std::uint32_t window = usable_window();
   std::uint32_t size = std::min({available, window, limit});
   // The FIN takes a sequence number, so it needs room in the peer's window; the network does not count it.
-  bool fin = snd_.fin_queued && size == available &&
+  bool fin = snd_.fin_queued && size == available && is_synchronized(state_) &&
              (snd_.nxt + size - snd_.una) < static_cast<std::int32_t>(snd_.wnd);
   if ((size == 0 && !fin) || !worth_sending(size, available, fin)) {
     if (snd_.nxt == snd_.una && !timers_.armed(Timer::kRetransmit)) arm_persist(ctx);
@@ -129,9 +170,15 @@ bool Connection::send_text(wire::Frame& frame, Sent& out, Context& ctx) {
   const bool again = snd_.nxt.before(snd_.max);
   std::uint8_t flags = size > 0 && size == available ? Flags::kPsh : 0;
   if (fin) flags |= Flags::kFin;
+  const bool ecn_capable = ecn_ && size > 0 && !again;
+  if (ecn_capable && cwr_to_send_) {
+    flags |= Flags::kCwr;
+    cwr_to_send_ = false;
+  }
   fill_header(out, snd_.nxt, Flags{flags}, ctx);
   acks_owed_ = 0;
   out.text_size = size;
+  out.ecn_capable = ecn_capable;
   out.retransmission = again;
   out.reason = again ? Reason::kRetransmitTimeout : fin ? Reason::kFinSent : Reason::kDataSent;
   if (again) ++total_retransmissions_;

@@ -49,6 +49,13 @@ Reason Connection::on_segment_synchronized(const Segment& seg, Context& ctx) {
 
 Connection::Step Connection::first_check_sequence(const Segment& seg, Context& ctx) {
   const Flags f = seg.flags();
+  // The SYN that began this, again: what it needs is our SYN-ACK.
+  if (state_ == State::kSynReceived && passive_ && f.syn() && !f.ack() && !f.rst() && seg.seq() == rcv_.irs) {
+    ctx.count(Counter::kTCPSynRetrans);
+    syn_to_send_ = true;
+    return stop(Reason::kDuplicateSyn);
+  }
+
   // R1 of RFC 7323 §5.3 (PAWS); resets are spared, as their number alone decides. A timestamp that was
   // remembered before the clock can have gone half around says nothing (§5.5).
   const bool stamped = timestamps_ && seg.has_timestamps() && !f.rst();
@@ -106,7 +113,8 @@ Connection::Step Connection::second_check_rst(const Segment& seg, Context& ctx) 
   switch (state_) {
     case State::kSynReceived:
       ctx.count(Counter::kAttemptFails);
-      fail(Error::kRefused, Reason::kReset, ctx);
+      if (passive_) ctx.count(Counter::kEmbryonicRsts);
+      fail(passive_ ? Error::kReset : Error::kRefused, Reason::kReset, ctx);
       break;
     case State::kEstablished:
     case State::kCloseWait:
@@ -163,6 +171,7 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
     return stop(challenge(Reason::kAckTooOld, Counter::kTCPChallengeACK, ctx));
   }
 
+  if (ecn_ && seg.flags().ece() && !seg.flags().syn()) on_congestion_echo(ctx);
   const Reason fate = accept_ack(seg, ctx);
   switch (state_) {
     case State::kFinWait1:
@@ -205,7 +214,15 @@ Connection::Step Connection::seventh_process_text(const Segment& seg, Context& c
   if (seg.text_size == 0) return go_on();
   // CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT: "This should not occur since a FIN has been received from the
   // remote side. Ignore the segment text."  (§3.10.7.4)
-  if (!may_receive_text(state_)) return go_on(Reason::kDataAfterFin);
+  if (!takes_text()) return go_on(Reason::kDataAfterFin);
+  if (ecn_) {
+    // "the TCP receiver … sets the ECN-Echo … until it receives a CWR packet"  (RFC 3168 §6.1.3)
+    if (seg.flags().cwr()) echo_marks_ = false;
+    if (seg.congestion_marked) {
+      echo_marks_ = true;
+      owe_ack(Reason::kAckSent);
+    }
+  }
 
   // The part of the text that is new and in the window: [skip, end) of the segment's text.
   const SeqNum first = seg.flags().syn() ? seg.seq() + 1 : seg.seq();

@@ -77,7 +77,7 @@ void Connection::on_retransmit_timer(Context& ctx) {
     most = ctx.settings.tcp_orphan_retries == 0 ? 8 : ctx.settings.tcp_orphan_retries;
   if (retries_ >= most) {
     ctx.count(opening ? Counter::kAttemptFails : Counter::kTCPAbortOnTimeout);
-    const Reason why = opening         ? Reason::kConnectTimedOut
+    const Reason why = opening         ? (passive_ ? Reason::kHandshakeTimedOut : Reason::kConnectTimedOut)
                        : program_gone_ ? Reason::kOrphanGaveUp
                                        : Reason::kRetransmitGaveUp;
     fail(soft_error_, why, ctx);
@@ -93,7 +93,10 @@ void Connection::on_retransmit_timer(Context& ctx) {
     return;
   }
 
-  ctx.timer_fired(tuple_, state_, opening ? Reason::kSynRetransmitted : Reason::kRetransmitTimeout);
+  const Reason fired = state_ == State::kSynSent       ? Reason::kSynRetransmitted
+                       : state_ == State::kSynReceived ? Reason::kSynAckRetransmitted
+                                                       : Reason::kRetransmitTimeout;
+  ctx.timer_fired(tuple_, state_, fired);
   if (retries_ < 255) ++retries_;
   ctx.count(Counter::kTCPTimeouts);
   rtt_.back_off(ctx.settings);

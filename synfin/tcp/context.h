@@ -5,6 +5,7 @@
 
 #include "synfin/base/entropy.h"
 #include "synfin/base/time.h"
+#include "synfin/tcp/fast_open.h"
 #include "synfin/tcp/isn.h"
 #include "synfin/tcp/segment.h"
 #include "synfin/tcp/settings.h"
@@ -23,6 +24,7 @@ struct Context {
   Entropy& entropy;
   const IsnGenerator& isn;
   std::uint32_t mtu;
+  FastOpenCache& fast_open;
   /// Answers, in the order in which they are to leave.
   std::vector<Reply>& replies;
 
@@ -55,6 +57,12 @@ wire::TcpOptions syn_options(const Context& ctx, const wire::FourTuple& tuple, b
                              bool timestamps, std::uint32_t ts_recent);
 /// The smallest scale with which the whole receive buffer can be offered.
 WindowScale scale_for(std::uint32_t buffer);
+
+/// "An ECN-setup SYN packet" (RFC 3168 §6.1.1): ECE and CWR. With the AE bit beside them it asks for AccECN
+/// and is content with this (RFC 9768 §3.1.2).
+inline bool asks_for_ecn(Flags f) {
+  return f.ece() && f.cwr();
+}
 
 /// The reset that answers a segment nobody owns, or an unacceptable one (RFC 9293 §3.5.2 groups 1 and 2). Not
 /// for resets.

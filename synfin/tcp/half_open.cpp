@@ -26,15 +26,16 @@ ListenDisposition judge_in_listen(const Segment& seg) {
 void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Context& ctx) {
   const TcpOptions& o = syn.header.options;
   half.tuple = tuple;
-  half.iss = ctx.isn.next(tuple, ctx.now);
   half.irs = syn.seq();
   half.peer_mss = o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple.local.address.family());
-  half.scaled = o.has(TcpOptions::kWindowScale) && ctx.settings.tcp_window_scaling;
-  half.send_scale = half.scaled ? WindowScale{o.window_scale}.shift() & 0xf : 0;
-  half.receive_scale = half.scaled ? scale_for(ctx.settings.tcp_rmem).shift() & 0xf : 0;
+  if (o.has(TcpOptions::kWindowScale) && ctx.settings.tcp_window_scaling) {
+    half.send_scale = WindowScale{o.window_scale}.shift() & 0xf;
+    half.receive_scale = scale_for(ctx.settings.tcp_rmem).shift() & 0xf;
+  }
   half.sack = o.has(TcpOptions::kSackPermitted) && ctx.settings.tcp_sack;
   half.timestamps = o.has(TcpOptions::kTimestamps) && ctx.settings.tcp_timestamps;
   half.ts_recent = half.timestamps ? o.timestamps.value : 0;
+  half.ecn = asks_for_ecn(syn.flags()) && ctx.settings.tcp_ecn != 0;
 }
 
 Reply syn_ack(const HalfOpen& half, const Context& ctx, Reason why) {
@@ -45,10 +46,21 @@ Reply syn_ack(const HalfOpen& half, const Context& ctx, Reason why) {
   r.header.seq = half.iss;
   r.header.ack = half.irs + 1;
   r.header.flags = Flags{Flags::kSyn | Flags::kAck};
+  if (half.ecn) r.header.flags = r.header.flags.with(Flags::kEce);
   // A SYN's window is never scaled (RFC 7323 §2.2).
   r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> WindowScale::none();
-  r.header.options = syn_options(ctx, half.tuple, half.scaled, half.sack, half.timestamps, half.ts_recent);
-  if (half.scaled) r.header.options.window_scale = half.receive_scale;
+  r.header.options = syn_options(ctx, half.tuple, half.scaled(), half.sack, half.timestamps, half.ts_recent);
+  if (half.scaled()) r.header.options.window_scale = half.receive_scale;
+  return r;
+}
+
+Reply refusal(const HalfOpen& half, Reason why) {
+  Reply r;
+  r.tuple = half.tuple;
+  r.state = trace::State::kListen;
+  r.reason = why;
+  r.header.ack = half.irs + 1;
+  r.header.flags = Flags{Flags::kRst | Flags::kAck};
   return r;
 }
 
@@ -64,8 +76,8 @@ Reply half_open_ack(const HalfOpen& half, const Context& ctx, Reason why) {
   r.header.seq = half.iss + 1;
   r.header.ack = half.irs + 1;
   r.header.flags = Flags::kAck;
-  r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> WindowScale{half.receive_scale};
-  r.scale = half.receive_scale;
+  r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> half.own_scale();
+  r.scale = half.own_scale().shift();
   if (half.timestamps) stamp(r.header.options, ctx.now, ctx.isn.timestamp_offset(half.tuple), half.ts_recent);
   return r;
 }

@@ -18,14 +18,19 @@ struct HalfOpen {
   SeqNum irs;
   std::uint32_t ts_recent = 0;  // TSval of the SYN
   std::uint16_t peer_mss = 0;
+  static constexpr std::uint8_t kUnscaled = 15;
   std::uint8_t send_scale : 4 = 0;
-  std::uint8_t receive_scale : 4 = 0;
-  bool scaled : 1 = false;
+  std::uint8_t receive_scale : 4 = kUnscaled;  // ours; kUnscaled: the peer did not offer scaling
   bool sack : 1 = false;
   bool timestamps : 1 = false;
-  /// The third segment has arrived, but the accept queue was full.
+  bool ecn : 1 = false;  // the peer asked for ECN, and it was agreed to
+  /// The third segment has arrived, but the accept queue was full or the listener waits for data.
   bool acknowledged : 1 = false;
   std::uint8_t retransmissions : 4 = 0;
+
+  bool scaled() const { return receive_scale != kUnscaled; }
+  WindowScale peer_scale() const { return WindowScale{send_scale}; }
+  WindowScale own_scale() const { return scaled() ? WindowScale{receive_scale} : WindowScale::none(); }
 };
 static_assert(sizeof(HalfOpen) == 64, "a half-open connection is one cache line, IPv6 included");
 
@@ -41,10 +46,12 @@ struct ListenDisposition {
 };
 ListenDisposition judge_in_listen(const Segment& seg);
 
-/// Fills a record from an acceptable SYN.
+/// Fills a record from an acceptable SYN; our own initial number is left to the caller.
 void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Context& ctx);
 /// The SYN-ACK; the same each time, but for the clock in its timestamp.
 Reply syn_ack(const HalfOpen& half, const Context& ctx, trace::Reason why);
+/// The reset for a SYN that was taken and not answered, as if nobody listened (RFC 9293 §3.5.2 group 1).
+Reply refusal(const HalfOpen& half, trace::Reason why);
 /// How long to wait for the third segment after SYN-ACK number `retransmissions` (RFC 6298 §5.5).
 Duration syn_ack_timeout(const HalfOpen& half, const Settings& settings);
 

@@ -22,6 +22,7 @@ struct Segment {
   wire::Frame& frame;
   std::uint32_t text_offset = 0;  // in the frame
   std::uint32_t text_size = 0;
+  bool congestion_marked = false;  // a router set CE (RFC 3168 §5)
 
   SeqNum seq() const { return header.seq; }
   SeqNum ack() const { return header.ack; }

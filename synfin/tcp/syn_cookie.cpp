@@ -22,32 +22,18 @@ std::uint8_t largest_up_to(const Table& table, Value value, std::size_t first) {
   return static_cast<std::uint8_t>(index);
 }
 
-// The lowest bits of TSval: scale (15: none), SACK permitted, one spare for ECN.
+// The lowest octet of the cookie, besides MSS (bits 4 to 6) and scale (bits 1 to 3).
+constexpr std::uint8_t kEcn = 1u << 7;
+constexpr std::uint8_t kSack = 1;
+
+// The lowest bits of TSval: scale (15: none), SACK permitted, ECN.
 constexpr std::uint32_t kStampBits = 6;
 constexpr std::uint32_t kStampMask = (1u << kStampBits) - 1;
 constexpr std::uint32_t kNoScale = 15;
+constexpr std::uint32_t kSackBit = 1u << 4;
+constexpr std::uint32_t kEcnBit = 1u << 5;
 
 }  // namespace
-
-SynCookies::SynCookies(Entropy& entropy) {
-  entropy.fill(current_);
-  entropy.fill(previous_);
-}
-
-void SynCookies::set_keys(const Key& current, const Key& previous) {
-  current_ = current;
-  previous_ = previous;
-  fixed_ = true;
-}
-
-void SynCookies::rotate_if_due(Instant now, Entropy& entropy) {
-  if (fixed_) return;
-  if (drawn_ == Instant{}) drawn_ = now;
-  if (now - drawn_ < kKeyLife) return;
-  previous_ = current_;
-  entropy.fill(current_);
-  drawn_ = now;
-}
 
 std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
                               std::uint8_t low) {
@@ -62,15 +48,16 @@ std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqN
 void SynCookies::make(HalfOpen& half, Instant now) const {
   const std::uint32_t slot = slot_of(now);
   const std::uint32_t mss = largest_up_to(kMss, half.peer_mss, 0);
-  const std::uint32_t scale = half.scaled ? largest_up_to(kScale, half.send_scale, 1) : 0u;
+  const std::uint32_t scale = half.scaled() ? largest_up_to(kScale, half.send_scale, 1) : 0u;
   const auto low =
-      static_cast<std::uint8_t>((slot & 1u) << 7 | mss << 4 | scale << 1 | (half.sack ? 1u : 0u));
-  half.iss = SeqNum{mac(current_, half.tuple, half.irs, slot, low) | low};
+      static_cast<std::uint8_t>((half.ecn ? kEcn : 0u) | mss << 4 | scale << 1 | (half.sack ? kSack : 0u));
+  half.iss = SeqNum{mac(keys_.current(), half.tuple, half.irs, slot, low) | low};
 }
 
 std::uint32_t SynCookies::timestamp(const HalfOpen& half, Instant now, std::uint32_t offset) {
   const std::uint32_t clock = timestamp_value(now, 0);
-  const std::uint32_t bits = (half.scaled ? half.send_scale : kNoScale) | (half.sack ? 1u << 4 : 0u);
+  const std::uint32_t bits =
+      (half.scaled() ? half.send_scale : kNoScale) | (half.sack ? kSackBit : 0u) | (half.ecn ? kEcnBit : 0u);
   const std::uint32_t value = (clock & ~kStampMask) | bits;
   // Never ahead of the clock, or the connection's own timestamps would seem to go back.
   return offset + (static_cast<std::int32_t>(value - clock) > 0 ? value - (kStampMask + 1) : value);
@@ -81,12 +68,12 @@ std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Se
   const SeqNum iss = third.ack() - 1;
   const SeqNum irs = third.seq() - 1;
   const auto low = static_cast<std::uint8_t>(iss.raw());
-  // The slot is this one or the last; which of them, its parity says.
-  std::uint32_t slot = slot_of(ctx.now);
-  if ((slot & 1u) != static_cast<std::uint32_t>(low >> 7)) --slot;
+  const std::uint32_t slot = slot_of(ctx.now);
   const std::uint32_t claimed = iss.raw() & 0xffff'ff00u;
-  if (mac(current_, tuple, irs, slot, low) != claimed && mac(previous_, tuple, irs, slot, low) != claimed)
-    return std::nullopt;
+  const auto made_with = [&](const Key& key) {
+    return mac(key, tuple, irs, slot, low) == claimed || mac(key, tuple, irs, slot - 1, low) == claimed;
+  };
+  if (!made_with(keys_.current()) && !made_with(keys_.previous())) return std::nullopt;
 
   HalfOpen half;
   half.tuple = tuple;
@@ -94,20 +81,22 @@ std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Se
   half.irs = irs;
   half.peer_mss = kMss[low >> 4 & 7u];
   const std::uint8_t scale = low >> 1 & 7u;
-  half.scaled = scale != 0;
+  bool scaled = scale != 0;
   half.send_scale = kScale[scale] & 0xfu;
-  half.sack = (low & 1u) != 0;
+  half.sack = (low & kSack) != 0;
+  half.ecn = (low & kEcn) != 0;
   if (third.has_timestamps() && ctx.settings.tcp_timestamps) {
     half.timestamps = true;
     half.ts_recent = third.header.options.timestamps.value;
     const std::uint32_t bits =
         (third.header.options.timestamps.echo - ctx.isn.timestamp_offset(tuple)) & kStampMask;
     const std::uint32_t exact = bits & 0xfu;
-    half.scaled = exact != kNoScale;
-    half.send_scale = half.scaled ? WindowScale{static_cast<std::uint8_t>(exact)}.shift() & 0xfu : 0u;
-    half.sack = (bits >> 4 & 1u) != 0;
+    scaled = exact != kNoScale;
+    half.send_scale = scaled ? WindowScale{static_cast<std::uint8_t>(exact)}.shift() & 0xfu : 0u;
+    half.sack = (bits & kSackBit) != 0;
+    half.ecn = (bits & kEcnBit) != 0;
   }
-  half.receive_scale = half.scaled ? scale_for(ctx.settings.tcp_rmem).shift() & 0xfu : 0u;
+  if (scaled) half.receive_scale = scale_for(ctx.settings.tcp_rmem).shift() & 0xfu;
   return half;
 }
 

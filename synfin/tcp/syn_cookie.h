@@ -8,6 +8,7 @@
 #include "synfin/base/keyed_hash.h"
 #include "synfin/base/time.h"
 #include "synfin/tcp/half_open.h"
+#include "synfin/tcp/rotating_keys.h"
 #include "synfin/tcp/segment.h"
 
 namespace synfin::tcp {
@@ -17,7 +18,7 @@ namespace synfin::tcp {
 ///
 ///       31                    8  7   6     4 3     1  0
 ///      +------------------------+---+-------+-------+---+
-///      | 24 bits of a keyed hash| t |  MSS  | scale | S |   t: parity of the slot, S: SACK permitted
+///      | 24 bits of a keyed hash| E |  MSS  | scale | S |   E: ECN agreed to, S: SACK permitted
 ///      +------------------------+---+-------+-------+---+
 ///
 /// The hash is over the 4-tuple, the peer's initial number, the slot and the other bits. Scale and MSS are
@@ -31,13 +32,10 @@ class SynCookies {
   /// How long a key that was drawn here makes cookies.
   static constexpr Duration kKeyLife = Duration::seconds(3600);
 
-  explicit SynCookies(Entropy& entropy);
+  explicit SynCookies(Entropy& entropy) : keys_(entropy, kKeyLife) {}
 
-  /// Replaces the keys and ends their rotation: `current` makes and checks, `previous` only checks. Hosts
-  /// with the same keys and the same clock behind one load balancer honour each other's cookies.
-  void set_keys(const Key& current, const Key& previous);
-  /// Draws a new key when the present one has served its time; to be called before `make`.
-  void rotate_if_due(Instant now, Entropy& entropy);
+  /// Hosts with the same keys and the same clock behind one load balancer honour each other's cookies.
+  RotatingKeys& keys() { return keys_; }
 
   /// Turns a record into a cookie: `half.iss` becomes the number to send. The record is not kept.
   void make(HalfOpen& half, Instant now) const;
@@ -51,10 +49,7 @@ class SynCookies {
   static std::uint32_t mac(const Key& key, const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
                            std::uint8_t low);
 
-  Key current_;
-  Key previous_;
-  Instant drawn_;
-  bool fixed_ = false;
+  RotatingKeys keys_;
 };
 
 }  // namespace synfin::tcp
