@@ -13,8 +13,8 @@ enum class HandleKind : std::uint8_t {
   kPending
 };
 
-/// Names a listener, a connection or a held SYN of one stack: index, generation and kind. A stale handle is recognised,
-/// never followed. A plain value; copying it shares nothing.
+/// Names a listener, a connection or a held SYN of one stack: index, generation and kind. A stale handle is
+/// recognised, never followed. A plain value; copying it shares nothing.
 class Handle {
  public:
   constexpr Handle() = default;

@@ -10,6 +10,7 @@
 #include "synfin/stack/listener.h"
 #include "synfin/stack/pool.h"
 #include "synfin/stack/ports.h"
+#include "synfin/stack/proven_peers.h"
 #include "synfin/stack/record_ref.h"
 #include "synfin/stack/stack.h"
 #include "synfin/stack/table.h"
@@ -37,16 +38,24 @@ struct ConnectionRecord {
   bool waits_for_accept = false;
   bool ready = false;  // in the list of those that may have something to send
   bool event_queued = false;
+  bool opening = false;    // open by a SYN alone: in SYN-RECEIVED, and came through a listener
+  bool fast_open = false;  // counts among the listener's Fast Open connections
 };
 
 // With its slot in the table and its generation an idle connection stays within 512 octets.
 static_assert(sizeof(ConnectionRecord) <= 496);
 
+/// A packet that is not TCP, and why it is sent.
+struct OtherPacket {
+  wire::Frame frame;
+  trace::Reason reason;
+};
+
 struct Stack::Impl {
   Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s);
 
   tcp::Context context(Instant now) {
-    return {now, config.settings, counters, sink, pool, entropy, isn, config.mtu, replies};
+    return {now, config.settings, counters, sink, pool, entropy, isn, config.mtu, fast_open_cache, replies};
   }
 
   // For the timing wheel.
@@ -69,11 +78,9 @@ struct Stack::Impl {
   Fate to_connection(RecordRef ref, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_half_open(RecordRef ref, std::uint32_t hash, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_time_wait(RecordRef ref, std::uint32_t hash, const tcp::Segment& seg, tcp::Context& ctx);
+  Fate to_held(RecordRef ref, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_listener(std::uint32_t listener, std::uint32_t hash, const wire::FourTuple& tuple,
                    const tcp::Segment& seg, std::optional<wire::SeqNum> after, tcp::Context& ctx);
-  Fate with_cookie(const wire::FourTuple& tuple, const tcp::Segment& syn, tcp::Context& ctx);
-  std::optional<Fate> from_cookie(std::uint32_t listener, std::uint32_t hash, const wire::FourTuple& tuple,
-                                  const tcp::Segment& third, tcp::Context& ctx);
   Fate to_nobody(const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
   void note_packet(trace::EventKind kind, trace::Reason reason, const wire::Frame& frame, Instant now);
 
@@ -82,30 +89,78 @@ struct Stack::Impl {
   RecordRef find(const wire::FourTuple& tuple, std::uint32_t hash) const;
   const wire::FourTuple& tuple_of(RecordRef ref) const;
   std::optional<std::uint32_t> listener_for(const wire::Endpoint& local) const;
+
+  /// A full record that owns the 4-tuple, in place of `from`, if that is one. Nothing: no memory.
+  std::optional<std::uint32_t> new_connection(std::uint32_t hash, RecordRef from = {});
+  void remove_time_wait(RecordRef ref, trace::Reason why, tcp::Context& ctx);
+
+  // Listeners (stack_listen.cpp): what becomes of a SYN.
+  /// What keeps an acceptable SYN from a record, by the queues and cookies; kNone: nothing.
+  trace::Reason judge_queues(Listener& l, const wire::FourTuple& tuple, tcp::Context& ctx);
+  Fate keep_half_open(Listener& l, std::uint32_t hash, const tcp::HalfOpen& half, trace::Reason why,
+                      const tcp::Segment& syn, tcp::Context& ctx);
+  Fate with_cookie(Listener& l, tcp::HalfOpen& half, tcp::Context& ctx);
+  bool serves_fast_open(const Listener& l, const tcp::Segment& syn) const;
+  trace::Reason judge_fast_open(const Listener& l, const wire::FourTuple& tuple, const tcp::Segment& syn,
+                                tcp::Context& ctx);
+  Fate open_fast(std::uint32_t listener, std::uint32_t hash, const tcp::HalfOpen& half,
+                 const tcp::Segment& syn, tcp::Context& ctx);
+  void close_listener(std::uint32_t index, tcp::Context& ctx);
+  SynMonitor::Queues queues_of(const Listener& l) const;
+  void judge_flood(std::uint32_t listener, tcp::Context& ctx);
+  void judge_floods(tcp::Context& ctx);
+  /// When `judge_floods` is due.
+  Instant next_judgement() const;
+
+  // Half-open connections (stack_half_open.cpp): how they become full ones, and how they do not.
+  std::optional<Fate> from_cookie(std::uint32_t listener, std::uint32_t hash, const wire::FourTuple& tuple,
+                                  const tcp::Segment& third, tcp::Context& ctx);
+  bool waits_for_data(const Listener& l, const tcp::HalfOpen& half, const tcp::Segment& third) const;
   trace::Reason promote(RecordRef half, std::uint32_t hash, std::uint32_t listener, const tcp::Segment& third,
                         tcp::Context& ctx);
-  std::optional<std::uint32_t> complete(const tcp::HalfOpen& half, std::optional<Duration> handshake,
-                                        std::uint32_t hash, std::uint32_t listener, const tcp::Segment& third,
-                                        tcp::Context& ctx);
+  trace::Reason overflow(Listener& l, const wire::FourTuple& tuple, const tcp::Segment& third,
+                         trace::State state, tcp::Context& ctx);
+  std::optional<std::uint32_t> complete(const tcp::HalfOpen& half, RecordRef from, std::uint32_t hash,
+                                        std::uint32_t listener, const tcp::Segment& third, tcp::Context& ctx);
+  void completed(Listener& l, const wire::IpAddress& peer, tcp::Context& ctx);
   std::optional<Duration> round_trip(RecordRef half, Instant now) const;
+  std::uint32_t syn_ack_retries(const Listener& l) const;
+  void on_half_open_expired(RecordRef ref, tcp::Context& ctx);
   void remove_half_open(RecordRef ref, std::uint32_t hash, trace::Reason why, tcp::Context& ctx);
-  void remove_time_wait(RecordRef ref, trace::Reason why, tcp::Context& ctx);
+  trace::Reason on_half_open_error(RecordRef ref, wire::SeqNum seq, bool hard, tcp::Context& ctx);
+  /// A connection that was open by a SYN alone has left SYN-RECEIVED.
+  void opened(ConnectionRecord& record, tcp::Context& ctx);
+
+  // SYNs that wait for the program (stack_pending.cpp).
+  Fate hold(std::uint32_t listener, std::uint32_t hash, const tcp::HalfOpen& half, tcp::Context& ctx);
+  HeldSyn* pending(Handle h);
+  /// Takes it off the listener's books; table and record are the caller's business.
+  void unhold(std::uint32_t index);
+  /// Without an answer.
+  void remove_held(std::uint32_t index);
+  /// The same, of no doing of the program's, which is told.
+  void withdraw_held(std::uint32_t index);
+  std::optional<std::uint32_t> accept_held(std::uint32_t index, tcp::Context& ctx);
+  void answer_unreachable(const tcp::HalfOpen& syn, Unreachable what);
+
   void enter_time_wait(std::uint32_t index, tcp::Context& ctx);
-  void close_listener(std::uint32_t index, tcp::Context& ctx);
   /// To be called after anything was done to a connection: table, timer, lists and events follow what became
   /// of it. The record may be gone afterwards.
   void settle(std::uint32_t index, tcp::Context& ctx);
   void on_expired(RecordRef ref, tcp::Context& ctx);
   void queue_event(Handle handle, bool& queued);
+  void tell_listener(std::uint32_t index, std::uint8_t what);
   ConnectionRecord* connection(Handle h);
   Listener* listener(Handle h);
 
   // Sending (stack_transmit.cpp).
   std::size_t transmit(std::span<wire::Frame> out, Instant now);
-  void write(const wire::FourTuple& tuple, wire::TcpHeader& header, wire::Frame& frame) const;
+  void write(const wire::FourTuple& tuple, wire::TcpHeader& header, bool ecn_capable,
+             wire::Frame& frame) const;
   void note_sent(const wire::FourTuple& tuple, const tcp::Connection::Sent& sent, std::uint8_t scale,
                  const wire::Frame& frame, Instant now);
   void send_reply(const tcp::Reply& reply, wire::Frame& frame, Instant now);
+  void queue_packet(std::optional<wire::Frame> frame, trace::Reason why);
 
   Config config;
   wire::BlockPool& pool;
@@ -116,21 +171,26 @@ struct Stack::Impl {
   tcp::IsnGenerator isn;
   PortSelector ports;
   tcp::SynCookies cookies;
+  tcp::FastOpenCookies fast_open_cookies;
+  tcp::FastOpenCache fast_open_cache;
+  ProvenPeers proven;
 
   Pool<ConnectionRecord, std::uint32_t> connections;
   Pool<tcp::HalfOpen, std::uint8_t> half_opens;
   Pool<tcp::TimeWait, std::uint8_t> time_waits;
+  Pool<HeldSyn, std::uint32_t> held_syns;
   Pool<Listener, std::uint32_t> listeners;
   ListenerMap listener_map;
   Table table;
   TimingWheel<Impl> wheel;
   Instant wheel_time;  // when it was last advanced
 
-  std::vector<tcp::Reply> replies;  // in the order in which they leave
-  std::size_t replies_sent = 0;     // how many of them have left
-  std::deque<wire::Frame> packets;  // whole packets that wait: echo replies
-  std::deque<Handle> ready;         // connections that may have something to send
-  std::deque<Handle> events;        // sockets with something to tell
+  std::vector<tcp::Reply> replies;     // in the order in which they leave
+  std::size_t replies_sent = 0;        // how many of them have left
+  std::deque<OtherPacket> packets;     // what is to be sent and is not TCP
+  std::deque<Handle> ready;            // connections that may have something to send
+  std::deque<Handle> events;           // sockets with something to tell
+  std::vector<std::uint32_t> alarmed;  // listeners that see a flood, or the like
 };
 
 }  // namespace synfin::stack

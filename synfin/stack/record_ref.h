@@ -9,7 +9,8 @@ enum class RecordKind : std::uint8_t {
   kNone,
   kConnection,
   kHalfOpen,
-  kTimeWait
+  kTimeWait,
+  kHeldSyn
 };
 
 /// Where a record lies: kind and index in the pool of that kind, in 32 bits. For use inside the stack, by
@@ -17,17 +18,17 @@ enum class RecordKind : std::uint8_t {
 /// generation.
 class RecordRef {
  public:
-  static constexpr std::uint32_t kMaxIndex = (1u << 30) - 2;
+  static constexpr std::uint32_t kMaxIndex = (1u << 29) - 2;
   constexpr RecordRef() = default;
   constexpr RecordRef(RecordKind kind, std::uint32_t index)
-      : raw_(static_cast<std::uint32_t>(kind) << 30 | index) {}
+      : raw_(static_cast<std::uint32_t>(kind) << 29 | index) {}
   static constexpr RecordRef from_raw(std::uint32_t raw) {
     RecordRef r;
     r.raw_ = raw;
     return r;
   }
-  constexpr RecordKind kind() const { return static_cast<RecordKind>(raw_ >> 30); }
-  constexpr std::uint32_t index() const { return raw_ & ((1u << 30) - 1); }
+  constexpr RecordKind kind() const { return static_cast<RecordKind>(raw_ >> 29); }
+  constexpr std::uint32_t index() const { return raw_ & ((1u << 29) - 1); }
   constexpr std::uint32_t raw() const { return raw_; }
   explicit constexpr operator bool() const { return kind() != RecordKind::kNone; }
   friend constexpr bool operator==(RecordRef, RecordRef) = default;

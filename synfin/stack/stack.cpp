@@ -32,6 +32,8 @@ Stack::Impl::Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s)
       isn(e),
       ports(e),
       cookies(e),
+      fast_open_cookies(e),
+      proven(random_key(e)),
       wheel(*this) {}
 
 Stack::Stack(Config config, wire::BlockPool& pool, Entropy& entropy, trace::Sink* sink)
@@ -49,6 +51,7 @@ void Stack::receive(std::span<wire::Frame> frames, Instant now) {
 void Stack::advance(Instant now) {
   tcp::Context ctx = impl_->context(now);
   impl_->advance(now, ctx);
+  impl_->judge_floods(ctx);
 }
 
 std::size_t Stack::transmit(std::span<wire::Frame> out, Instant now) {
@@ -60,7 +63,7 @@ bool Stack::has_output() const {
 }
 
 Instant Stack::next_deadline() const {
-  return impl_->wheel.next_deadline();
+  return std::min(impl_->wheel.next_deadline(), impl_->next_judgement());
 }
 
 std::optional<SocketEvent> Stack::poll_event() {
@@ -73,8 +76,9 @@ std::optional<SocketEvent> Stack::poll_event() {
     }
     if (Listener* l = impl_->listener(handle)) {
       l->event_queued = false;
-      return SocketEvent{handle, kAcceptable};
+      return SocketEvent{handle, std::exchange(l->events, std::uint8_t{0})};
     }
+    if (handle.kind() == HandleKind::kPending) return SocketEvent{handle, kFailed};
   }
   return std::nullopt;
 }
@@ -89,11 +93,11 @@ std::expected<Handle, Error> Stack::listen(const wire::Endpoint& local, const Li
   for (const std::uint32_t index : impl_->listener_map.at(local.port)) {
     if (impl_->listeners[index].overlaps(local)) return std::unexpected(Error::kAddressInUse);
   }
-  const auto index = impl_->listeners.allocate();
+  const auto index = impl_->listeners.allocate(impl_->entropy, impl_->table_key);
   if (!index) return std::unexpected(Error::kNoMemory);
   Listener& l = impl_->listeners[*index];
   l.local = local;
-  l.backlog = std::min(options.backlog, impl_->config.settings.somaxconn);
+  l.set_options(options, impl_->config.settings.somaxconn);
   impl_->listener_map.add(local.port, *index);
   impl_->context(now).state_changed({local, {}}, State::kClosed, State::kListen, Reason::kPassiveOpen);
   return Handle{HandleKind::kListener, *index, impl_->listeners.generation(*index)};
@@ -114,6 +118,63 @@ std::expected<Handle, Error> Stack::accept(Handle handle, Instant now) {
   record.events &= static_cast<std::uint8_t>(~kConnected);
   if (record.events != 0) impl_->queue_event(connection, record.event_queued);
   return connection;
+}
+
+std::expected<void, Error> Stack::set_listen_options(Handle handle, const ListenOptions& options) {
+  Listener* l = impl_->listener(handle);
+  if (l == nullptr) return std::unexpected(Error::kInvalidHandle);
+  l->set_options(options, impl_->config.settings.somaxconn);
+  return {};
+}
+
+std::expected<ListenOptions, Error> Stack::listen_options(Handle handle) const {
+  const Listener* l = impl_->listener(handle);
+  if (l == nullptr) return std::unexpected(Error::kInvalidHandle);
+  return l->options;
+}
+
+std::expected<Handle, Error> Stack::next_pending(Handle handle) {
+  Listener* l = impl_->listener(handle);
+  if (l == nullptr) return std::unexpected(Error::kInvalidHandle);
+  if (l->to_hand.empty()) return std::unexpected(Error::kWouldBlock);
+  const std::uint32_t index = l->to_hand.front();
+  l->to_hand.pop_front();
+  impl_->held_syns[index].handed = true;
+  return Handle{HandleKind::kPending, index, impl_->held_syns.generation(index)};
+}
+
+std::expected<Handle, Error> Stack::accept_pending(Handle handle, Instant now) {
+  if (impl_->pending(handle) == nullptr) return std::unexpected(Error::kInvalidHandle);
+  tcp::Context ctx = impl_->context(now);
+  const auto index = impl_->accept_held(handle.index(), ctx);
+  if (!index) return std::unexpected(Error::kNoMemory);
+  return Handle{HandleKind::kConnection, *index, impl_->connections.generation(*index)};
+}
+
+std::expected<void, Error> Stack::reject_pending(Handle handle, Instant now) {
+  const HeldSyn* held = impl_->pending(handle);
+  if (held == nullptr) return std::unexpected(Error::kInvalidHandle);
+  impl_->context(now).called(held->syn.tuple, State::kListen, Reason::kPendingRejected);
+  impl_->replies.push_back(tcp::refusal(held->syn, Reason::kPendingRejected));
+  impl_->remove_held(handle.index());
+  return {};
+}
+
+std::expected<void, Error> Stack::drop_pending(Handle handle, Instant now) {
+  const HeldSyn* held = impl_->pending(handle);
+  if (held == nullptr) return std::unexpected(Error::kInvalidHandle);
+  impl_->context(now).called(held->syn.tuple, State::kListen, Reason::kPendingDropped);
+  impl_->remove_held(handle.index());
+  return {};
+}
+
+std::expected<void, Error> Stack::unreachable_pending(Handle handle, Unreachable what, Instant now) {
+  const HeldSyn* held = impl_->pending(handle);
+  if (held == nullptr) return std::unexpected(Error::kInvalidHandle);
+  impl_->context(now).called(held->syn.tuple, State::kListen, Reason::kPendingUnreachable);
+  impl_->answer_unreachable(held->syn, what);
+  impl_->remove_held(handle.index());
+  return {};
 }
 
 std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const ConnectOptions& options,
@@ -146,21 +207,17 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
     const auto port = impl_->ports.pick(
         tuple.local.address, remote, static_cast<std::uint16_t>(s.ip_local_port_first),
         static_cast<std::uint16_t>(std::max(s.ip_local_port_first, s.ip_local_port_last)), is_free);
-    if (!port) return std::unexpected(Error::kAddressNotAvailable);
+    if (!port) return std::unexpected(Error::kNoPorts);
     tuple.local.port = *port;
   }
-  const auto index = impl_->connections.allocate();
+  const auto index = impl_->new_connection(impl_->hash_of(tuple));
   if (!index) return std::unexpected(Error::kNoMemory);
   ConnectionRecord& record = impl_->connections[*index];
-  record.hash = impl_->hash_of(tuple);
-  if (!impl_->table.insert(record.hash, RecordRef{RecordKind::kConnection, *index})) {
-    impl_->connections.free(*index);
-    return std::unexpected(Error::kNoMemory);
-  }
-  record.in_table = true;
   record.owned = true;
+  constexpr std::uint32_t kClient = 1;
+  const bool fast_open = options.fast_open && (impl_->config.settings.tcp_fastopen & kClient) != 0;
   tcp::Context ctx = impl_->context(now);
-  record.tcp.open_active(tuple, ctx);
+  record.tcp.open_active(tuple, tcp::Connection::FastOpen{fast_open}, ctx);
   impl_->settle(*index, ctx);
   return Handle{HandleKind::kConnection, *index, impl_->connections.generation(*index)};
 }
@@ -265,7 +322,11 @@ std::expected<void, Error> Stack::set_user_timeout(Handle handle, Duration timeo
 }
 
 void Stack::set_cookie_keys(const Key& current, const Key& previous) {
-  impl_->cookies.set_keys(current, previous);
+  impl_->cookies.keys().set(current, previous);
+}
+
+void Stack::set_fast_open_keys(const Key& current, const Key& previous) {
+  impl_->fast_open_cookies.keys().set(current, previous);
 }
 
 std::expected<Status, Error> Stack::status(Handle handle) const {
@@ -302,6 +363,7 @@ Error Stack::failure(Handle handle) const {
 
 std::expected<wire::Endpoint, Error> Stack::local_endpoint(Handle handle) const {
   if (const Listener* l = impl_->listener(handle)) return l->local;
+  if (const HeldSyn* held = impl_->pending(handle)) return held->syn.tuple.local;
   const ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   return record->tcp.tuple().local;
@@ -309,6 +371,7 @@ std::expected<wire::Endpoint, Error> Stack::local_endpoint(Handle handle) const 
 
 std::expected<wire::Endpoint, Error> Stack::remote_endpoint(Handle handle) const {
   if (impl_->listener(handle) != nullptr) return std::unexpected(Error::kNotConnected);
+  if (const HeldSyn* held = impl_->pending(handle)) return held->syn.tuple.remote;
   const ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   return record->tcp.tuple().remote;
@@ -323,6 +386,7 @@ State Stack::state_of(const wire::FourTuple& tuple) const {
       return State::kSynReceived;
     case RecordKind::kTimeWait:
       return State::kTimeWait;
+    case RecordKind::kHeldSyn:  // nothing has been answered
     case RecordKind::kNone:
       break;
   }
@@ -330,8 +394,45 @@ State Stack::state_of(const wire::FourTuple& tuple) const {
 }
 
 Population Stack::population() const {
-  return {impl_->connections.size(), impl_->half_opens.size(), impl_->time_waits.size(),
-          impl_->listeners.size(), impl_->wheel.size()};
+  return {.connections = impl_->connections.size(),
+          .half_open = impl_->half_opens.size(),
+          .held = impl_->held_syns.size(),
+          .time_wait = impl_->time_waits.size(),
+          .listeners = impl_->listeners.size(),
+          .armed_timers = impl_->wheel.size()};
+}
+
+PortUse Stack::port_use(const wire::IpAddress& local, const wire::Endpoint& remote) const {
+  const tcp::Settings& s = impl_->config.settings;
+  PortUse use;
+  use.first = static_cast<std::uint16_t>(s.ip_local_port_first);
+  use.last = static_cast<std::uint16_t>(std::max(s.ip_local_port_first, s.ip_local_port_last));
+  for (std::uint32_t port = use.first; port <= use.last; ++port) {
+    const wire::FourTuple tuple{{local, static_cast<std::uint16_t>(port)}, remote};
+    switch (impl_->find(tuple, impl_->hash_of(tuple)).kind()) {
+      case RecordKind::kConnection:
+        ++use.connections;
+        break;
+      case RecordKind::kHalfOpen:
+      case RecordKind::kHeldSyn:
+        ++use.half_open;
+        break;
+      case RecordKind::kTimeWait:
+        ++use.time_wait;
+        break;
+      case RecordKind::kNone:
+        break;
+    }
+  }
+  return use;
+}
+
+std::expected<trace::FloodReport, Error> Stack::flood_report(Handle handle, Instant now) const {
+  const Listener* l = impl_->listener(handle);
+  if (l == nullptr) return std::unexpected(Error::kInvalidHandle);
+  trace::FloodReport report = l->monitor->report(impl_->queues_of(*l), impl_->config.settings, now);
+  report.listener = l->local;
+  return report;
 }
 
 const trace::Counters& Stack::counters() const {

@@ -81,7 +81,9 @@ void Stack::Impl::receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Inst
   const wire::FourTuple tuple{{ip.header.destination, packet->tcp.destination_port},
                               {ip.header.source, packet->tcp.source_port}};
   const tcp::Segment seg{packet->tcp, frame, static_cast<std::uint32_t>(packet->payload_offset),
-                         static_cast<std::uint32_t>(packet->payload_size)};
+                         static_cast<std::uint32_t>(packet->payload_size),
+                         (ip.header.traffic_class & wire::ecn::kMask) == wire::ecn::kMarked};
+  if (seg.congestion_marked) ++counters[Counter::kInCEPkts];
   tcp::Context ctx = context(now);
   Fate fate{Reason::kNone};
   if (tuple.local.port == 0 || tuple.remote.port == 0) {
@@ -120,6 +122,8 @@ Stack::Impl::Fate Stack::Impl::deliver(const wire::FourTuple& tuple, const tcp::
       return to_half_open(owner, hash, seg, ctx);
     case RecordKind::kTimeWait:
       return to_time_wait(owner, hash, seg, ctx);
+    case RecordKind::kHeldSyn:
+      return to_held(owner, seg, ctx);
     case RecordKind::kNone:
       break;
   }

@@ -19,11 +19,19 @@ tcp::TimerNode& Stack::Impl::node(RecordRef ref) {
       return half_opens[ref.index()].timer;
     case RecordKind::kTimeWait:
       return time_waits[ref.index()].timer;
+    case RecordKind::kHeldSyn:
+      return held_syns[ref.index()].syn.timer;
     case RecordKind::kConnection:
     case RecordKind::kNone:
       break;
   }
   return connections[ref.index()].timer;
+}
+
+void Stack::Impl::tell_listener(std::uint32_t index, std::uint8_t what) {
+  Listener& l = listeners[index];
+  l.events |= what;
+  queue_event(Handle{HandleKind::kListener, index, listeners.generation(index)}, l.event_queued);
 }
 
 void Stack::Impl::advance(Instant now, tcp::Context& ctx) {
@@ -48,6 +56,8 @@ const wire::FourTuple& Stack::Impl::tuple_of(RecordRef ref) const {
       return half_opens[ref.index()].tuple;
     case RecordKind::kTimeWait:
       return time_waits[ref.index()].tuple;
+    case RecordKind::kHeldSyn:
+      return held_syns[ref.index()].syn.tuple;
     case RecordKind::kConnection:
     case RecordKind::kNone:
       break;
@@ -80,6 +90,21 @@ void Stack::Impl::queue_event(Handle handle, bool& queued) {
   if (queued) return;
   queued = true;
   events.push_back(handle);
+}
+
+std::optional<std::uint32_t> Stack::Impl::new_connection(std::uint32_t hash, RecordRef from) {
+  const auto index = connections.allocate();
+  if (!index) return std::nullopt;
+  const RecordRef ref{RecordKind::kConnection, *index};
+  if (from) {
+    table.replace(hash, from, ref);
+  } else if (!table.insert(hash, ref)) {
+    connections.free(*index);
+    return std::nullopt;
+  }
+  connections[*index].hash = hash;
+  connections[*index].in_table = true;
+  return index;
 }
 
 void Stack::Impl::remove_time_wait(RecordRef ref, Reason why, tcp::Context& ctx) {
@@ -125,6 +150,7 @@ void Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
       table.erase(record.hash, ref);
     }
   }
+  if (record.opening && state != State::kSynReceived) opened(record, ctx);
   record.events |= record.tcp.take_events();
   if (!record.in_table && !record.owned && !record.waits_for_accept) {
     connections.free(index);
@@ -156,19 +182,13 @@ void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
       connections[ref.index()].tcp.on_timer(ctx);
       settle(ref.index(), ctx);
       return;
-    case RecordKind::kHalfOpen: {
-      tcp::HalfOpen& half = half_opens[ref.index()];
-      if (half.retransmissions >= config.settings.tcp_synack_retries) {
-        remove_half_open(ref, hash_of(half.tuple), Reason::kHandshakeTimedOut, ctx);
-        return;
-      }
-      half.retransmissions = (half.retransmissions + 1u) & 0xfu;
-      ctx.count(Counter::kTCPSynRetrans);
-      ctx.timer_fired(half.tuple, State::kSynReceived, Reason::kSynAckRetransmitted);
-      replies.push_back(tcp::syn_ack(half, ctx, Reason::kSynAckRetransmitted));
-      arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
+    case RecordKind::kHalfOpen:
+      on_half_open_expired(ref, ctx);
       return;
-    }
+    case RecordKind::kHeldSyn:
+      ctx.timer_fired(held_syns[ref.index()].syn.tuple, State::kListen, Reason::kHoldTimedOut);
+      withdraw_held(ref.index());
+      return;
     case RecordKind::kTimeWait:
       ctx.count(Counter::kTW);
       remove_time_wait(ref, Reason::kTimeWaitExpired, ctx);

@@ -126,7 +126,7 @@ TEST_P(StackPair, EveryEphemeralPortIsUsedBeforeConnectRunsOut) {
   a_.settings().ip_local_port_first = 40000;
   a_.settings().ip_local_port_last = 40009;
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(a_.connect(server(), {}, now_));
-  EXPECT_EQ(a_.connect(server(), {}, now_).error(), tcp::Error::kAddressNotAvailable);
+  EXPECT_EQ(a_.connect(server(), {}, now_).error(), tcp::Error::kNoPorts);
   EXPECT_TRUE(a_.connect(server(81), {}, now_)) << "another peer port leaves all of them free";
 }
 

@@ -15,12 +15,14 @@ constexpr std::size_t kTurn = 16;
 
 }  // namespace
 
-void Stack::Impl::write(const wire::FourTuple& tuple, wire::TcpHeader& header, wire::Frame& frame) const {
+void Stack::Impl::write(const wire::FourTuple& tuple, wire::TcpHeader& header, bool ecn_capable,
+                        wire::Frame& frame) const {
   wire::IpHeader ip;
   ip.source = tuple.local.address;
   ip.destination = tuple.remote.address;
   ip.protocol = wire::protocol::kTcp;
   ip.hop_limit = static_cast<std::uint8_t>(config.settings.ip_default_ttl);
+  if (ecn_capable) ip.traffic_class = wire::ecn::kEct0;
   header.source_port = tuple.local.port;
   header.destination_port = tuple.remote.port;
   wire::emit_tcp_packet(ip, header, frame, wire::FillChecksum::kYes);
@@ -58,16 +60,16 @@ void Stack::Impl::send_reply(const tcp::Reply& reply, wire::Frame& frame, Instan
   sent.state = reply.state;
   sent.retransmission =
       reply.reason == trace::Reason::kSynAckRetransmitted || reply.reason == trace::Reason::kDuplicateSyn;
-  write(reply.tuple, sent.header, frame);
+  write(reply.tuple, sent.header, false, frame);
   note_sent(reply.tuple, sent, reply.scale, frame, now);
 }
 
 std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
   std::size_t n = 0;
   while (n < out.size() && !packets.empty()) {
-    out[n] = std::move(packets.front());
+    out[n] = std::move(packets.front().frame);
+    note_packet(EventKind::kPacketSent, packets.front().reason, out[n], now);
     packets.pop_front();
-    note_packet(EventKind::kPacketSent, trace::Reason::kEchoRequest, out[n], now);
     ++n;
   }
   while (n < out.size() && replies_sent < replies.size()) {
@@ -95,7 +97,7 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
         frame.clear();  // a segment that was not worth sending may have left slices
         break;
       }
-      write(record->tcp.tuple(), sent.header, frame);
+      write(record->tcp.tuple(), sent.header, sent.ecn_capable, frame);
       note_sent(record->tcp.tuple(), sent, record->tcp.rcv().scale.shift(), frame, now);
       ++n;
     }

@@ -425,7 +425,7 @@ TEST(Ladder, StateChangesWithoutASegmentAreNotLost) {
   EXPECT_THAT(d.text, Not(HasSubstr("CLOSED"))) << "its segment may still come";
   d.tell.at(1_s).call(Reason::kAbortCalled, State::kClosed);
   EXPECT_THAT(d.text, HasSubstr("CLOSED │ icmp_hard_error"));
-  EXPECT_THAT(d.text, HasSubstr("program: abort_called"));
+  EXPECT_THAT(d.text, HasSubstr("program: abort"));
 }
 
 TEST(Ladder, AFinThatChangesTheStateIsExplainedByTheNewOne) {

@@ -532,7 +532,7 @@ LADDER_TEST(ActiveOpen, EphemeralPortLiesInItsRange) {
   }
   const auto none = l.stack().connect(l.tuple().remote, {}, l.now());
   ASSERT_FALSE(none);
-  EXPECT_EQ(none.error(), Error::kAddressNotAvailable);
+  EXPECT_EQ(none.error(), Error::kNoPorts);
   l.at(0_ms);
   std::array<wire::Frame, 16> frames;
   EXPECT_EQ(l.stack().transmit(frames, l.now()), 10u);

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From SYN-RECEIVED to a connection that the program can accept, and all the ways not to get there. Read
+// first: RFC 9293 §3.10.7.4 for SYN-RECEIVED.
+#include <algorithm>
+
+#include "synfin/stack/impl.h"
+
+namespace synfin::stack {
+
+using trace::Counter;
+using trace::Reason;
+using trace::State;
+
+namespace {
+
+/// After how many SYN-ACK retransmissions a time is over: TCP_DEFER_ACCEPT counts in them.
+std::uint32_t periods(Duration time, const tcp::Settings& settings) {
+  constexpr std::uint32_t kMost = 15;
+  std::uint32_t count = 0;
+  Duration timeout = Duration::seconds(1), over;
+  while (over < time && count < kMost) {
+    over = over + timeout;
+    timeout = std::min(timeout * 2, settings.tcp_rto_max);
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, const tcp::Segment& seg,
+                                            tcp::Context& ctx) {
+  tcp::HalfOpen& half = half_opens[ref.index()];
+  const tcp::HalfOpenDisposition d = tcp::judge_half_open(half, seg, ctx);
+  Fate fate{d.reason, State::kSynReceived, State::kSynReceived, half.send_scale};
+  switch (d.verdict) {
+    case tcp::HalfOpenVerdict::kEstablish: {
+      const std::uint32_t owner = *listener_for(half.tuple.local);
+      if (waits_for_data(listeners[owner], half, seg)) {
+        half.acknowledged = true;
+        ctx.count(Counter::kTCPDeferAcceptDrop);
+        fate.reason = Reason::kDeferAccept;
+        return fate;
+      }
+      const wire::FourTuple tuple = half.tuple;
+      fate.reason = promote(ref, hash, owner, seg, ctx);
+      if (fate.reason == Reason::kAcceptQueueFullReset) fate.to = State::kClosed;
+      if (fate.reason != Reason::kHandshakeComplete) return fate;
+      // Text and FIN on the third segment count.
+      const Fate rest = to_connection(find(tuple, hash), seg, ctx);
+      fate.to = rest.to;
+      return fate;
+    }
+    case tcp::HalfOpenVerdict::kSynAckAgain: {
+      const std::uint32_t owner = *listener_for(half.tuple.local);
+      listeners[owner].monitor->on_repeated_syn(ctx.now);
+      judge_flood(owner, ctx);
+      ctx.count(Counter::kTCPSynRetrans);
+      replies.push_back(tcp::syn_ack(half, ctx, d.reason));
+      return fate;
+    }
+    case tcp::HalfOpenVerdict::kRemove:
+      ctx.count(Counter::kEmbryonicRsts);
+      remove_half_open(ref, hash, d.reason, ctx);
+      fate.to = State::kClosed;
+      return fate;
+    case tcp::HalfOpenVerdict::kReset:
+      replies.push_back(tcp::reset_for(half.tuple, seg, State::kSynReceived, d.reason));
+      return fate;
+    case tcp::HalfOpenVerdict::kAcknowledge:
+      replies.push_back(tcp::half_open_ack(half, ctx, d.reason));
+      return fate;
+    case tcp::HalfOpenVerdict::kDrop:
+      return fate;
+  }
+  return fate;
+}
+
+// TCP_DEFER_ACCEPT: a bare third segment does not open the connection until the time is up.
+bool Stack::Impl::waits_for_data(const Listener& l, const tcp::HalfOpen& half,
+                                 const tcp::Segment& third) const {
+  return third.length() == 0 && half.retransmissions < periods(l.options.defer_accept, config.settings);
+}
+
+// The third segment has arrived: a half-open connection becomes a full one, if there is room for it.
+Reason Stack::Impl::promote(RecordRef ref, std::uint32_t hash, std::uint32_t listener_index,
+                            const tcp::Segment& third, tcp::Context& ctx) {
+  tcp::HalfOpen& half = half_opens[ref.index()];
+  Listener& l = listeners[listener_index];
+  if (l.accept_queue_full()) {
+    const Reason fate = overflow(l, half.tuple, third, State::kSynReceived, ctx);
+    if (fate == Reason::kAcceptQueueFullReset) {
+      remove_half_open(ref, hash, fate, ctx);
+    } else {
+      // The peer believes that it is connected; the SYN-ACK, sent again by the timer, makes it acknowledge
+      // again.
+      half.acknowledged = true;
+    }
+    return fate;
+  }
+  if (!complete(half, ref, hash, listener_index, third, ctx)) return Reason::kNoMemory;
+  wheel.cancel(ref);
+  --l.half_open;
+  if (half.retransmissions == 0) --l.young;
+  half_opens.free(ref.index());
+  return Reason::kHandshakeComplete;
+}
+
+Reason Stack::Impl::overflow(Listener& l, const wire::FourTuple& tuple, const tcp::Segment& third,
+                             State state, tcp::Context& ctx) {
+  l.monitor->on_overflow(ctx.now);
+  ctx.count(Counter::kListenOverflows);
+  ctx.count(Counter::kListenDrops);
+  if (!l.options.abort_on_overflow.value_or(config.settings.tcp_abort_on_overflow))
+    return Reason::kAcceptQueueFull;
+  ctx.count(Counter::kEmbryonicRsts);
+  replies.push_back(tcp::reset_for(tuple, third, state, Reason::kAcceptQueueFullReset));
+  return Reason::kAcceptQueueFullReset;
+}
+
+// A full record in the accept queue, in place of `from`, if that is one. Nothing: no memory.
+std::optional<std::uint32_t> Stack::Impl::complete(const tcp::HalfOpen& half, RecordRef from,
+                                                   std::uint32_t hash, std::uint32_t listener_index,
+                                                   const tcp::Segment& third, tcp::Context& ctx) {
+  const std::optional<Duration> handshake = from ? round_trip(from, ctx.now) : std::nullopt;
+  const auto index = new_connection(hash, from);
+  if (!index) return std::nullopt;
+  ConnectionRecord& record = connections[*index];
+  record.waits_for_accept = true;
+  record.tcp.open_from(half, third, handshake, ctx);
+  Listener& l = listeners[listener_index];
+  l.accept_queue.push_back(*index);
+  completed(l, half.tuple.remote.address, ctx);
+  tell_listener(listener_index, kAcceptable);
+  return index;
+}
+
+void Stack::Impl::completed(Listener& l, const wire::IpAddress& peer, tcp::Context& ctx) {
+  l.monitor->on_completed(ctx.now);
+  proven.add(peer);
+}
+
+void Stack::Impl::opened(ConnectionRecord& record, tcp::Context& ctx) {
+  const wire::FourTuple& tuple = record.tcp.tuple();
+  if (const auto owner = listener_for(tuple.local)) {
+    Listener& l = listeners[*owner];
+    if (record.fast_open) --l.fast_open;
+    if (record.tcp.state() != State::kClosed) completed(l, tuple.remote.address, ctx);
+  }
+  record.opening = record.fast_open = false;
+}
+
+// From SYN-ACK to third segment, where it is known: the record keeps no time of its own, but its timer was
+// set when the SYN-ACK was made.
+std::optional<Duration> Stack::Impl::round_trip(RecordRef ref, Instant now) const {
+  const tcp::HalfOpen& half = half_opens[ref.index()];
+  if (half.retransmissions > 0 || half.acknowledged) return std::nullopt;
+  const Instant sent = wheel.deadline(ref) - tcp::syn_ack_timeout(half, config.settings);
+  return std::max(now - sent, Duration::zero());
+}
+
+// An acknowledgement for a listening port may bring a cookie back, if one was sent lately. Nothing: it is
+// like any other.
+std::optional<Stack::Impl::Fate> Stack::Impl::from_cookie(std::uint32_t index, std::uint32_t hash,
+                                                          const wire::FourTuple& tuple,
+                                                          const tcp::Segment& third, tcp::Context& ctx) {
+  Listener& l = listeners[index];
+  // Outside of an overflow no cookie is believed: a forger would have all the time in the world to guess one.
+  const bool sent_lately = l.last_overflow && ctx.now - *l.last_overflow <= tcp::SynCookies::kLife;
+  if (config.settings.tcp_syncookies == 0 || !sent_lately || third.flags().syn()) return std::nullopt;
+  Fate fate{Reason::kSynCookieFailed, State::kListen, State::kListen};
+  const auto half = cookies.check(tuple, third, ctx);
+  if (!half) {
+    ctx.count(Counter::kSyncookiesFailed);
+    replies.push_back(tcp::reset_for(tuple, third, State::kListen, fate.reason));
+    return fate;
+  }
+  ctx.count(Counter::kSyncookiesRecv);
+  if (l.accept_queue_full()) {
+    fate.reason = overflow(l, tuple, third, State::kListen, ctx);
+    return fate;
+  }
+  ctx.state_changed(tuple, State::kListen, State::kSynReceived, Reason::kSynCookieAccepted);
+  const auto connection = complete(*half, {}, hash, index, third, ctx);
+  if (!connection) {
+    ctx.state_changed(tuple, State::kSynReceived, State::kClosed, Reason::kNoMemory);
+    fate.reason = Reason::kNoMemory;
+    return fate;
+  }
+  fate.reason = Reason::kSynCookieAccepted;
+  fate.to = to_connection(RecordRef{RecordKind::kConnection, *connection}, third, ctx).to;
+  fate.window_scale = half->send_scale;
+  return fate;
+}
+
+// As Linux does: when more than half of the SYN queue is taken, records that are old give way to young ones
+// by fewer retransmissions.
+std::uint32_t Stack::Impl::syn_ack_retries(const Listener& l) const {
+  constexpr std::uint32_t kFew = 2;
+  std::uint32_t most = config.settings.tcp_synack_retries;
+  if (std::uint64_t{l.half_open} * 2 <= std::max(8u, l.backlog)) return most;
+  for (std::uint64_t young = std::uint64_t{l.young} * 2; most > kFew && l.half_open >= young; young *= 2)
+    --most;
+  return most;
+}
+
+void Stack::Impl::on_half_open_expired(RecordRef ref, tcp::Context& ctx) {
+  tcp::HalfOpen& half = half_opens[ref.index()];
+  Listener& l = listeners[*listener_for(half.tuple.local)];
+  // What has been acknowledged waits for data, until the time for that is over.
+  const std::uint32_t defer = half.acknowledged ? periods(l.options.defer_accept, config.settings) : 0;
+  if (half.retransmissions >= syn_ack_retries(l) && half.retransmissions >= defer) {
+    remove_half_open(ref, hash_of(half.tuple), Reason::kHandshakeTimedOut, ctx);
+    return;
+  }
+  if (half.retransmissions == 0) --l.young;
+  half.retransmissions = (half.retransmissions + 1u) & 0xfu;
+  // A peer that acknowledged needs no SYN-ACK, unless the next acknowledgement is to open the connection.
+  if (half.retransmissions >= defer) {
+    ctx.count(Counter::kTCPSynRetrans);
+    ctx.timer_fired(half.tuple, State::kSynReceived, Reason::kSynAckRetransmitted);
+    replies.push_back(tcp::syn_ack(half, ctx, Reason::kSynAckRetransmitted));
+  }
+  arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
+}
+
+void Stack::Impl::remove_half_open(RecordRef ref, std::uint32_t hash, Reason why, tcp::Context& ctx) {
+  tcp::HalfOpen& half = half_opens[ref.index()];
+  Listener& l = listeners[*listener_for(half.tuple.local)];
+  --l.half_open;
+  if (half.retransmissions == 0) --l.young;
+  ctx.count(Counter::kAttemptFails);
+  ctx.state_changed(half.tuple, State::kSynReceived, State::kClosed, why);
+  wheel.cancel(ref);
+  table.erase(hash, ref);
+  half_opens.free(ref.index());
+}
+
+// An ICMP error about the SYN-ACK.
+Reason Stack::Impl::on_half_open_error(RecordRef ref, wire::SeqNum seq, bool hard, tcp::Context& ctx) {
+  tcp::HalfOpen& half = half_opens[ref.index()];
+  if (seq != half.iss) return Reason::kIcmpIgnored;
+  if (!hard) return Reason::kIcmpSoftError;
+  remove_half_open(ref, hash_of(half.tuple), Reason::kIcmpHardError, ctx);
+  return Reason::kIcmpHardError;
+}
+
+}  // namespace synfin::stack
