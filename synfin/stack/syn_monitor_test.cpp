@@ -54,11 +54,10 @@ class SynMonitorTest : public testing::TestWithParam<wire::Family> {
   void SetUp() override { seed(1); }
 
   void run(Duration time, const std::vector<Traffic>& all) {
-    constexpr Duration kStep = 1_ms;
     std::vector<double> due(all.size(), 0.5);
-    for (const Instant end = now_ + time; now_ < end; now_ = now_ + kStep) {
+    for (const Instant end = now_ + time; now_ < end; now_ = now_ + step_) {
       for (std::size_t i = 0; i < all.size(); ++i) {
-        for (due[i] += all[i].rate * kStep.as_seconds(); due[i] >= 1; due[i] -= 1) arrive(all[i]);
+        for (due[i] += all[i].rate * step_.as_seconds(); due[i] >= 1; due[i] -= 1) arrive(all[i]);
       }
       settle();
     }
@@ -104,6 +103,8 @@ class SynMonitorTest : public testing::TestWithParam<wire::Family> {
   std::optional<SynMonitor> monitor_;
   tcp::Settings settings_;
   SynMonitor::Queues queues_{1, 2, 3, 4};
+  /// How finely a run goes; coarser where it is long.
+  Duration step_ = 1_ms;
   Instant now_ = Instant::from_ns(77'123'456'789);
   std::vector<Alarm> alarms_;
 
@@ -472,6 +473,7 @@ TEST_P(SynMonitorTest, PausesOfAnyLengthKeepTheCounts) {
 }
 
 TEST_P(SynMonitorTest, TheUsualRateIsLearnedFromClients) {
+  step_ = 10_ms;
   run(1'800_s, {clients(100)});
   const FloodReport r = report();
   EXPECT_GT(r.baseline_rate, 80);
@@ -487,6 +489,7 @@ TEST_P(SynMonitorTest, TheUsualRateIsLearnedFromClients) {
 }
 
 TEST_P(SynMonitorTest, ForgedSourcesCannotTeachAFlood) {
+  step_ = 20_ms;
   double rate = 10;
   for (int minute = 0; minute < 90 && alarms_.empty(); ++minute, rate *= 1.07)
     run(60_s, {clients(5), forged(rate)});
