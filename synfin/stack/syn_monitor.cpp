@@ -71,9 +71,10 @@ void SynMonitor::sample(std::uint64_t network) {
 
 void SynMonitor::set_window(Duration window) {
   window_ = window;
-  step_length_ = window / static_cast<std::int64_t>(kSteps);
-  ticks_per_step_ = std::max<std::int64_t>(1, (step_length_ + kTick / 2) / kTick);
-  tick_length_ = step_length_ / ticks_per_step_;
+  const Duration step = window / static_cast<std::int64_t>(kSteps);
+  ticks_per_step_ = std::max<std::int64_t>(1, (step + kTick / 2) / kTick);
+  tick_length_ = step / ticks_per_step_;
+  step_length_ = tick_length_ * ticks_per_step_;
   learned_in_step_ = 1 - std::exp(-step_length_.as_seconds() / kLearning.as_seconds());
 }
 
