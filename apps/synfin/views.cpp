@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "failure.h"
+#include "synfin/view/flood_text.h"
 
 namespace synfin::app {
 namespace {
@@ -62,6 +63,7 @@ void Views::on_event(const trace::Event& event) {
   if (ladder_) ladder_->on_event(event);
   if (capture_) capture_->on_event(event);
   if (events_) events_->on_event(event);
+  if (event.flood != nullptr) complain(view::describe(*event.flood));
 }
 
 void Views::flush() {

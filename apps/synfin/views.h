@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What --ladder, --capture and --events open.
+// What --ladder, --capture and --events open; and lines on standard error about floods, which need no option.
 #pragma once
 
 #include <cstdio>

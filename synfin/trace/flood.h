@@ -28,13 +28,16 @@ struct FloodReport {
   Reason verdict = Reason::kNone;
   /// Of a kFlood event: the alarm begins, or it ends.
   bool begins = false;
+  /// How much time the window's counts are from: what `synflood_window` says or up to a fifth less, and less
+  /// after the start.
   Duration window;
   /// How long the alarm has been on; zero without one.
   Duration lasted;
 
-  double syn_rate = 0;        // new SYNs a second
+  double syn_rate = 0;        // new SYNs a second, over the last half second
   double baseline_rate = 0;   // what is usual here
   double threshold_rate = 0;  // above this it is a flood
+  double peak_rate = 0;       // the highest syn_rate of this alarm
   /// Handshakes completed for each new SYN, 0 to 1.
   double completion_ratio = 1;
 

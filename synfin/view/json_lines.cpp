@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "synfin/trace/flood.h"
 #include "synfin/view/text.h"
 
 namespace synfin::view {
@@ -82,11 +84,42 @@ void add_segment(Json& out, const Event& e, const Flow& flow) {
   if (e.retransmission) out["retransmission"] = true;
 }
 
+/// With no more digits than were measured.
+double rounded(double number, double digits) {
+  return std::round(number * digits) / digits;
+}
+
+void add_flood(Json& out, const trace::FloodReport& r) {
+  out["begins"] = r.begins;
+  out["window"] = rounded(r.window.as_seconds(), 1e6);
+  out["lasted"] = rounded(r.lasted.as_seconds(), 1e6);
+  out["syn_rate"] = rounded(r.syn_rate, 10);
+  out["baseline_rate"] = rounded(r.baseline_rate, 10);
+  out["threshold_rate"] = rounded(r.threshold_rate, 10);
+  out["peak_rate"] = rounded(r.peak_rate, 10);
+  out["completion_ratio"] = rounded(r.completion_ratio, 1e4);
+  out["syns"] = r.syns;
+  out["repeated_syns"] = r.repeated_syns;
+  out["completed"] = r.completed;
+  out["overflows"] = r.overflows;
+  out["half_open"] = r.half_open;
+  out["half_open_limit"] = r.half_open_limit;
+  out["accept_queue"] = r.accept_queue;
+  out["accept_queue_limit"] = r.accept_queue_limit;
+  out["distinct_sources"] = std::llround(r.distinct_sources);
+  out["distinct_networks"] = std::llround(r.distinct_networks);
+  out["top_networks"] = Json::array();
+  for (const auto& network : r.top_networks()) {
+    out["top_networks"].push_back(
+        {{"prefix", network.prefix.to_string()}, {"share", rounded(network.share, 1000)}});
+  }
+}
+
 }  // namespace
 
 std::string JsonLines::line(const Event& e) {
   const bool packet = e.kind == EventKind::kPacketReceived || e.kind == EventKind::kPacketSent;
-  const bool listener = !is_segment(e.kind) && e.tuple.remote.port == 0;
+  const bool listener = e.kind == EventKind::kFlood || (!is_segment(e.kind) && e.tuple.remote.port == 0);
   Flow* flow = packet || listener ? nullptr : &flows_.look_up(e).flow;
   Json out;
   // Whole microseconds: a double in seconds would print digits that nobody measured.
@@ -96,13 +129,16 @@ std::string JsonLines::line(const Event& e) {
   if (!packet) {
     out["local"] = e.tuple.local.to_string();
     if (!listener) out["remote"] = e.tuple.remote.to_string();
-    out["from"] = trace::name(e.from);
-    out["to"] = trace::name(e.to);
+    if (e.kind != EventKind::kFlood) {
+      out["from"] = trace::name(e.from);
+      out["to"] = trace::name(e.to);
+    }
   }
   out["reason"] = trace::name(e.reason);
   if (const std::string_view section = trace::section(e.reason); !section.empty()) out["section"] = section;
   if (flow != nullptr && is_segment(e.kind) && e.header != nullptr) add_segment(out, e, *flow);
   if (packet && e.frame != nullptr) out["len"] = e.frame->size();
+  if (e.flood != nullptr) add_flood(out, *e.flood);
   if (!e.deadline.is_never()) out["remaining"] = static_cast<double>((e.deadline - e.at).us()) / 1e6;
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

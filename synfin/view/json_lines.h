@@ -2,18 +2,26 @@
 //
 // Every event as one JSON object on a line of its own, for scripts.
 //
+// clang-format off
 // | field | is |
 // |---|---|
 // | `time` | seconds since the first event |
-// | `event` | `segment_received`, `segment_sent`, `packet_received`, `packet_sent`, `state`, `timer`, `call`
-// | | `connection` | 1 for the first connection seen, then counted up; not for packets and listeners | |
-// `local`, `remote` | `10.77.0.2:80`, `[fd77::2]:80`; not for packets | | `from`, `to` | states as RFC 9293
-// spells them; not for packets | | `reason`, `section` | as `synfin explain` knows them; `section` is missing
-// where no RFC has a say | | `flags` | `SYN,ACK` | | `seq`, `ack`, `seq_raw`, `ack_raw` | relative to the
-// initial numbers and as on the wire; `ack` only with ACK set | | `len` | payload octets of a segment, all
-// octets of a packet | | `window` | octets | | `options` | `mss`, `wscale`, `sack_ok`, `ts` [value, echo],
-// `sack` [[left, right], …] relative, `tfo` (hexadecimal cookie), `md5`, `ao` | | `retransmission` | true;
-// missing otherwise | | `remaining` | seconds until TIME-WAIT ends |
+// | `event` | `segment_received`, `segment_sent`, `packet_received`, `packet_sent`, `state`, `timer`, `call`, `flood` |
+// | `connection` | 1 for the first connection seen, then counted up; not for packets and listeners |
+// | `local`, `remote` | `10.77.0.2:80`, `[fd77::2]:80`; not for packets; a listener has no `remote` |
+// | `from`, `to` | states as RFC 9293 spells them; not for packets and floods |
+// | `reason`, `section` | as `synfin explain` knows them; `section` is missing where no RFC has a say |
+// | `flags` | `SYN,ACK` |
+// | `seq`, `ack`, `seq_raw`, `ack_raw` | relative to the initial numbers and as on the wire; `ack` only with ACK set |
+// | `len` | payload octets of a segment, all octets of a packet |
+// | `window` | octets; of a flood: seconds that the counts are from |
+// | `options` | `mss`, `wscale`, `sack_ok`, `ts` [value, echo], `sack` [[left, right], …] relative, `tfo` (hexadecimal cookie), `md5`, `ao` |
+// | `retransmission` | true; missing otherwise |
+// | `remaining` | seconds until TIME-WAIT ends |
+//
+// A flood has the fields of trace/flood.h under their names there: rates in 1/s, `lasted` in seconds, `begins` true or false,
+// `top_networks` [{`prefix`, `share`}, …].
+// clang-format on
 #pragma once
 
 #include <cstdio>

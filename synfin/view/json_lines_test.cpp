@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "synfin/trace/flood.h"
 #include "synfin/view/view_test_support.h"
 
 namespace synfin::view {
@@ -101,6 +102,44 @@ TEST(JsonLines, ANewConnectionOnTheSamePortsHasItsOwnNumbers) {
   t.received(F::kSyn, {}, kListen, kSynReceived, Reason::kSynAccepted);
   EXPECT_EQ(out.lines().back()["seq"], 0);
   EXPECT_EQ(out.lines().back()["connection"], 2);
+}
+
+TEST(JsonLines, AFloodHasAllItsFigures) {
+  Written out;
+  trace::FloodReport flood;
+  flood.listener = {wire::IpAddress::v4(10, 77, 0, 2), 80};
+  flood.verdict = Reason::kFloodFewSources;
+  flood.begins = true;
+  flood.window = Duration::microseconds(4'750'000);
+  flood.lasted = Duration::milliseconds(20);
+  flood.syn_rate = 48'210.444;
+  flood.baseline_rate = 12.06;
+  flood.threshold_rate = 200;
+  flood.peak_rate = 50'000;
+  flood.completion_ratio = 0.003149;
+  flood.syns = 100'001;
+  flood.repeated_syns = 2;
+  flood.completed = 315;
+  flood.overflows = 4;
+  flood.half_open = 5;
+  flood.half_open_limit = 6;
+  flood.accept_queue = 7;
+  flood.accept_queue_limit = 8;
+  flood.distinct_sources = 203.4;
+  flood.distinct_networks = 2.001;
+  flood.top[0] = {*wire::Prefix::parse("198.51.100.0/24"), 0.97049};
+  flood.top[1] = {*wire::Prefix::parse("2001:db8:7::/48"), 0.02};
+  flood.top_count = 2;
+  trace::Event e;
+  e.kind = EventKind::kFlood;
+  e.reason = flood.verdict;
+  e.tuple.local = flood.listener;
+  e.flood = &flood;
+  out.sink().on_event(e);
+  EXPECT_EQ(
+      out.text(),
+      R"json({"time":0.0,"event":"flood","local":"10.77.0.2:80","reason":"flood_few_sources","section":"RFC 4987 §2","begins":true,"window":4.75,"lasted":0.02,"syn_rate":48210.4,"baseline_rate":12.1,"threshold_rate":200.0,"peak_rate":50000.0,"completion_ratio":0.0031,"syns":100001,"repeated_syns":2,"completed":315,"overflows":4,"half_open":5,"half_open_limit":6,"accept_queue":7,"accept_queue_limit":8,"distinct_sources":203,"distinct_networks":2,"top_networks":[{"prefix":"198.51.100.0/24","share":0.97},{"prefix":"2001:db8:7::/48","share":0.02}]}
+)json");
 }
 
 TEST(JsonLines, AFullDiskIsReported) {

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every benchmark for a moment: what it did is checked, how fast it was is not."""
+
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+BENCH = os.environ.get("SYNFIN_BENCH", str(pathlib.Path(__file__).parents[2] / "build/release/synfin-bench"))
+FIELDS = ["benchmark", "case", "unit", "better", "value", "min", "max", "runs", "peers", "ratios"]
+
+
+def bench(*arguments):
+    return subprocess.run([BENCH, *arguments], capture_output=True, text=True, timeout=120, check=False)
+
+
+def results_of(*arguments):
+    """The JSON of a short run, and what was printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "results.json"
+        done = bench("--scale", "0.01", "--json", str(file), *arguments)
+        results = json.loads(file.read_text()) if file.exists() and file.stat().st_size else []
+    return results, done
+
+
+class Everything(unittest.TestCase):
+    """One short run of all, without peers: no rights are needed."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.results, cls.done = results_of("--runs", "2", "--peer", "none")
+
+    def result(self, benchmark, case):
+        found = [r for r in self.results if (r["benchmark"], r["case"]) == (benchmark, case)]
+        self.assertEqual(len(found), 1, f"{benchmark} {case}")
+        return found[0]
+
+    def test_it_ends_well_and_says_nothing_else(self):
+        self.assertEqual(self.done.returncode, 0, self.done.stderr)
+        self.assertEqual(self.done.stderr, "")
+
+    def test_every_case_of_the_list_has_a_result_with_all_fields(self):
+        listed = [line.split()[0] for line in bench("--list").stdout.splitlines() if line.startswith("  ")]
+        self.assertGreater(len(listed), 8)
+        self.assertEqual([r["case"] for r in self.results], listed)
+        for r in self.results:
+            with self.subTest(f"{r['benchmark']} {r['case']}"):
+                self.assertEqual(list(r)[: len(FIELDS)], FIELDS)
+                self.assertNotIn("problem", r)
+                self.assertEqual(r["runs"], 2)
+                self.assertIn(r["better"], ["higher", "lower"])
+                self.assertGreater(r["min"], 0)
+                self.assertLessEqual(r["min"], r["value"])
+                self.assertLessEqual(r["value"], r["max"])
+                self.assertEqual((r["peers"], r["ratios"]), ({}, {}))
+
+    def test_the_table_has_a_row_for_each_case(self):
+        rows = [line.split()[:2] for line in self.done.stdout.splitlines() if not line.startswith(" ")]
+        for r in self.results:
+            self.assertIn([r["benchmark"], r["case"]], rows)
+
+    def test_every_legitimate_handshake_completes_during_a_flood(self):
+        for case in ["cookies", "no-timestamps", "ipv6", "queue"]:
+            with self.subTest(case):
+                r = self.result("synflood", case)
+                self.assertEqual(r["legitimate"], {"tried": 10, "completed": 10})
+                self.assertGreaterEqual(r["syns"], 20_000)
+
+    def test_a_flood_leaves_memory_as_it_was(self):
+        for case in ["cookies", "no-timestamps", "ipv6", "drop"]:
+            with self.subTest(case):
+                memory = self.result("synflood", case)["memory"]
+                self.assertEqual(memory["half-open before"], 1024)
+                self.assertEqual(memory["half-open after"], 1024)
+                self.assertEqual(memory["connections"], 0)
+                self.assertEqual(memory["pool growth"], 0)
+                # 20,000 records would be 1.4 MB.
+                self.assertLess(memory["resident growth"], 512 * 1024)
+
+    def test_records_are_as_small_as_promised(self):
+        sizes = self.result("synflood", "cookies")["sizeof"]
+        self.assertLessEqual(sizes["HalfOpen"], 64)
+        self.assertLessEqual(sizes["TimeWait"], 64)
+        self.assertLessEqual(sizes["ConnectionRecord"], 512)
+        self.assertEqual(sizes["table slot"], 8)
+
+    def test_every_handshake_completes(self):
+        for case in ["alone", "cookie", "65536"]:
+            with self.subTest(case):
+                r = self.result("handshake", case)
+                self.assertEqual(r["handshakes"]["completed"], r["handshakes"]["tried"])
+                self.assertGreater(r["handshakes"]["tried"], 0)
+        self.assertEqual(self.result("handshake", "65536")["alive"], 65536)
+
+
+class Kernel(unittest.TestCase):
+    def test_the_kernel_beside_it_answers_by_cookies(self):
+        results, done = results_of("synflood", "--filter", "cookies", "--runs", "1", "--peer", "kernel")
+        if done.returncode == 1 and done.stderr.startswith("synfin-bench: --peer kernel: "):
+            self.skipTest(done.stderr.strip())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        r = results[0]
+        self.assertGreater(r["peers"]["kernel"], 0)
+        self.assertAlmostEqual(r["ratios"]["kernel"], r["value"] / r["peers"]["kernel"])
+        # The kernel keeps the right to drop a few when it is short of time.
+        self.assertGreater(r["kernel"]["cookies"], r["kernel"]["syns"] // 2)
+
+
+class CommandLine(unittest.TestCase):
+    def test_names_and_filter_choose(self):
+        results, done = results_of("handshake", "parts", "--filter", "alone|isn", "--runs", "1", "--peer", "none")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([(r["benchmark"], r["case"]) for r in results], [("handshake", "alone"), ("parts", "isn")])
+
+    def test_help(self):
+        done = bench("--help")
+        self.assertEqual(done.returncode, 0)
+        for word in ["--json", "--filter", "--peer", "--runs", "--list"]:
+            self.assertIn(word, done.stdout)
+
+    def test_wrong_use_is_one_line_that_says_what_and_why(self):
+        table = [
+            # arguments, words that the line must have, exit status
+            (["frobnicate"], ["frobnicate: no such benchmark", "synflood"], 2),
+            (["--frobnicate"], ["--frobnicate"], 2),
+            (["--filter", "("], ["--filter (", "regular expression"], 2),
+            (["--filter", "nothing-has-this-name"], ["--filter nothing-has-this-name", "--list"], 2),
+            (["--peer", "nobody"], ["--peer nobody", "kernel"], 2),
+            (["--runs", "0"], ["--runs", "0"], 2),
+            (["--scale", "2"], ["--scale", "2"], 2),
+            (["--json", "/nowhere/at/all.json"], ["/nowhere/at/all.json", "cannot be written"], 1),
+        ]
+        for arguments, words, status in table:
+            with self.subTest(arguments):
+                done = bench(*arguments)
+                self.assertEqual(done.returncode, status, done.stderr)
+                self.assertEqual(done.stdout, "")
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+                self.assertTrue(done.stderr.startswith("synfin-bench: "), done.stderr)
+                for word in words:
+                    self.assertIn(word, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
