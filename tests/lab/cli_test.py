@@ -342,6 +342,14 @@ class Views(LabTest):
         self.assertEqual(summary["reasons"]["syn_accepted"], 1)
         self.assertEqual(summary["reasons"]["handshake_complete"], 1)
 
+    def test_the_summary_is_the_last_line(self):
+        # Synfin closes first, so there is a TIME-WAIT record when the run ends.
+        self.succeeds("serve", "--lab", "--close", "--events", self.path("events"), "--", "curl", "-fsS", "-o", "/dev/null",
+                      f"http://{V4}/")
+        events = events_of(self.path("events"))
+        self.assertEqual(events[-1]["event"], "summary")
+        self.assertEqual(events[-1]["time_wait"], 1)
+
     def test_demo(self):
         for options in ([], ["--in-memory"]):
             with self.subTest(options=options):
