@@ -77,9 +77,11 @@ void Views::finish(const Ending& ending) {
   if (capture_) {
     (void)capture_->writer().close();
     complain_of("--capture", capture_path_, capture_->last_error());
+    capture_.reset();
   }
   if (!events_) return;
   std::error_code error = events_->finish();
+  events_.reset();
   nlohmann::ordered_json line{
       {"time", first_.is_never() ? 0.0 : static_cast<double>((ending.at - first_).us()) * 1e-6},
       {"event", "summary"},

@@ -37,7 +37,8 @@ class Views final : public trace::Sink {
   void on_event(const trace::Event& event) override;
   /// Hands to the system what the files still hold back, so that they can be read while the program runs.
   void flush();
-  /// Completes everything. Complains of files that could not be written whole.
+  /// Completes everything. Complains of files that could not be written whole. What still happens as the
+  /// stack is taken down is in no file: the summary is the last line.
   void finish(const Ending& ending);
 
  private:

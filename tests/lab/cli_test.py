@@ -51,6 +51,9 @@ class WrongUse(LabTest):
             (["serve", "--lab", "--backlog", "-1"], ["--backlog", "65535"]),
             (["serve", "--lab", "--backlog", "65536"], ["--backlog", "65535"]),
             (["serve", "--lab", "--backlog", "few"], ["--backlog", "few"]),
+            (["serve", "--lab", "--fast-open", "16"], ["--fast-open 16", "--set tcp_fastopen=3"]),
+            (["serve", "--lab", "--defer-accept", "-1"], ["--defer-accept", "3600"]),
+            (["connect", "--lab", "--repeat", "0", "10.77.0.1", "7"], ["--repeat", "1000000"]),
             (["serve", "--lab", "--port", "0"], ["port 0", "65535"]),
             (["serve", "--lab", "--port", "65536"], ["port 65536"]),
             (["serve", "--lab", "--port", "http"], ["port http"]),
@@ -338,6 +341,14 @@ class Views(LabTest):
         self.assertEqual(summary["counters"]["PassiveOpens"], 1)
         self.assertEqual(summary["reasons"]["syn_accepted"], 1)
         self.assertEqual(summary["reasons"]["handshake_complete"], 1)
+
+    def test_the_summary_is_the_last_line(self):
+        # Synfin closes first, so there is a TIME-WAIT record when the run ends.
+        self.succeeds("serve", "--lab", "--close", "--events", self.path("events"), "--", "curl", "-fsS", "-o", "/dev/null",
+                      f"http://{V4}/")
+        events = events_of(self.path("events"))
+        self.assertEqual(events[-1]["event"], "summary")
+        self.assertEqual(events[-1]["time_wait"], 1)
 
     def test_demo(self):
         for options in ([], ["--in-memory"]):

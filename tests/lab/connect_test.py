@@ -106,6 +106,33 @@ class Connect(LabTest):
         self.assertEqual(result.returncode, 7, result.stderr)
 
 
+    def echo_server(self):
+        """Hears each connection out, then says it all again."""
+        return self.python("server.py", f"""
+            listener = socket.create_server(("{KERNEL4}", 7000))
+            while True:
+                connection, _ = listener.accept()
+                heard = b""
+                while block := connection.recv(65536): heard += block
+                connection.sendall(heard)
+                connection.close()
+            """)
+
+    def test_the_same_again(self):
+        for options in ((), ("--fast-open",)):
+            with self.subTest(options=options):
+                result = self.succeeds("connect", "--lab", *options, "--repeat", "3", KERNEL4, "7000", "--", *self.echo_server(),
+                                       stdin=b"once\n" * 50000)
+                self.assertEqual(result.stdout, b"once\n" * 150000)
+
+    def test_no_port_is_left(self):
+        # The first connection has the only port, and keeps it in TIME-WAIT.
+        line = self.fails(1, "connect", "--lab", "--repeat", "2", "--set", "ip_local_port_first=50000", "--set",
+                          "ip_local_port_last=50000", KERNEL4, "7000", "--", *self.echo_server(), stdin=b"hello\n")
+        self.assertEqual(line, "synfin: connect 10.77.0.1:7000: no ephemeral port is free: all 1 of 50000-50000 towards this "
+                               "peer are taken, 1 in TIME-WAIT, 0 connected; wait or widen ip_local_port_first/last (RFC 6056)")
+
+
 class Listen(LabTest):
     def test_takes_one_connection(self):
         write_random(self.path("data"), 5 * MIB)
