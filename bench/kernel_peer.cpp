@@ -121,8 +121,11 @@ std::expected<KernelPeer::Flood, std::string> KernelPeer::flood(wire::Family fam
   const std::uint64_t before = extended_counter("SyncookiesSent");
   if (auto problem = send_all(*lab_->link, result.syns, timed, syns)) return std::unexpected(*problem);
   result.cookies = extended_counter("SyncookiesSent") - before;
-  result.rate = static_cast<double>(result.syns) / timed.seconds();
-  result.nanoseconds = 1e9 / result.rate;
+  // A few it may drop when it is short of time; none at all means that it has cookies switched off.
+  if (result.cookies == 0)
+    return std::unexpected("the kernel sent no cookie (is net.ipv4.tcp_syncookies 0?)");
+  result.rate = static_cast<double>(result.cookies) / timed.seconds();
+  result.nanoseconds = timed.seconds() * 1e9 / static_cast<double>(result.syns);
   if (v4) {
     const auto damaged = [&](std::span<wire::Frame> frames) {
       source.fill(frames);

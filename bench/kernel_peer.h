@@ -17,10 +17,11 @@ namespace synfin::bench {
 class KernelPeer {
  public:
   struct Flood {
-    /// SYNs a second that went in by write and were answered by a cookie. Taking the answers out is not
-    /// counted.
+    /// SYNs a second that were answered by a cookie. Going in by write is counted, taking the answers out is
+    /// not.
     double rate = 0;
-    /// Nanoseconds for each of them, and for a packet that IP drops at its checksum: what the way in costs.
+    /// Nanoseconds for each that went in, and for a packet that IP drops at its checksum: what the way in
+    /// costs.
     double nanoseconds = 0;
     double input_nanoseconds = 0;
     std::uint64_t cookies = 0;
