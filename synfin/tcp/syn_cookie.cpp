@@ -37,12 +37,11 @@ constexpr std::uint32_t kEcnBit = 1u << 5;
 
 std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
                               std::uint8_t low) {
-  std::array<std::byte, sizeof tuple + 9> message;
-  std::memcpy(message.data(), &tuple, sizeof tuple);
-  store_be32(message.data() + sizeof tuple, irs.raw());
-  store_be32(message.data() + sizeof tuple + 4, slot);
-  store_u8(message.data() + sizeof tuple + 8, low);
-  return static_cast<std::uint32_t>(keyed_hash(key, message)) & 0xffff'ff00u;
+  wire::PackedTuple message{tuple};
+  message.append(irs.raw());
+  message.append(slot);
+  message.append(low);
+  return static_cast<std::uint32_t>(keyed_hash(key, message.bytes())) & 0xffff'ff00u;
 }
 
 void SynCookies::make(HalfOpen& half, Instant now) const {

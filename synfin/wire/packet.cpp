@@ -38,12 +38,12 @@ std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const 
 void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, FillChecksum fill) {
   frame.header_size = 0;
   const std::size_t payload_size = frame.size();
-  const std::size_t tcp_size = emitted_size(tcp);
+  const std::size_t ip_size = emitted_size(ip);
+  std::byte* const tcp_bytes = frame.header.data() + ip_size;
+  const std::size_t tcp_size = emit_tcp(tcp, MutableBytes{frame.header}.subspan(ip_size));
   IpHeader header = ip;
   header.protocol = protocol::kTcp;
-  const std::size_t ip_size = emit_ip(header, tcp_size + payload_size, frame.header);
-  std::byte* const tcp_bytes = frame.header.data() + ip_size;
-  emit_tcp(tcp, {tcp_bytes, tcp_size});
+  emit_ip(header, tcp_size + payload_size, frame.header);
   frame.header_size = static_cast<std::uint16_t>(ip_size + tcp_size);
 
   ChecksumAccumulator sum;
@@ -56,7 +56,7 @@ void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, Fil
     store_be16(tcp_bytes + kTcpChecksumField, sum.finish());
   } else {
     // Not complemented: the link adds the rest of the segment to it.
-    store_be16(tcp_bytes + kTcpChecksumField, static_cast<std::uint16_t>(~sum.finish()));
+    store_be16(tcp_bytes + kTcpChecksumField, sum.folded());
   }
 }
 

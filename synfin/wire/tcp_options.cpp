@@ -183,7 +183,7 @@ std::size_t emit_tcp_options(const TcpOptions& o, std::byte* out) {
     w.u8(kind::kWindowScale, kWindowScaleLength);
     w.u8(o.window_scale);
   }
-  if (const std::size_t blocks = sack_blocks_that_fit(o); blocks != 0) {
+  if (const std::size_t blocks = o.has(TcpOptions::kSack) ? sack_blocks_that_fit(o) : 0; blocks != 0) {
     w.u8(kind::kNop, kind::kNop);
     w.u8(kind::kSack, static_cast<std::uint8_t>(2 + 8 * blocks));
     for (std::size_t i = 0; i < blocks; ++i) {
