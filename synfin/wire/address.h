@@ -27,18 +27,13 @@ class IpAddress {
   /// `::`, the unspecified IPv6 address.
   constexpr IpAddress() = default;
   static constexpr IpAddress v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
-    IpAddress r;
-    r.octets_[10] = r.octets_[11] = std::byte{0xff};
-    r.octets_[12] = std::byte{a};
-    r.octets_[13] = std::byte{b};
-    r.octets_[14] = std::byte{c};
-    r.octets_[15] = std::byte{d};
-    return r;
+    return v4(std::uint32_t{a} << 24 | std::uint32_t{b} << 16 | std::uint32_t{c} << 8 | d);
   }
   /// Host order: 0x7f000001 is 127.0.0.1.
   static constexpr IpAddress v4(std::uint32_t bits) {
-    return v4(static_cast<std::uint8_t>(bits >> 24), static_cast<std::uint8_t>(bits >> 16),
-              static_cast<std::uint8_t>(bits >> 8), static_cast<std::uint8_t>(bits));
+    IpAddress r;
+    r.octets_ = std::bit_cast<Octets>(Words{0, swap_if_little(kMapped << 32 | bits)});
+    return r;
   }
   static IpAddress from_v4_octets(const std::byte* four) { return v4(load_be32(four)); }
   static IpAddress from_v6_octets(const std::byte* sixteen) {
@@ -50,10 +45,13 @@ class IpAddress {
   /// Dotted quad or RFC 4291 text; no zone, no prefix length. Nothing is looked up.
   static std::optional<IpAddress> parse(std::string_view text);
 
-  bool is_v4() const { return high() == 0 && load_be32(octets_.data() + 8) == 0xffff; }
+  constexpr bool is_v4() const {
+    const Words w = words();
+    return w[0] == 0 && swap_if_little(w[1]) >> 32 == kMapped;
+  }
   Family family() const { return is_v4() ? Family::kIpv4 : Family::kIpv6; }
   /// Only for IPv4; host order.
-  std::uint32_t v4_bits() const { return load_be32(octets_.data() + 12); }
+  constexpr std::uint32_t v4_bits() const { return static_cast<std::uint32_t>(swap_if_little(words()[1])); }
   /// All sixteen octets; the last four are the IPv4 address where `is_v4()`.
   const std::array<std::byte, 16>& octets() const { return octets_; }
   /// As on the wire: 4 or 16 octets.
@@ -69,16 +67,18 @@ class IpAddress {
   /// RFC 5952 text.
   std::string to_string() const;
 
-  // As two words; octet by octet it would cost more than the rest of a look-up.
+  // Written and read as two words everywhere: octets would cost more than the rest of a look-up.
   friend constexpr bool operator==(const IpAddress& a, const IpAddress& b) {
-    const Words x = std::bit_cast<Words>(a.octets_), y = std::bit_cast<Words>(b.octets_);
+    const Words x = a.words(), y = b.words();
     return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
   }
   friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
  private:
+  using Octets = std::array<std::byte, 16>;
   using Words = std::array<std::uint64_t, 2>;
-  std::uint64_t high() const { return std::bit_cast<Words>(octets_)[0]; }
+  static constexpr std::uint64_t kMapped = 0xffff;
+  constexpr Words words() const { return std::bit_cast<Words>(octets_); }
   static constexpr IpAddress v6_loopback() {
     IpAddress r;
     r.octets_[15] = std::byte{1};

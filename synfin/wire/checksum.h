@@ -29,6 +29,8 @@ class ChecksumAccumulator {
     sum_ = add_carry(sum_, odd_ ? __builtin_bswap16(fold(sum)) : sum);
     odd_ ^= bytes.size() % 2 != 0;
   }
+  /// A sum of 32-bit words in host order, below 2^64; only at an even position.
+  void add_words(std::uint64_t sum) { add_u16(fold(sum)); }
   void add_u16(std::uint16_t word) {
     sum_ = add_carry(sum_, swap_if_little(word));
   }  // only at an even position

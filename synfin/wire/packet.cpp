@@ -40,7 +40,9 @@ void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, Fil
   const std::size_t payload_size = frame.size();
   const std::size_t ip_size = emitted_size(ip);
   std::byte* const tcp_bytes = frame.header.data() + ip_size;
-  const std::size_t tcp_size = emit_tcp(tcp, MutableBytes{frame.header}.subspan(ip_size));
+  HeaderWriter writer{tcp_bytes};
+  write_tcp(tcp, writer);
+  const std::size_t tcp_size = writer.size();
   IpHeader header = ip;
   header.protocol = protocol::kTcp;
   emit_ip(header, tcp_size + payload_size, frame.header);
@@ -51,7 +53,7 @@ void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, Fil
                         static_cast<std::uint32_t>(tcp_size + payload_size));
   frame.needs_checksum = fill == FillChecksum::kPseudoHeaderOnly;
   if (fill == FillChecksum::kYes) {
-    sum.add({tcp_bytes, tcp_size});
+    sum.add_words(writer.sum());
     for (std::size_t i = 0; i < frame.slice_count; ++i) sum.add(frame.slices[i].bytes());
     store_be16(tcp_bytes + kTcpChecksumField, sum.finish());
   } else {

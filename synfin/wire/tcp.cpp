@@ -11,7 +11,7 @@ namespace {
 
 // Where the fields lie (RFC 9293 §3.1).
 constexpr std::size_t kSourcePort = 0, kDestinationPort = 2, kSequence = 4, kAcknowledgment = 8,
-                      kDataOffset = 12, kFlags = 13, kWindow = 14, kChecksum = 16, kUrgentPointer = 18;
+                      kDataOffset = 12, kFlags = 13, kWindow = 14, kUrgentPointer = 18;
 
 // NOP NOP timestamps: the only options of nearly every segment behind the handshake (RFC 7323 appendix A).
 constexpr std::uint32_t kAlignedTimestamps = 0x0101'080a;
@@ -83,20 +83,20 @@ std::size_t emitted_size(const TcpHeader& header) {
 
 std::size_t emit_tcp(const TcpHeader& header, MutableBytes out) {
   assert(out.size() >= emitted_size(header));
-  std::byte* p = out.data();
-  const std::size_t size =
-      TcpHeader::kMinSize +
-      (header.options.present == 0 ? 0 : emit_tcp_options(header.options, p + TcpHeader::kMinSize));
-  store_be16(p + kSourcePort, header.source_port);
-  store_be16(p + kDestinationPort, header.destination_port);
-  store_be32(p + kSequence, header.seq.raw());
-  store_be32(p + kAcknowledgment, header.ack.raw());
-  store_u8(p + kDataOffset, static_cast<std::uint8_t>(size / 4 << 4 | (header.reserved & 0x0f)));
-  store_u8(p + kFlags, header.flags.bits());
-  store_be16(p + kWindow, header.window.field);
-  store_be16(p + kChecksum, 0);
-  store_be16(p + kUrgentPointer, header.urgent_pointer);
-  return size;
+  HeaderWriter w{out.data()};
+  write_tcp(header, w);
+  return w.size();
+}
+
+void write_tcp(const TcpHeader& h, HeaderWriter& w) {
+  const std::size_t size = emitted_size(h);
+  w.word(std::uint32_t{h.source_port} << 16 | h.destination_port);
+  w.word(h.seq.raw());
+  w.word(h.ack.raw());
+  w.word(static_cast<std::uint32_t>(size / 4) << 28 | (h.reserved & 0x0fu) << 24 |
+         std::uint32_t{h.flags.bits()} << 16 | h.window.field);
+  w.word(h.urgent_pointer);
+  if (h.options.present != 0) write_tcp_options(h.options, w);
 }
 
 }  // namespace synfin::wire
