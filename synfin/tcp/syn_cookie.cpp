@@ -36,10 +36,7 @@ constexpr std::uint32_t kEcnBit = 1u << 5;
 
 std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
                               std::uint8_t low) {
-  wire::PackedTuple message{tuple};
-  message.append(irs.raw());
-  message.append(slot);
-  message.append(low);
+  const wire::PackedTuple message{tuple, irs.raw(), std::uint64_t{slot} << 8 | low};
   return static_cast<std::uint32_t>(keyed_hash(key, message.bytes())) & 0xffff'ff00u;
 }
 
