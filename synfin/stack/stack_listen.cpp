@@ -203,6 +203,7 @@ SynMonitor::Queues Stack::Impl::queues_of(const Listener& l) const {
 
 void Stack::Impl::judge_flood(std::uint32_t index, tcp::Context& ctx) {
   Listener& l = listeners[index];
+  if (!l.monitor->due(ctx.now)) return;
   auto report = l.monitor->judge(queues_of(l), config.settings, ctx.now);
   if (!report) return;
   report->listener = l.local;

@@ -49,7 +49,8 @@ Reply syn_ack(const HalfOpen& half, const Context& ctx, Reason why) {
   if (half.ecn) r.header.flags = r.header.flags.with(Flags::kEce);
   // A SYN's window is never scaled (RFC 7323 §2.2).
   r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> WindowScale::none();
-  r.header.options = syn_options(ctx, half.tuple, half.scaled(), half.sack, half.timestamps, half.ts_recent);
+  add_syn_options(r.header.options, ctx, half.tuple, half.scaled(), half.sack, half.timestamps,
+                  half.ts_recent);
   if (half.scaled()) r.header.options.window_scale = half.receive_scale;
   return r;
 }

@@ -14,8 +14,10 @@ constexpr std::size_t kTcpChecksumField = 16;
 std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const Frame& frame,
                                                       VerifyChecksum verify) {
   const Bytes front = frame.front();
+  const std::size_t end = ip.header_size + ip.payload_size;
+  const bool in_one_piece = front.size() >= end;
   if (front.size() < ip.header_size + TcpHeader::kMinSize || ip.payload_size < TcpHeader::kMinSize ||
-      frame.size() < ip.header_size + ip.payload_size) {
+      (!in_one_piece && frame.size() < end)) {
     return std::unexpected(ParseError::kTcpTooShort);
   }
   // The sum comes first: behind a wrong one, what the header says is noise.
@@ -23,7 +25,11 @@ std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const 
     ChecksumAccumulator sum;
     sum.add_pseudo_header(ip.header.source, ip.header.destination, protocol::kTcp,
                           static_cast<std::uint32_t>(ip.payload_size));
-    sum.add_frame(frame, ip.header_size, ip.payload_size);
+    if (in_one_piece) {
+      sum.add(front.subspan(ip.header_size, ip.payload_size));
+    } else {
+      sum.add_frame(frame, ip.header_size, ip.payload_size);
+    }
     if (sum.finish() != 0) return std::unexpected(ParseError::kTcpBadChecksum);
   }
   std::expected<TcpPacket, ParseError> packet;
