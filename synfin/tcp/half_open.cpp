@@ -38,8 +38,8 @@ void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn,
   half.ecn = asks_for_ecn(syn.flags()) && ctx.settings.tcp_ecn != 0;
 }
 
-Reply syn_ack(const HalfOpen& half, const Context& ctx, Reason why) {
-  Reply r;
+Reply& send_syn_ack(const HalfOpen& half, Context& ctx, Reason why) {
+  Reply& r = ctx.replies.emplace_back();
   r.tuple = half.tuple;
   r.state = trace::State::kSynReceived;
   r.reason = why;
