@@ -65,6 +65,11 @@ stack::Handle Stage::accept(stack::Handle listener) {
   return connection;
 }
 
+void Stage::run_until_failed(stack::Handle connection) {
+  const auto failed = [&] { return client().failure(connection) != tcp::Error::kWouldBlock; };
+  if (!network_.run_until(failed, Duration::seconds(1000))) broken("a connect never fails");
+}
+
 void Stage::lose(std::size_t from, std::string what, Predicate predicate) {
   losses_.push_back(std::move(what));
   network_.drop_next(from, std::move(predicate));

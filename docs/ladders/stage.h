@@ -38,6 +38,7 @@ class Stage final : private trace::Sink {
   stack::Stack& server() { return network_.host(kServer); }
   Instant now() const { return network_.now(); }
   void run(Duration d) { network_.run_for(d); }
+  void run_until_failed(stack::Handle connection);
   void run_ms(std::int64_t ms) { run(Duration::milliseconds(ms)); }
 
   // The play. Calls that cannot fail here end the program if they do.
