@@ -112,6 +112,7 @@ void Stage::on_event(const trace::Event& e) {
 
 void Stage::say(std::string_view text) {
   if (!drawing_) return;
+  ladder_.finish();  // what it holds back belongs before
   std::string time = epoch_.is_never() ? std::string{} : view::seconds_text(now() - epoch_, 6);
   text_ += rails_.row({});
   for (const std::string& line : view::wrap(text, rails_.inner() - 2)) {
