@@ -43,9 +43,13 @@ std::string old_syn_ahead() {
   Stage s({.watched = kClient});
   s.listen();
   s.lose(kClient, "this SYN is lost on the way", is_syn);
+  std::uint32_t isn = 0;
+  s.on_sent([&isn](const sim::Sighting& seen) {
+    if (is_syn(*seen.packet)) isn = seen.packet->tcp.seq.raw();
+  });
   s.connect();
-  s.forge({s.network().address(kClient, wire::Family::kIpv4), kClientPort}, Flags::kSyn, 3'000'000'000);
   s.run_ms(1);
+  s.forge({s.network().address(kClient, wire::Family::kIpv4), kClientPort}, Flags::kSyn, isn + 1'000'000);
   s.say("but an old SYN of ours has reached the server");
   s.run_ms(1500);
   return s.drawing();
