@@ -34,8 +34,8 @@ struct Config {
 
 /// How a listener treats those who knock. May be changed while it listens; what is under way stays as it is.
 struct ListenOptions {
-  /// Completed connections that may wait to be accepted, bounded by `somaxconn`; as on Linux one more than
-  /// this fits, and half-open connections are bounded by it too, so that with 0 every SYN gets a cookie.
+  /// Completed connections that may wait to be accepted, bounded by `somaxconn`. As on today's Linux one
+  /// more than this fits, and one more half-open connection: with 0 there is room for one of each.
   std::uint32_t backlog = 4096;
   /// Overrides the setting `tcp_abort_on_overflow`.
   std::optional<bool> abort_on_overflow;

@@ -60,7 +60,7 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, std::uint32_t ha
 Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, tcp::Context& ctx) {
   const std::uint32_t mode = config.settings.tcp_syncookies;
   const std::uint32_t most = config.settings.tcp_max_syn_backlog;
-  const bool full = mode == 2 || l.half_open >= std::min(l.backlog, most);
+  const bool full = mode == 2 || l.half_open > l.backlog || (mode == 1 && l.half_open >= most);
   if (full) ctx.count(mode > 0 ? Counter::kTCPReqQFullDoCookies : Counter::kTCPReqQFullDrop);
   if (full && mode == 0) {
     ctx.count(Counter::kListenDrops);
@@ -73,11 +73,15 @@ Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, tcp:
     return Reason::kAcceptQueueFull;
   }
   if (full) return Reason::kSynCookieSent;
-  if (mode == 0 && most - l.half_open < most / 4 && !proven.contains(tuple.remote.address)) {
-    ctx.count(Counter::kListenDrops);
-    return Reason::kSynQueueReserved;
+  if (mode > 0) return Reason::kNone;
+  Reason obstacle = Reason::kNone;
+  if (l.half_open >= most) {
+    obstacle = Reason::kSynQueueFull;
+  } else if (most - l.half_open < most / 4 && !proven.contains(tuple.remote.address)) {
+    obstacle = Reason::kSynQueueReserved;
   }
-  return Reason::kNone;
+  if (obstacle != Reason::kNone) ctx.count(Counter::kListenDrops);
+  return obstacle;
 }
 
 Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, std::uint32_t hash, const tcp::HalfOpen& half,
@@ -195,7 +199,7 @@ void Stack::Impl::close_listener(std::uint32_t index, tcp::Context& ctx) {
 
 SynMonitor::Queues Stack::Impl::queues_of(const Listener& l) const {
   return {.half_open = l.half_open,
-          .half_open_limit = std::min(l.backlog, config.settings.tcp_max_syn_backlog),
+          .half_open_limit = std::min(l.backlog + 1, config.settings.tcp_max_syn_backlog),
           .accept_queue = static_cast<std::uint32_t>(l.accept_queue.size()),
           .accept_queue_limit = l.accept_queue_limit()};
 }
