@@ -45,10 +45,8 @@ class Watchers {
     stack::Handle handle;
     Watcher* watcher = nullptr;
   };
-  std::vector<Entry>& of(stack::Handle handle) {
-    return tables_[handle.kind() == stack::HandleKind::kListener ? 1 : 0];
-  }
-  std::array<std::vector<Entry>, 2> tables_;
+  std::vector<Entry>& of(stack::Handle handle) { return tables_[std::to_underlying(handle.kind())]; }
+  std::array<std::vector<Entry>, std::to_underlying(stack::HandleKind::kPending) + 1> tables_;
 };
 
 }  // namespace synfin::runtime
