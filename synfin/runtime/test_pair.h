@@ -51,8 +51,10 @@ class TestPair {
     }
   }
   void pass(Duration time) {
+    const Instant end = now + time;
     run_until([] { return false; }, time);
-    now = now + Duration::milliseconds(1);
+    now = end;
+    settle();
   }
 
   Instant now = Instant::from_ns(1'000'000'000);

@@ -154,12 +154,10 @@ using pending_connection = basic_pending_connection<>;
 
 template <typename Executor>
 auto basic_pending_connection<Executor>::accept(error_code& ec) -> socket_type {
-  std::expected<stack::Handle, error_code> connection =
-      std::unexpected(error_code(boost::asio::error::bad_descriptor));
-  if (impl_ != nullptr) connection = impl_->accept();
-  ec = connection ? error_code() : connection.error();
-  return socket_type::adopt(executor_, lifeline_, connection.value_or(stack::Handle{}),
-                            socket_detail::Handshake::kGoesOn);
+  ec = boost::asio::error::bad_descriptor;
+  stack::Handle accepted;
+  if (impl_ != nullptr) ec = impl_->accept(accepted);
+  return socket_type::adopt(executor_, lifeline_, accepted, socket_detail::Handshake::kGoesOn);
 }
 
 template <typename Executor>

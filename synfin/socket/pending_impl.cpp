@@ -61,20 +61,21 @@ void PendingImpl::forget(error_code why) {
 
 // --- Decisions ---
 
-std::expected<stack::Handle, error_code> PendingImpl::accept() {
-  if (const error_code ec = obstacle()) return std::unexpected(ec);
-  const auto connection = runtime()->stack().accept_pending(handle_, runtime()->now());
-  if (!connection) return std::unexpected(runtime()->translate(connection.error()));
+error_code PendingImpl::accept(stack::Handle& connection) {
+  if (const error_code ec = obstacle()) return ec;
+  const auto answered = runtime()->stack().accept_pending(handle_, runtime()->now());
+  if (!answered) return runtime()->translate(answered.error());
+  connection = *answered;
   forget(asio::error::bad_descriptor);
   runtime()->schedule();
   withdrawals.fail_all(asio::error::operation_aborted);
-  return *connection;
+  return {};
 }
 
 error_code PendingImpl::start_accept() {
-  const auto connection = accept();
-  if (!connection) return connection.error();
-  handle_ = *connection;
+  stack::Handle connection;
+  if (const error_code ec = accept(connection)) return ec;
+  handle_ = connection;
   runtime()->register_socket(handle_, *this);
   return {};
 }

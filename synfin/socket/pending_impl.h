@@ -30,7 +30,7 @@ class PendingImpl final : public runtime::Watcher {
   const tcp::endpoint& remote() const { return remote_; }
 
   /// Answers the SYN; the connection is the caller's.
-  std::expected<stack::Handle, error_code> accept();
+  error_code accept(stack::Handle& connection);
   /// Answers the SYN and watches the handshake; `handshake` says how it went.
   error_code start_accept();
   /// The result of the handshake; nothing while it goes on. One that failed leaves nothing behind.
