@@ -38,10 +38,10 @@ struct ListenOptions {
   /// this fits, and half-open connections are bounded by it too, so that with 0 every SYN gets a cookie.
   std::uint32_t backlog = 4096;
   /// Overrides the setting `tcp_abort_on_overflow`.
-  std::optional<bool> abort_on_overflow;
+  std::optional<bool> abort_on_overflow{};
   /// TCP_DEFER_ACCEPT: how long a third segment without data leaves the connection half-open; rounded up to
   /// the next SYN-ACK retransmission. Zero: not at all.
-  Duration defer_accept;
+  Duration defer_accept{};
   /// TCP_FASTOPEN: how many connections may be open by a Fast Open SYN alone at a time (RFC 7413 §5.1). 0:
   /// the listener gives out no cookies and takes no data with a SYN. Needs bit 2 of the setting
   /// `tcp_fastopen`.
@@ -59,7 +59,7 @@ struct ListenOptions {
 
 struct ConnectOptions {
   /// Unspecified address: the stack's own of that family. Port 0: an ephemeral port (RFC 6056).
-  wire::Endpoint local;
+  wire::Endpoint local{};
   /// TCP Fast Open (RFC 7413): what `send` queues before the SYN leaves goes with it, where a cookie of this
   /// peer is known; else the SYN asks for one. The data may then be delivered twice, should the SYN be
   /// duplicated on the way (§2.1). Needs bit 1 of the setting `tcp_fastopen`.
