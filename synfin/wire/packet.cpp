@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "synfin/wire/packet.h"
 
+#include <optional>
+
 #include "synfin/wire/checksum.h"
 #include "synfin/wire/tcp_options.h"
 
@@ -9,41 +11,56 @@ namespace {
 
 constexpr std::size_t kTcpChecksumField = 16;
 
-}  // namespace
-
-std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const Frame& frame,
-                                                      VerifyChecksum verify) {
+// Fills what is returned where it lies: to move it would wait for its fields to be stored.
+std::optional<ParseError> read_tcp_packet(const ParsedIp& ip, const Frame& frame, VerifyChecksum verify,
+                                          TcpPacket& out) {
   const Bytes front = frame.front();
+  const std::size_t end = ip.header_size + ip.payload_size;
+  const bool in_one_piece = front.size() >= end;
   if (front.size() < ip.header_size + TcpHeader::kMinSize || ip.payload_size < TcpHeader::kMinSize ||
-      frame.size() < ip.header_size + ip.payload_size) {
-    return std::unexpected(ParseError::kTcpTooShort);
+      (!in_one_piece && frame.size() < end)) {
+    return ParseError::kTcpTooShort;
   }
   // The sum comes first: behind a wrong one, what the header says is noise.
   if (verify == VerifyChecksum::kYes && !frame.checksum_verified) {
     ChecksumAccumulator sum;
     sum.add_pseudo_header(ip.header.source, ip.header.destination, protocol::kTcp,
                           static_cast<std::uint32_t>(ip.payload_size));
-    sum.add_frame(frame, ip.header_size, ip.payload_size);
-    if (sum.finish() != 0) return std::unexpected(ParseError::kTcpBadChecksum);
+    if (in_one_piece) {
+      sum.add(front.subspan(ip.header_size, ip.payload_size));
+    } else {
+      sum.add_frame(frame, ip.header_size, ip.payload_size);
+    }
+    if (sum.finish() != 0) return ParseError::kTcpBadChecksum;
   }
+  const auto header_size = parse_tcp_into(front.subspan(ip.header_size), ip.payload_size, out.tcp);
+  if (!header_size) return header_size.error();
+  out.ip = ip.header;
+  out.payload_offset = ip.header_size + *header_size;
+  out.payload_size = ip.payload_size - *header_size;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const Frame& frame,
+                                                      VerifyChecksum verify) {
   std::expected<TcpPacket, ParseError> packet;
-  const auto header_size = parse_tcp_into(front.subspan(ip.header_size), ip.payload_size, packet->tcp);
-  if (!header_size) return std::unexpected(header_size.error());
-  packet->ip = ip.header;
-  packet->payload_offset = ip.header_size + *header_size;
-  packet->payload_size = ip.payload_size - *header_size;
+  if (const auto error = read_tcp_packet(ip, frame, verify, *packet)) packet = std::unexpected(*error);
   return packet;
 }
 
 void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, FillChecksum fill) {
   frame.header_size = 0;
   const std::size_t payload_size = frame.size();
-  const std::size_t tcp_size = emitted_size(tcp);
+  const std::size_t ip_size = emitted_size(ip);
+  std::byte* const tcp_bytes = frame.header.data() + ip_size;
+  HeaderWriter writer{tcp_bytes};
+  write_tcp(tcp, writer);
+  const std::size_t tcp_size = writer.size();
   IpHeader header = ip;
   header.protocol = protocol::kTcp;
-  const std::size_t ip_size = emit_ip(header, tcp_size + payload_size, frame.header);
-  std::byte* const tcp_bytes = frame.header.data() + ip_size;
-  emit_tcp(tcp, {tcp_bytes, tcp_size});
+  emit_ip(header, tcp_size + payload_size, frame.header);
   frame.header_size = static_cast<std::uint16_t>(ip_size + tcp_size);
 
   ChecksumAccumulator sum;
@@ -51,12 +68,12 @@ void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, Fil
                         static_cast<std::uint32_t>(tcp_size + payload_size));
   frame.needs_checksum = fill == FillChecksum::kPseudoHeaderOnly;
   if (fill == FillChecksum::kYes) {
-    sum.add({tcp_bytes, tcp_size});
+    sum.add_words(writer.sum());
     for (std::size_t i = 0; i < frame.slice_count; ++i) sum.add(frame.slices[i].bytes());
     store_be16(tcp_bytes + kTcpChecksumField, sum.finish());
   } else {
     // Not complemented: the link adds the rest of the segment to it.
-    store_be16(tcp_bytes + kTcpChecksumField, static_cast<std::uint16_t>(~sum.finish()));
+    store_be16(tcp_bytes + kTcpChecksumField, sum.folded());
   }
 }
 
