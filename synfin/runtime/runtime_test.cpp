@@ -186,11 +186,14 @@ TEST(Runtime, LinkErrorFailsSocketsAndIsReportedOnce) {
   Seen seen;
   const stack::Handle h = r.stack().connect(kServer, {}, r.now()).value();
   r.register_socket(h, seen);
+  Seen listening;
+  r.register_socket(r.stack().listen({TestPair::kAddressA, 80}, {}, r.now()).value(), listening);
   r.pump();
   EXPECT_EQ(script.sent, 1u);
   script.receive.push_back(std::unexpected(link::LinkError{"the device is gone", ENODEV}));
   r.pump();
   EXPECT_TRUE(seen.events & stack::kFailed);
+  EXPECT_TRUE(listening.events & stack::kFailed);
   EXPECT_EQ(r.translate(r.stack().failure(h)), asio::error::network_down);
   io.poll();
   EXPECT_EQ(reported, 1);

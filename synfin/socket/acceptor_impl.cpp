@@ -48,6 +48,7 @@ error_code AcceptorImpl::set_options(const stack::ListenOptions& wanted) {
 
 std::optional<Accepted> AcceptorImpl::try_accept() {
   if (!is_open()) return Accepted{asio::error::bad_descriptor, {}};
+  if (runtime()->link_error()) return Accepted{asio::error::network_down, {}};
   const auto handle = runtime()->stack().accept(handle_, runtime()->now());
   if (handle) return Accepted{{}, *handle};
   if (handle.error() == tcp::Error::kWouldBlock) return std::nullopt;
@@ -56,6 +57,7 @@ std::optional<Accepted> AcceptorImpl::try_accept() {
 
 std::optional<Accepted> AcceptorImpl::try_accept_pending() {
   if (!is_open()) return Accepted{asio::error::bad_descriptor, {}};
+  if (runtime()->link_error()) return Accepted{asio::error::network_down, {}};
   const auto handle = runtime()->stack().next_pending(handle_);
   if (handle) return Accepted{{}, *handle};
   if (handle.error() != tcp::Error::kWouldBlock) return Accepted{runtime()->translate(handle.error()), {}};

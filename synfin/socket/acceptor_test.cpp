@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cerrno>
 #include <list>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -230,6 +232,53 @@ TEST_P(AcceptorTest, WithoutTheOptionNoCookieIsGiven) {
   }
   EXPECT_EQ(count(Counter::kTCPFastOpenPassive), 0u);
   EXPECT_EQ(count(Counter::kTCPFastOpenCookieReqd), 0u);
+}
+
+// --- The end of the link ---
+
+/// A link whose device goes away when the test says so.
+class VanishingLink final : public link::Link {
+ public:
+  explicit VanishingLink(const bool& gone) : gone_(gone) {}
+  const link::LinkInfo& info() const override { return info_; }
+  std::expected<std::size_t, link::LinkError> receive(std::span<wire::Frame>, Instant) override {
+    if (gone_) return std::unexpected(link::LinkError{"gone", ENODEV});
+    return 0;
+  }
+  std::expected<std::size_t, link::LinkError> send(std::span<wire::Frame> batch, Instant) override {
+    for (wire::Frame& frame : batch) frame.clear();
+    return batch.size();
+  }
+
+ private:
+  const bool& gone_;
+  link::LinkInfo info_;
+};
+
+TEST(AcceptorOnALinkThatFails, EndsWhatIsOutstanding) {
+  asio::io_context io;
+  bool gone = false;
+  runtime::Options options;
+  options.config.addresses = {{TestPair::kAddressB, 24}};
+  options.drive = runtime::Drive::kManual;
+  runtime::Runtime r(io, std::make_unique<VanishingLink>(gone), std::move(options));
+  acceptor listener(r, kServer);
+  acceptor holding(r);
+  holding.set_option(acceptor::hold_syns{});
+  holding.listen({TestPair::kAddressB, 81});
+  error_code accepted;
+  error_code pending;
+  listener.async_accept([&](error_code ec, socket) { accepted = ec; });
+  holding.async_accept_pending([&](error_code ec, pending_connection) { pending = ec; });
+  r.pump();
+  gone = true;
+  r.pump();
+  io.poll();
+  EXPECT_EQ(accepted, asio::error::network_down);
+  EXPECT_EQ(pending, asio::error::network_down);
+  error_code ec;
+  (void)listener.accept(ec);
+  EXPECT_EQ(ec, asio::error::network_down);
 }
 
 }  // namespace
