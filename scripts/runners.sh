@@ -137,15 +137,16 @@ run_install() {
 
 # The built program against the kernel, in a network of its own.
 run_lab() {
-  built release -DSYNFIN_TESTS=ON synfin synfin-http-load synfin-example-echo || return
+  built release -DSYNFIN_TESTS=ON synfin synfin-http-load synfin-example-echo synfin-example-hold_syn || return
   local example
-  examples/echo_test.sh "$PWD/build/release/synfin-example-echo" >build/release/example.log 2>&1
-  example=$?
-  case $example in
-    0) pass ;;
-    77) skipped=$((skipped + 1)) ;;
-    *) fail "examples/echo_test.sh"; tail -n 20 build/release/example.log >&2 ;;
-  esac
+  for example in echo hold_syn; do
+    examples/${example}_test.sh "$PWD/build/release/synfin-example-$example" >build/release/example.log 2>&1
+    case $? in
+      0) pass ;;
+      77) skipped=$((skipped + 1)) ;;
+      *) fail "examples/${example}_test.sh"; tail -n 20 build/release/example.log >&2 ;;
+    esac
+  done
   SYNFIN=$PWD/build/release/synfin SYNFIN_HTTP_LOAD=$PWD/build/release/synfin-http-load run_unittest lab
 }
 

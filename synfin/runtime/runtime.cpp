@@ -210,6 +210,8 @@ void Runtime::Impl::fail(link::LinkError error, Instant now) {
   first_to_send_ = end_to_send_ = 0;
   stack_.shut_down(now);
   dispatch();
+  // Listeners are gone without an event, as the program closes them elsewhere.
+  for (Watcher* const watcher : watchers_.of_listeners()) watcher->on_socket_event(stack::kFailed);
   // The resets have nowhere to go.
   while (stack_.transmit(sending_, now) != 0) {
     for (wire::Frame& f : sending_) f.clear();

@@ -118,6 +118,30 @@ TEST(Runtime, TellsWatchersOfTheirHandles) {
   EXPECT_FALSE(connecting.ended);
 }
 
+TEST(Runtime, TellsAHeldSynFromAConnectionOfTheSameIndex) {
+  TestPair net;
+  Seen accepting;
+  Seen pending;
+  stack::Stack& a = net.a->stack();
+  stack::Stack& b = net.b->stack();
+  const stack::Handle listener = b.listen(kServer, {.hold = true}, net.now).value();
+  const stack::Handle client = a.connect(kServer, {}, net.now).value();
+  net.settle();
+  const stack::Handle connection = b.accept_pending(b.next_pending(listener).value(), net.now).value();
+  net.b->register_socket(connection, accepting);
+  ASSERT_TRUE(a.connect(kServer, {}, net.now));
+  net.settle();
+  const stack::Handle held = b.next_pending(listener).value();
+  ASSERT_EQ(held.index(), connection.index());
+  net.b->register_socket(held, pending);
+  a.abort(client, net.now);
+  net.settle();
+  EXPECT_TRUE(accepting.events & stack::kFailed);
+  EXPECT_EQ(pending.calls, 0);
+  net.pass(Duration::seconds(62));
+  EXPECT_TRUE(pending.events & stack::kFailed);
+}
+
 TEST(Runtime, TakesTheMtuOfTheLink) {
   asio::io_context io;
   ScriptedLink::Script script;
@@ -162,11 +186,14 @@ TEST(Runtime, LinkErrorFailsSocketsAndIsReportedOnce) {
   Seen seen;
   const stack::Handle h = r.stack().connect(kServer, {}, r.now()).value();
   r.register_socket(h, seen);
+  Seen listening;
+  r.register_socket(r.stack().listen({TestPair::kAddressA, 80}, {}, r.now()).value(), listening);
   r.pump();
   EXPECT_EQ(script.sent, 1u);
   script.receive.push_back(std::unexpected(link::LinkError{"the device is gone", ENODEV}));
   r.pump();
   EXPECT_TRUE(seen.events & stack::kFailed);
+  EXPECT_TRUE(listening.events & stack::kFailed);
   EXPECT_EQ(r.translate(r.stack().failure(h)), asio::error::network_down);
   io.poll();
   EXPECT_EQ(reported, 1);

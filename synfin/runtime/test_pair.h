@@ -9,6 +9,8 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "synfin/link/memory_link.h"
 #include "synfin/runtime/runtime.h"
@@ -19,6 +21,9 @@ class TestPair {
  public:
   static constexpr wire::IpAddress kAddressA = wire::IpAddress::v4(10, 0, 0, 1);
   static constexpr wire::IpAddress kAddressB = wire::IpAddress::v4(10, 0, 0, 2);
+  // And of the other family.
+  const wire::IpAddress address_a6 = *wire::IpAddress::parse("fd00::1");
+  const wire::IpAddress address_b6 = *wire::IpAddress::parse("fd00::2");
 
   explicit TestPair(std::size_t queue_frames = 4096, link::LinkInfo info = {})
       : TestPair(link::make_memory_pair(info, info, queue_frames)) {}
@@ -46,8 +51,10 @@ class TestPair {
     }
   }
   void pass(Duration time) {
+    const Instant end = now + time;
     run_until([] { return false; }, time);
-    now = now + Duration::milliseconds(1);
+    now = end;
+    settle();
   }
 
   Instant now = Instant::from_ns(1'000'000'000);
@@ -60,13 +67,13 @@ class TestPair {
 
  private:
   explicit TestPair(std::pair<std::unique_ptr<link::MemoryLink>, std::unique_ptr<link::MemoryLink>> links) {
-    a = make(std::move(links.first), kAddressA, entropy_a, b);
-    b = make(std::move(links.second), kAddressB, entropy_b, a);
+    a = make(std::move(links.first), {{kAddressA, 24}, {address_a6, 64}}, entropy_a, b);
+    b = make(std::move(links.second), {{kAddressB, 24}, {address_b6, 64}}, entropy_b, a);
   }
-  std::unique_ptr<Runtime> make(std::unique_ptr<link::Link> link, const wire::IpAddress& address,
+  std::unique_ptr<Runtime> make(std::unique_ptr<link::Link> link, std::vector<wire::Prefix> addresses,
                                 Entropy& entropy, std::unique_ptr<Runtime>& peer) {
     Options options;
-    options.config.addresses = {{address, 24}};
+    options.config.addresses = std::move(addresses);
     options.drive = Drive::kManual;
     options.pool = &pool;
     options.entropy = &entropy;

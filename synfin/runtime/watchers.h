@@ -28,6 +28,14 @@ class Watchers {
     if (handle.index() >= entries.size() || entries[handle.index()].handle != handle) return nullptr;
     return entries[handle.index()].watcher;
   }
+  /// Those of listeners.
+  std::vector<Watcher*> of_listeners() const {
+    std::vector<Watcher*> all;
+    for (const Entry& e : tables_[std::to_underlying(stack::HandleKind::kListener)]) {
+      if (e.watcher != nullptr) all.push_back(e.watcher);
+    }
+    return all;
+  }
   /// Empties the table and returns those who were in it.
   std::vector<Watcher*> take_all() {
     std::vector<Watcher*> all;
@@ -45,10 +53,8 @@ class Watchers {
     stack::Handle handle;
     Watcher* watcher = nullptr;
   };
-  std::vector<Entry>& of(stack::Handle handle) {
-    return tables_[handle.kind() == stack::HandleKind::kListener ? 1 : 0];
-  }
-  std::array<std::vector<Entry>, 2> tables_;
+  std::vector<Entry>& of(stack::Handle handle) { return tables_[std::to_underlying(handle.kind())]; }
+  std::array<std::vector<Entry>, std::to_underlying(stack::HandleKind::kPending) + 1> tables_;
 };
 
 }  // namespace synfin::runtime

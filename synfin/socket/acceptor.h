@@ -4,6 +4,7 @@
 #pragma once
 
 #include "synfin/socket/acceptor_impl.h"
+#include "synfin/socket/pending.h"
 #include "synfin/socket/socket.h"
 
 namespace synfin::tcp {
@@ -17,6 +18,36 @@ class basic_acceptor : public boost::asio::socket_base {
   using endpoint_type = endpoint;
   using native_handle_type = stack::Handle;
   using socket_type = basic_socket<Executor>;
+  using pending_type = basic_pending_connection<Executor>;
+
+  // Options. Those that are set before `listen` hold from its first SYN on; those that are set later leave
+  // what is under way as it is.
+
+  /// Every SYN waits, unanswered, for the program to decide (`async_accept_pending`), and `accept` has
+  /// nothing more to give.
+  struct hold_syns {
+    bool value = true;
+    /// SYNs that may wait at a time, in all and of one source address; those beyond are dropped.
+    std::uint32_t limit = stack::ListenOptions{}.hold_limit;
+    std::uint32_t limit_per_source = stack::ListenOptions{}.hold_limit_per_source;
+    /// How long one waits before it is forgotten; more than zero.
+    Duration timeout = stack::ListenOptions{}.hold_timeout;
+  };
+  /// TCP_DEFER_ACCEPT: connections are given to the program when their first data arrives, or after this
+  /// time, which counts in SYN-ACK retransmissions (1, 3, 7 … s). Zero: at once.
+  struct defer_accept {
+    Duration value;
+  };
+  /// TCP_FASTOPEN (RFC 7413): connections that may be open by a SYN with data alone, at a time; 0 for none.
+  /// Needs bit 2 of the setting `tcp_fastopen`. Such data may be delivered twice (§2.1).
+  struct fast_open {
+    std::uint32_t value = 0;
+  };
+  /// Whether a peer for which the accept queue has no room is reset; none: the setting
+  /// `tcp_abort_on_overflow` decides.
+  struct abort_on_overflow {
+    std::optional<bool> value;
+  };
 
   template <typename Other>
   struct rebind_executor {
@@ -61,6 +92,13 @@ class basic_acceptor : public boost::asio::socket_base {
     listen(local, backlog, ec);
     detail::throw_if(ec, "listen");
   }
+  /// Changes the backlog of an acceptor that listens, as a second listen(2) does.
+  void listen(int backlog, error_code& ec) { ec = impl().set_backlog(backlog); }
+  void listen(int backlog = max_listen_connections) {
+    error_code ec;
+    listen(backlog, ec);
+    detail::throw_if(ec, "listen");
+  }
 
   /// Signature void(error_code, socket_type).
   template <typename Token = boost::asio::default_completion_token_t<executor_type>>
@@ -80,6 +118,20 @@ class basic_acceptor : public boost::asio::socket_base {
     return accepted;
   }
 
+  /// The oldest SYN that is held (`hold_syns`) and that nobody has been given. Errors:
+  /// `operation_not_supported` where none is held and none will be. Signature void(error_code, pending_type).
+  template <typename Token = boost::asio::default_completion_token_t<executor_type>>
+  auto async_accept_pending(Token&& token = Token()) {
+    return boost::asio::async_initiate<Token, void(error_code, pending_type)>(AcceptPending{this}, token);
+  }
+  pending_type accept_pending(error_code& ec);
+  pending_type accept_pending() {
+    error_code ec;
+    pending_type held = accept_pending(ec);
+    detail::throw_if(ec, "accept_pending");
+    return held;
+  }
+
   bool non_blocking() const { return impl_ != nullptr && impl_->non_blocking; }
   void non_blocking(bool on) { impl().non_blocking = on; }
 
@@ -88,7 +140,8 @@ class basic_acceptor : public boost::asio::socket_base {
     ec = {};
   }
   void cancel() { impl().cancel(); }
-  /// No more connections; what is outstanding completes with `operation_aborted`.
+  /// No more connections; what is outstanding completes with `operation_aborted`, and what is held is
+  /// dropped.
   void close(error_code& ec) { ec = impl().close(); }
   void close() {
     error_code ec;
@@ -109,7 +162,50 @@ class basic_acceptor : public boost::asio::socket_base {
   }
 
   void set_option(const reuse_address&, error_code& ec) { ec = {}; }
-  void set_option(const reuse_address&) {}
+  void set_option(const hold_syns& option, error_code& ec) {
+    stack::ListenOptions wanted = impl().options();
+    wanted.hold = option.value;
+    wanted.hold_limit = option.limit;
+    wanted.hold_limit_per_source = option.limit_per_source;
+    wanted.hold_timeout = option.timeout;
+    ec = impl_->set_options(wanted);
+  }
+  void set_option(const defer_accept& option, error_code& ec) {
+    stack::ListenOptions wanted = impl().options();
+    wanted.defer_accept = option.value;
+    ec = impl_->set_options(wanted);
+  }
+  void set_option(const fast_open& option, error_code& ec) {
+    stack::ListenOptions wanted = impl().options();
+    wanted.fast_open = option.value;
+    ec = impl_->set_options(wanted);
+  }
+  void set_option(const abort_on_overflow& option, error_code& ec) {
+    stack::ListenOptions wanted = impl().options();
+    wanted.abort_on_overflow = option.value;
+    ec = impl_->set_options(wanted);
+  }
+  template <typename Option>
+  void set_option(const Option& option) {
+    error_code ec;
+    set_option(option, ec);
+    detail::throw_if(ec, "set_option");
+  }
+  void get_option(hold_syns& option, error_code& ec) const {
+    const stack::ListenOptions o = options(ec);
+    option = {o.hold, o.hold_limit, o.hold_limit_per_source, o.hold_timeout};
+  }
+  void get_option(defer_accept& option, error_code& ec) const { option.value = options(ec).defer_accept; }
+  void get_option(fast_open& option, error_code& ec) const { option.value = options(ec).fast_open; }
+  void get_option(abort_on_overflow& option, error_code& ec) const {
+    option.value = options(ec).abort_on_overflow;
+  }
+  template <typename Option>
+  void get_option(Option& option) const {
+    error_code ec;
+    get_option(option, ec);
+    detail::throw_if(ec, "get_option");
+  }
 
  private:
   template <typename>
@@ -121,12 +217,21 @@ class basic_acceptor : public boost::asio::socket_base {
     return *impl_;
   }
 
+  stack::ListenOptions options(error_code& ec) const {
+    ec = {};
+    return impl_ == nullptr ? stack::ListenOptions{} : impl_->options();
+  }
+
   struct Initiation {
     basic_acceptor* self;
     using executor_type = Executor;
     executor_type get_executor() const noexcept { return self->get_executor(); }
   };
   struct Accept : Initiation {
+    template <typename Handler>
+    void operator()(Handler&& handler) const;
+  };
+  struct AcceptPending : Initiation {
     template <typename Handler>
     void operator()(Handler&& handler) const;
   };

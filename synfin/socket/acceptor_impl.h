@@ -10,7 +10,7 @@
 
 namespace synfin::socket_detail {
 
-/// A connection that has been accepted, or why there is none.
+/// A connection that has been accepted, or a SYN that is held, or why there is none.
 struct Accepted {
   error_code ec;
   stack::Handle handle;
@@ -29,9 +29,16 @@ class AcceptorImpl final : public runtime::Watcher {
   runtime::Runtime* runtime() const { return lifeline_->runtime; }
 
   error_code listen(const tcp::endpoint& local, int backlog);
+  /// Of the listener that is there.
+  error_code set_backlog(int backlog);
+  const stack::ListenOptions& options() const { return options_; }
+  /// Those of the listener that is there, or of the next. The backlog is not among them.
+  error_code set_options(const stack::ListenOptions& wanted);
   /// One try; nothing where that would block.
   std::optional<Accepted> try_accept();
-  Accepted accept();
+  std::optional<Accepted> try_accept_pending();
+  /// `try_it`: one of the above.
+  Accepted block(std::optional<Accepted> (AcceptorImpl::*try_it)());
   error_code close();
   void cancel();
   tcp::endpoint local_endpoint(error_code& ec) const;
@@ -39,12 +46,13 @@ class AcceptorImpl final : public runtime::Watcher {
   void on_socket_event(std::uint8_t what) override;
   void on_runtime_end() override;
 
-  OperationQueue accepts;
+  OperationQueue accepts, pendings;
   bool non_blocking = false;
 
  private:
   std::shared_ptr<runtime::Lifeline> lifeline_;
   stack::Handle handle_;
+  stack::ListenOptions options_;
 };
 
 }  // namespace synfin::socket_detail

@@ -29,6 +29,28 @@ struct AcceptAction {
   void undo() {}
 };
 
+/// Gives the handler the oldest held SYN.
+template <typename Pending>
+struct AcceptPendingAction {
+  AcceptorImpl* acceptor;
+  typename Pending::executor_type executor;
+  std::shared_ptr<runtime::Lifeline> lifeline;
+  Accepted held{};
+
+  bool attempt() {
+    const std::optional<Accepted> now = acceptor->try_accept_pending();
+    if (now) held = *now;
+    return now.has_value();
+  }
+  std::tuple<error_code, Pending> result() {
+    return {held.ec, Pending::adopt(executor, lifeline, held.handle)};
+  }
+  std::tuple<error_code, Pending> failure(error_code ec) {
+    return {ec, Pending::adopt(executor, lifeline, {})};
+  }
+  void undo() {}
+};
+
 /// Accepts into a socket of the program.
 template <typename Socket>
 struct AcceptIntoAction {
@@ -59,9 +81,16 @@ namespace synfin::tcp {
 
 template <typename Executor>
 auto basic_acceptor<Executor>::accept(error_code& ec) -> socket_type {
-  const socket_detail::Accepted accepted = impl().accept();
+  const socket_detail::Accepted accepted = impl().block(&Impl::try_accept);
   ec = accepted.ec;
   return socket_type::adopt(executor_, lifeline_, accepted.handle);
+}
+
+template <typename Executor>
+auto basic_acceptor<Executor>::accept_pending(error_code& ec) -> pending_type {
+  const socket_detail::Accepted held = impl().block(&Impl::try_accept_pending);
+  ec = held.ec;
+  return pending_type::adopt(executor_, lifeline_, held.handle);
 }
 
 template <typename Executor>
@@ -71,6 +100,16 @@ void basic_acceptor<Executor>::Accept::operator()(Handler&& handler) const {
   socket_detail::start_operation(
       a.impl().accepts, a.executor_,
       socket_detail::AcceptAction<socket_type>{&a.impl(), a.executor_, a.lifeline_},
+      std::decay_t<Handler>(std::forward<Handler>(handler)));
+}
+
+template <typename Executor>
+template <typename Handler>
+void basic_acceptor<Executor>::AcceptPending::operator()(Handler&& handler) const {
+  auto& a = *this->self;
+  socket_detail::start_operation(
+      a.impl().pendings, a.executor_,
+      socket_detail::AcceptPendingAction<pending_type>{&a.impl(), a.executor_, a.lifeline_},
       std::decay_t<Handler>(std::forward<Handler>(handler)));
 }
 

@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "synfin/socket/bsd_address.h"
@@ -93,11 +92,15 @@ std::expected<stack::Handle, Error> Bsd::listen_somewhere(const Entry& e,
 int Bsd::listen(int fd, int backlog) {
   Entry* e = find(fd);
   if (e == nullptr) return failed(EBADF);
-  if (e->phase == Entry::Phase::kListening) return 0;
-  if (e->phase != Entry::Phase::kFresh) return failed(EINVAL);
+  if (e->phase != Entry::Phase::kFresh && e->phase != Entry::Phase::kListening) return failed(EINVAL);
   // "If listen() is called with a backlog argument value that is less than 0, the function behaves as if …
   // 0."
-  const auto listener = listen_somewhere(*e, {.backlog = static_cast<std::uint32_t>(std::max(backlog, 0))});
+  e->listening.backlog = static_cast<std::uint32_t>(std::max(backlog, 0));
+  if (e->phase == Entry::Phase::kListening) {
+    apply_options(*e);
+    return 0;
+  }
+  const auto listener = listen_somewhere(*e, e->listening);
   if (!listener) return failed(to_errno(listener.error()));
   e->handle = *listener;
   e->phase = Entry::Phase::kListening;
@@ -131,14 +134,17 @@ int Bsd::accept(int fd, sockaddr* address, socklen_t* size) {
   return install(std::move(fresh));
 }
 
+// A connection that was accepted may be in SYN-RECEIVED too, by Fast Open, and can be used all the same.
 bool Bsd::handshaking(const Entry& e) const {
+  if (e.phase != Entry::Phase::kConnecting) return false;
   const auto status = stack_.status(e.handle);
   return status && stack_.failure(e.handle) == Error::kWouldBlock &&
          (status->state == trace::State::kSynSent || status->state == trace::State::kSynReceived);
 }
 
-int Bsd::begin_connect(Entry& e, const wire::Endpoint& remote) {
-  const auto connection = stack_.connect(remote, {.local = e.bound}, now());
+int Bsd::begin_connect(Entry& e, const wire::Endpoint& remote, bool fast_open) {
+  e.phase = Entry::Phase::kFresh;
+  const auto connection = stack_.connect(remote, {.local = e.bound, .fast_open = fast_open}, now());
   if (!connection) return failed(to_errno(connection.error()));
   e.handle = *connection;
   e.phase = Entry::Phase::kConnecting;
@@ -154,25 +160,34 @@ int Bsd::connect(int fd, const sockaddr* address, socklen_t size) {
   if (!remote) return failed(remote.error());
   switch (e->phase) {
     case Entry::Phase::kFresh:
-      return begin_connect(*e, *remote);
+      if (!e->fast_open_connect || !stack_.can_fast_open(remote->address, now()))
+        return begin_connect(*e, *remote, e->fast_open_connect);
+      e->phase = Entry::Phase::kDeferred;
+      e->remote = *remote;
+      return 0;
+    case Entry::Phase::kConnecting:
+      return finish_connect(*e);
     case Entry::Phase::kListening:
       // "[EOPNOTSUPP] The socket is listening and cannot be connected."
       return failed(EOPNOTSUPP);
+    case Entry::Phase::kDeferred:
     case Entry::Phase::kConnected:
-      return failed(EISCONN);
-    case Entry::Phase::kConnecting:
       break;
   }
-  if (handshaking(*e)) return failed(EALREADY);
-  if (stack_.failure(e->handle) == Error::kWouldBlock) {
-    e->phase = Entry::Phase::kConnected;
+  return failed(EISCONN);
+}
+
+int Bsd::finish_connect(Entry& e) {
+  if (handshaking(e)) return failed(EALREADY);
+  if (stack_.failure(e.handle) == Error::kWouldBlock) {
+    e.phase = Entry::Phase::kConnected;
     return 0;
   }
   // The attempt is over, and the socket may try again. As on Linux, an error that was read before leaves this
   // one.
-  const int code = take_error(*e);
-  stack_.close(std::exchange(e->handle, {}), now());
-  e->phase = Entry::Phase::kFresh;
+  const int code = take_error(e);
+  stack_.close(std::exchange(e.handle, {}), now());
+  e.phase = Entry::Phase::kFresh;
   return failed(code != 0 ? code : ECONNABORTED);
 }
 
@@ -182,81 +197,6 @@ int Bsd::take_error(Entry& e) {
   if (why == Error::kWouldBlock) return 0;
   e.error_taken = true;
   return to_errno(why);
-}
-
-// --- Data ---
-
-namespace {
-
-constexpr std::size_t kMostParts = 1024;  // IOV_MAX of Linux
-
-/// The parts of a vector as the stack takes them; false where POSIX says EINVAL.
-template <typename View>
-bool take_parts(const iovec* parts, int count, std::vector<View>& views) {
-  if (count < 0 || static_cast<std::size_t>(count) > kMostParts) return false;
-  std::size_t total = 0;
-  for (const iovec& part : std::span(parts, static_cast<std::size_t>(count))) {
-    if (__builtin_add_overflow(total, part.iov_len, &total) || total > SSIZE_MAX) return false;
-    if (part.iov_len != 0)
-      views.emplace_back(static_cast<typename View::pointer>(part.iov_base), part.iov_len);
-  }
-  return true;
-}
-
-}  // namespace
-
-ssize_t Bsd::write_parts(int fd, std::span<const Bytes> parts) {
-  Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
-  if (e->phase == Entry::Phase::kFresh || e->phase == Entry::Phase::kListening) return failed(ENOTCONN);
-  if (handshaking(*e)) return failed(EAGAIN);
-  if (const int code = take_error(*e); code != 0) return failed(code);
-  if (e->send_shut || stack_.failure(e->handle) != Error::kWouldBlock) return failed(EPIPE);
-  if (parts.empty()) return 0;
-  const auto taken = stack_.send(e->handle, parts, now());
-  if (taken) return static_cast<ssize_t>(*taken);
-  if (taken.error() == Error::kWouldBlock || taken.error() == Error::kNoMemory)
-    return failed(to_errno(taken.error()));
-  // "[EPIPE] The socket is shut down for writing, or … is no longer connected."
-  return failed(EPIPE);
-}
-
-ssize_t Bsd::read_parts(int fd, std::span<const MutableBytes> parts) {
-  Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
-  if (e->phase == Entry::Phase::kFresh || e->phase == Entry::Phase::kListening) return failed(ENOTCONN);
-  if (handshaking(*e)) return failed(EAGAIN);
-  if (parts.empty()) return 0;
-  // What arrived before the connection failed comes first.
-  const auto got = stack_.receive(e->handle, parts, now());
-  if (got) return static_cast<ssize_t>(*got);
-  if (got.error() == Error::kWouldBlock) return failed(EAGAIN);
-  if (const int code = take_error(*e); code != 0) return failed(code);
-  return 0;
-}
-
-ssize_t Bsd::send(int fd, const void* data, std::size_t size, int flags) {
-  if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)) != 0) return failed(EOPNOTSUPP);
-  const Bytes part{static_cast<const std::byte*>(data), std::min<std::size_t>(size, SSIZE_MAX)};
-  return write_parts(fd, std::span(&part, size == 0 ? 0 : 1));
-}
-
-ssize_t Bsd::recv(int fd, void* into, std::size_t size, int flags) {
-  if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL)) != 0) return failed(EOPNOTSUPP);
-  const MutableBytes part{static_cast<std::byte*>(into), std::min<std::size_t>(size, SSIZE_MAX)};
-  return read_parts(fd, std::span(&part, size == 0 ? 0 : 1));
-}
-
-ssize_t Bsd::writev(int fd, const iovec* parts, int count) {
-  std::vector<Bytes> views;
-  if (!take_parts(parts, count, views)) return failed(EINVAL);
-  return write_parts(fd, views);
-}
-
-ssize_t Bsd::readv(int fd, const iovec* parts, int count) {
-  std::vector<MutableBytes> views;
-  if (!take_parts(parts, count, views)) return failed(EINVAL);
-  return read_parts(fd, views);
 }
 
 // --- Closing ---
@@ -338,6 +278,8 @@ short Bsd::events_of(Entry& e) {
   switch (e.phase) {
     case Entry::Phase::kFresh:
       return POLLHUP | kOut;
+    case Entry::Phase::kDeferred:
+      return kOut;
     case Entry::Phase::kListening:
       if (!e.next_accepted) e.next_accepted = stack_.accept(e.handle, now()).value_or(stack::Handle{});
       return e.next_accepted ? kIn : 0;
@@ -353,8 +295,8 @@ short Bsd::events_of(Entry& e) {
   const auto status = stack_.status(e.handle);
   using trace::State;
   const State state = status ? status->state : State::kClosed;
-  const bool fin_received =
-      state != State::kEstablished && state != State::kFinWait1 && state != State::kFinWait2;
+  const bool fin_received = state != State::kSynReceived && state != State::kEstablished &&
+                            state != State::kFinWait1 && state != State::kFinWait2;
   const auto readable = stack_.receive(e.handle, {}, now());
   if (readable || readable.error() != Error::kWouldBlock) what |= kIn;
   if (fin_received || e.receive_shut) what |= kIn | POLLRDHUP;

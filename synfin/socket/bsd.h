@@ -27,8 +27,8 @@ namespace synfin::tcp {
 /// here moves packets: the embedder drives the stack (see stack::Stack) and leaves its events unread or uses
 /// them as hints; `poll` asks the stack itself.
 ///
-/// Differences: the backlog of a listener cannot be changed by a second `listen`; a linger time other than 0
-/// does not bound the close; MSG_PEEK and MSG_OOB are not there (EOPNOTSUPP).
+/// Differences: a linger time other than 0 does not bound the close; MSG_PEEK and MSG_OOB are not there
+/// (EOPNOTSUPP); MSG_FASTOPEN takes as much as the send buffer does, of which the SYN carries what fits.
 class Bsd {
  public:
   /// `stack` must outlive the object. `clock` says what time it is; it must not go back. `first`: the lowest
@@ -45,16 +45,26 @@ class Bsd {
   int socket(int domain, int type, int protocol);
   /// EINVAL where bound already, EADDRNOTAVAIL, EADDRINUSE. Port 0: chosen by listen or connect.
   int bind(int fd, const sockaddr* address, socklen_t size);
-  /// EADDRINUSE, EINVAL where connected.
+  /// EADDRINUSE, EINVAL where connected. On a socket that listens it changes the backlog.
   int listen(int fd, int backlog);
   /// EAGAIN, EINVAL where not listening, ECONNABORTED. The new socket inherits the listener's options.
   int accept(int fd, sockaddr* address, socklen_t* size);
-  /// EINPROGRESS, then EALREADY until the handshake has ended; then once 0 or its error, then EISCONN.
+  /// EINPROGRESS, then EALREADY until the handshake has ended; then once 0 or its error, then EISCONN. At
+  /// once: ENETUNREACH (no address of that family), EADDRINUSE, EADDRNOTAVAIL (no ephemeral port is free).
+  /// In the end: ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT. With TCP_FASTOPEN_CONNECT, and where the
+  /// server's cookie is known, 0: the SYN leaves with what is written first, and errors come there.
   int connect(int fd, const sockaddr* address, socklen_t size);
 
   /// EAGAIN, EPIPE, ENOTCONN, or once what ended the connection.
   ssize_t send(int fd, const void* data, std::size_t size, int flags);
   ssize_t writev(int fd, const iovec* parts, int count);
+  /// As `send`; the address is for MSG_FASTOPEN alone, which connects and sends in one: the result is what
+  /// was taken where the server's cookie is known, and EINPROGRESS where the SYN asks for one, with nothing
+  /// taken. EOPNOTSUPP where `tcp_fastopen` has no bit 1, else as connect.
+  ssize_t sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* address,
+                 socklen_t address_size);
+  /// The same; EMSGSIZE for too many parts, EINVAL for control data.
+  ssize_t sendmsg(int fd, const msghdr* message, int flags);
   /// 0 at the end of the stream. EAGAIN, ENOTCONN, or once what ended the connection.
   ssize_t recv(int fd, void* into, std::size_t size, int flags);
   ssize_t readv(int fd, const iovec* parts, int count);
@@ -66,7 +76,9 @@ class Bsd {
 
   /// SOL_SOCKET: SO_ERROR, SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR (no effect), SO_TYPE, SO_DOMAIN,
   /// SO_PROTOCOL, SO_ACCEPTCONN. IPPROTO_TCP: TCP_NODELAY, TCP_USER_TIMEOUT (milliseconds), TCP_MAXSEG (read
-  /// only). ENOPROTOOPT for others.
+  /// only), TCP_DEFER_ACCEPT (seconds, rounded up to SYN-ACK retransmissions as on Linux: 1, 3, 7 …),
+  /// TCP_FASTOPEN (connections at a time, within `somaxconn`; before or after listen, else EINVAL),
+  /// TCP_FASTOPEN_CONNECT (before connect, else EINVAL). ENOPROTOOPT for others.
   int getsockopt(int fd, int level, int name, void* value, socklen_t* size);
   int setsockopt(int fd, int level, int name, const void* value, socklen_t size);
 
@@ -90,11 +102,15 @@ class Bsd {
   /// What ended the connection, once; 0 for nothing new.
   int take_error(Entry& e);
   bool handshaking(const Entry& e) const;
-  int begin_connect(Entry& e, const wire::Endpoint& remote);
+  int begin_connect(Entry& e, const wire::Endpoint& remote, bool fast_open);
+  int finish_connect(Entry& e);
   std::expected<stack::Handle, Error> listen_somewhere(const Entry& e, const stack::ListenOptions& options);
   void apply_options(const Entry& e);
+  int set_opening_option(Entry& e, int name, int value);
   short events_of(Entry& e);
   ssize_t write_parts(int fd, std::span<const Bytes> parts);
+  ssize_t write_with_syn(Entry& e, const wire::Endpoint& remote, std::span<const Bytes> parts);
+  ssize_t fast_open_parts(int fd, std::span<const Bytes> parts, const sockaddr* address, socklen_t size);
   ssize_t read_parts(int fd, std::span<const MutableBytes> parts);
 
   stack::Stack& stack_;

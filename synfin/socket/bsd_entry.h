@@ -10,7 +10,8 @@ namespace synfin::tcp {
 /// What is behind a descriptor.
 struct Bsd::Entry {
   enum class Phase : std::uint8_t {
-    kFresh,  // not connected and not listening
+    kFresh,     // not connected and not listening
+    kDeferred,  // connect has succeeded, and the first data is to leave with the SYN (TCP_FASTOPEN_CONNECT)
     kListening,
     kConnecting,  // connect has not reported the end of the handshake yet
     kConnected,   // or was, once
@@ -21,6 +22,7 @@ struct Bsd::Entry {
   stack::Handle handle;
   bool is_bound = false;
   wire::Endpoint bound;
+  wire::Endpoint remote;  // in kDeferred
   bool error_taken = false;
   bool send_shut = false;
   bool receive_shut = false;
@@ -33,6 +35,8 @@ struct Bsd::Entry {
   bool reuse_address = false;
   linger on_close{};
   Duration user_timeout;
+  bool fast_open_connect = false;
+  stack::ListenOptions listening;
 };
 
 /// Sets errno, and is what a failed call returns.

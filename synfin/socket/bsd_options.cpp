@@ -29,9 +29,25 @@ std::optional<T> take(const void* value, socklen_t size) {
   return v;
 }
 
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+/// Linux counts TCP_DEFER_ACCEPT in SYN-ACK retransmissions, 255 at most: after 1, 3, 7 … s, and, once they
+/// are two minutes apart, every two minutes.
+Duration round_defer_accept(int seconds) {
+  constexpr int kFurthestApart = 120;
+  int period = 0;
+  int timeout = 1;
+  for (int count = 0; period < seconds && count < 255; ++count) {
+    period += timeout;
+    timeout = std::min(timeout * 2, kFurthestApart);
+  }
+  return Duration::seconds(period);
+}
+
 }  // namespace
 
 void Bsd::apply_options(const Entry& e) {
+  if (e.phase == Entry::Phase::kListening) std::ignore = stack_.set_listen_options(e.handle, e.listening);
   if (e.handle.kind() != stack::HandleKind::kConnection) return;
   // Each can only fail for a handle that is none.
   std::ignore = stack_.set_no_delay(e.handle, e.no_delay);
@@ -69,6 +85,12 @@ int Bsd::getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
         return flag(e->no_delay);
       case TCP_USER_TIMEOUT:
         return give(static_cast<unsigned>(e->user_timeout.ms()), value, size);
+      case TCP_DEFER_ACCEPT:
+        return give(static_cast<int>(e->listening.defer_accept.ns() / kSecond), value, size);
+      case TCP_FASTOPEN:
+        return give(static_cast<int>(e->listening.fast_open), value, size);
+      case TCP_FASTOPEN_CONNECT:
+        return flag(e->fast_open_connect);
       case TCP_MAXSEG: {
         const auto status = stack_.status(e->handle);
         return give(status ? static_cast<int>(status->mss) : 536, value, size);
@@ -76,6 +98,24 @@ int Bsd::getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
     }
   }
   return failed(ENOPROTOOPT);
+}
+
+// The errno, or 0.
+int Bsd::set_opening_option(Entry& e, int name, int value) {
+  const bool closed = e.phase == Entry::Phase::kFresh || (e.handle.kind() == stack::HandleKind::kConnection &&
+                                                          stack_.failure(e.handle) != Error::kWouldBlock);
+  if (name == TCP_DEFER_ACCEPT) {
+    e.listening.defer_accept = round_defer_accept(value);
+  } else if (name == TCP_FASTOPEN) {
+    if (value < 0 || !(closed || e.phase == Entry::Phase::kListening)) return EINVAL;
+    e.listening.fast_open = std::min(static_cast<std::uint32_t>(value), stack_.settings().somaxconn);
+  } else {
+    if (value != 0 && value != 1) return EINVAL;
+    if ((stack_.settings().tcp_fastopen & 1) == 0) return EOPNOTSUPP;
+    if (!closed) return EINVAL;
+    e.fast_open_connect = value == 1;
+  }
+  return 0;
 }
 
 int Bsd::setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
@@ -94,6 +134,10 @@ int Bsd::setsockopt(int fd, int level, int name, const void* value, socklen_t si
     if (!number || (name == TCP_USER_TIMEOUT && *number < 0)) return failed(EINVAL);
     if (name == TCP_NODELAY) e->no_delay = *number != 0;
     if (name == TCP_USER_TIMEOUT) e->user_timeout = Duration::milliseconds(*number);
+  } else if (level == IPPROTO_TCP &&
+             (name == TCP_DEFER_ACCEPT || name == TCP_FASTOPEN || name == TCP_FASTOPEN_CONNECT)) {
+    if (!number) return failed(EINVAL);
+    if (const int code = set_opening_option(*e, name, *number); code != 0) return failed(code);
   } else {
     return failed(ENOPROTOOPT);
   }

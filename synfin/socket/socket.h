@@ -255,9 +255,10 @@ class basic_socket : public boost::asio::socket_base {
 
   /// For acceptors: a socket over a connection that nobody else holds.
   static basic_socket adopt(const executor_type& executor, std::shared_ptr<runtime::Lifeline> lifeline,
-                            stack::Handle handle) {
+                            stack::Handle handle,
+                            socket_detail::Handshake handshake = socket_detail::Handshake::kDone) {
     basic_socket socket(executor, std::move(lifeline));
-    if (handle) socket.impl().adopt(handle);
+    if (handle) socket.impl().adopt(handle, handshake);
     return socket;
   }
 

@@ -12,8 +12,9 @@ SocketImpl::~SocketImpl() {
   close();
 }
 
-void SocketImpl::adopt(stack::Handle handle) {
+void SocketImpl::adopt(stack::Handle handle, Handshake handshake) {
   handle_ = handle;
+  handshake_ = handshake;
   if (runtime() == nullptr) return;
   runtime()->register_socket(handle_, *this);
   apply_options();
@@ -38,7 +39,7 @@ error_code SocketImpl::start_connect(const tcp::endpoint& remote) {
   const auto handle = runtime()->stack().connect(remote, options, runtime()->now());
   if (!handle) return runtime()->translate(handle.error());
   connecting_ = true;
-  adopt(*handle);
+  adopt(*handle, Handshake::kGoesOn);
   runtime()->schedule();
   return {};
 }
@@ -106,7 +107,8 @@ std::optional<error_code> SocketImpl::try_wait_write() {
   if (!is_open()) return error_code(asio::error::bad_descriptor);
   const auto status = runtime()->stack().status(handle_);
   const bool connecting =
-      status && (status->state == trace::State::kSynSent || status->state == trace::State::kSynReceived);
+      handshake_ == Handshake::kGoesOn && status &&
+      (status->state == trace::State::kSynSent || status->state == trace::State::kSynReceived);
   if (connecting && runtime()->stack().failure(handle_) == Error::kWouldBlock) return std::nullopt;
   const auto taken = runtime()->stack().send(handle_, {}, runtime()->now());
   if (!taken && taken.error() == Error::kWouldBlock) return std::nullopt;

@@ -23,6 +23,13 @@ struct Transfer {
   std::size_t octets = 0;
 };
 
+/// Whether a connection that a socket takes over is open to the program (by Fast Open perhaps before the
+/// third segment), or still has to become so.
+enum class Handshake : bool {
+  kDone,
+  kGoesOn
+};
+
 class SocketImpl final : public runtime::Watcher {
  public:
   explicit SocketImpl(std::shared_ptr<runtime::Lifeline> lifeline) : lifeline_(std::move(lifeline)) {}
@@ -31,7 +38,7 @@ class SocketImpl final : public runtime::Watcher {
   SocketImpl& operator=(const SocketImpl&) = delete;
 
   /// Takes over a connection that nobody holds.
-  void adopt(stack::Handle handle);
+  void adopt(stack::Handle handle, Handshake handshake);
 
   bool is_open() const { return static_cast<bool>(handle_); }
   stack::Handle handle() const { return handle_; }
@@ -91,6 +98,7 @@ class SocketImpl final : public runtime::Watcher {
   stack::Handle handle_;
   tcp::endpoint bound_;
   bool connecting_ = false;  // the result of the handshake has not been reported
+  Handshake handshake_ = Handshake::kDone;
 };
 
 template <typename Result, typename Try>

@@ -15,6 +15,8 @@ using trace::State;
 
 namespace {
 
+constexpr std::uint32_t kFastOpenClient = 1;  // of the setting `tcp_fastopen`
+
 Key random_key(Entropy& entropy) {
   Key key;
   entropy.fill(key);
@@ -218,8 +220,7 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
   if (!index) return std::unexpected(Error::kNoMemory);
   ConnectionRecord& record = impl_->connections[*index];
   record.owned = true;
-  constexpr std::uint32_t kClient = 1;
-  const bool fast_open = options.fast_open && (impl_->config.settings.tcp_fastopen & kClient) != 0;
+  const bool fast_open = options.fast_open && (impl_->config.settings.tcp_fastopen & kFastOpenClient) != 0;
   tcp::Context ctx = impl_->context(now);
   record.tcp.open_active(tuple, tcp::Connection::FastOpen{fast_open}, ctx);
   impl_->settle(*index, ctx);
@@ -437,6 +438,11 @@ std::expected<trace::FloodReport, Error> Stack::flood_report(Handle handle, Inst
   trace::FloodReport report = l->monitor->report(impl_->queues_of(*l), impl_->config.settings, now);
   report.listener = l->local;
   return report;
+}
+
+bool Stack::can_fast_open(const wire::IpAddress& server, Instant now) const {
+  return (impl_->config.settings.tcp_fastopen & kFastOpenClient) != 0 &&
+         impl_->fast_open_cache.find(server, now) != nullptr;
 }
 
 const trace::Counters& Stack::counters() const {

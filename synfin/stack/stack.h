@@ -38,10 +38,10 @@ struct ListenOptions {
   /// more than this fits, and one more half-open connection: with 0 there is room for one of each.
   std::uint32_t backlog = 4096;
   /// Overrides the setting `tcp_abort_on_overflow`.
-  std::optional<bool> abort_on_overflow;
+  std::optional<bool> abort_on_overflow{};
   /// TCP_DEFER_ACCEPT: how long a third segment without data leaves the connection half-open; rounded up to
   /// the next SYN-ACK retransmission. Zero: not at all.
-  Duration defer_accept;
+  Duration defer_accept{};
   /// TCP_FASTOPEN: how many connections may be open by a Fast Open SYN alone at a time (RFC 7413 §5.1). 0:
   /// the listener gives out no cookies and takes no data with a SYN. Needs bit 2 of the setting
   /// `tcp_fastopen`.
@@ -59,7 +59,7 @@ struct ListenOptions {
 
 struct ConnectOptions {
   /// Unspecified address: the stack's own of that family. Port 0: an ephemeral port (RFC 6056).
-  wire::Endpoint local;
+  wire::Endpoint local{};
   /// TCP Fast Open (RFC 7413): what `send` queues before the SYN leaves goes with it, where a cookie of this
   /// peer is known; else the SYN asks for one. The data may then be delivered twice, should the SYN be
   /// duplicated on the way (§2.1). Needs bit 1 of the setting `tcp_fastopen`.
@@ -254,6 +254,9 @@ class Stack {
   /// What the listener sees of all its SYNs (RFC 4987). Errors: kInvalidHandle.
   [[nodiscard]] std::expected<trace::FloodReport, tcp::Error> flood_report(Handle listener,
                                                                            Instant now) const;
+  /// Whether a SYN to `server` would take data along: Fast Open is on for clients, the server's cookie is
+  /// known, and no such SYN has vanished lately.
+  bool can_fast_open(const wire::IpAddress& server, Instant now) const;
   const trace::Counters& counters() const;
   tcp::Settings& settings();
   const Config& config() const;

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading and writing, and connecting by writing (RFC 7413).
+#include <limits.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "synfin/socket/bsd_address.h"
+#include "synfin/socket/bsd_entry.h"
+
+namespace synfin::tcp {
+
+namespace {
+
+constexpr std::size_t kMostParts = 1024;  // IOV_MAX of Linux
+constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_FASTOPEN;
+
+/// The parts of a vector as the stack takes them; false where POSIX says EINVAL.
+template <typename View>
+bool take_parts(const iovec* parts, int count, std::vector<View>& views) {
+  if (count < 0 || static_cast<std::size_t>(count) > kMostParts) return false;
+  std::size_t total = 0;
+  for (const iovec& part : std::span(parts, static_cast<std::size_t>(count))) {
+    if (__builtin_add_overflow(total, part.iov_len, &total) || total > SSIZE_MAX) return false;
+    if (part.iov_len != 0)
+      views.emplace_back(static_cast<typename View::pointer>(part.iov_base), part.iov_len);
+  }
+  return true;
+}
+
+}  // namespace
+
+ssize_t Bsd::write_parts(int fd, std::span<const Bytes> parts) {
+  Entry* e = find(fd);
+  if (e == nullptr) return failed(EBADF);
+  if (e->phase == Entry::Phase::kFresh || e->phase == Entry::Phase::kListening) return failed(ENOTCONN);
+  if (e->phase == Entry::Phase::kDeferred) return write_with_syn(*e, e->remote, parts);
+  if (handshaking(*e)) return failed(EAGAIN);
+  if (const int code = take_error(*e); code != 0) return failed(code);
+  if (e->send_shut || stack_.failure(e->handle) != Error::kWouldBlock) return failed(EPIPE);
+  if (parts.empty()) return 0;
+  const auto taken = stack_.send(e->handle, parts, now());
+  if (taken) return static_cast<ssize_t>(*taken);
+  if (taken.error() == Error::kWouldBlock || taken.error() == Error::kNoMemory)
+    return failed(to_errno(taken.error()));
+  // "[EPIPE] The socket is shut down for writing, or … is no longer connected."
+  return failed(EPIPE);
+}
+
+// Linux's rules: what the SYN takes along is the result; where it can take nothing, the call was a connect.
+ssize_t Bsd::write_with_syn(Entry& e, const wire::Endpoint& remote, std::span<const Bytes> parts) {
+  const bool takes = !parts.empty() && stack_.can_fast_open(remote.address, now());
+  begin_connect(e, remote, true);
+  if (!takes || e.phase != Entry::Phase::kConnecting) return -1;
+  const auto taken = stack_.send(e.handle, parts, now());
+  return taken ? static_cast<ssize_t>(*taken) : failed(EINPROGRESS);
+}
+
+ssize_t Bsd::fast_open_parts(int fd, std::span<const Bytes> parts, const sockaddr* address, socklen_t size) {
+  Entry* e = find(fd);
+  if (e == nullptr) return failed(EBADF);
+  if ((stack_.settings().tcp_fastopen & 1) == 0) return failed(EOPNOTSUPP);
+  switch (e->phase) {
+    case Entry::Phase::kFresh: {
+      if (address == nullptr) return failed(EINVAL);
+      const auto remote = socket_detail::from_sockaddr(e->domain, address, size);
+      return remote ? write_with_syn(*e, *remote, parts) : failed(remote.error());
+    }
+    case Entry::Phase::kConnecting:
+      if (finish_connect(*e) != 0) return -1;
+      return write_parts(fd, parts);
+    case Entry::Phase::kDeferred:
+      return write_parts(fd, parts);
+    case Entry::Phase::kListening:
+    case Entry::Phase::kConnected:
+      break;
+  }
+  return failed(EISCONN);
+}
+
+ssize_t Bsd::read_parts(int fd, std::span<const MutableBytes> parts) {
+  Entry* e = find(fd);
+  if (e == nullptr) return failed(EBADF);
+  if (e->phase == Entry::Phase::kFresh || e->phase == Entry::Phase::kListening) return failed(ENOTCONN);
+  if (e->phase == Entry::Phase::kDeferred || handshaking(*e)) return failed(EAGAIN);
+  if (parts.empty()) return 0;
+  // What arrived before the connection failed comes first.
+  const auto got = stack_.receive(e->handle, parts, now());
+  if (got) return static_cast<ssize_t>(*got);
+  if (got.error() == Error::kWouldBlock) return failed(EAGAIN);
+  if (const int code = take_error(*e); code != 0) return failed(code);
+  return 0;
+}
+
+ssize_t Bsd::send(int fd, const void* data, std::size_t size, int flags) {
+  return sendto(fd, data, size, flags, nullptr, 0);
+}
+
+ssize_t Bsd::sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* address,
+                    socklen_t address_size) {
+  if ((flags & ~kSendFlags) != 0) return failed(EOPNOTSUPP);
+  const Bytes part{static_cast<const std::byte*>(data), std::min<std::size_t>(size, SSIZE_MAX)};
+  const std::span parts(&part, size == 0 ? 0 : 1);
+  if ((flags & MSG_FASTOPEN) != 0) return fast_open_parts(fd, parts, address, address_size);
+  return write_parts(fd, parts);
+}
+
+ssize_t Bsd::sendmsg(int fd, const msghdr* message, int flags) {
+  if (message == nullptr) return failed(EFAULT);
+  if ((flags & ~kSendFlags) != 0) return failed(EOPNOTSUPP);
+  if (message->msg_controllen != 0) return failed(EINVAL);
+  if (message->msg_iovlen > kMostParts) return failed(EMSGSIZE);
+  std::vector<Bytes> views;
+  if (!take_parts(message->msg_iov, static_cast<int>(message->msg_iovlen), views)) return failed(EINVAL);
+  if ((flags & MSG_FASTOPEN) == 0) return write_parts(fd, views);
+  return fast_open_parts(fd, views, static_cast<const sockaddr*>(message->msg_name), message->msg_namelen);
+}
+
+ssize_t Bsd::recv(int fd, void* into, std::size_t size, int flags) {
+  if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL)) != 0) return failed(EOPNOTSUPP);
+  const MutableBytes part{static_cast<std::byte*>(into), std::min<std::size_t>(size, SSIZE_MAX)};
+  return read_parts(fd, std::span(&part, size == 0 ? 0 : 1));
+}
+
+ssize_t Bsd::writev(int fd, const iovec* parts, int count) {
+  std::vector<Bytes> views;
+  if (!take_parts(parts, count, views)) return failed(EINVAL);
+  return write_parts(fd, views);
+}
+
+ssize_t Bsd::readv(int fd, const iovec* parts, int count) {
+  std::vector<MutableBytes> views;
+  if (!take_parts(parts, count, views)) return failed(EINVAL);
+  return read_parts(fd, views);
+}
+
+}  // namespace synfin::tcp
