@@ -138,7 +138,8 @@ std::uint32_t Connection::usable_window() const {
 bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const {
   if (snd_.nxt.before(snd_.max)) return true;  // it was worth it the first time
   if (size >= text_room()) return true;
-  const bool idle = snd_.nxt == snd_.una;
+  // "unacknowledged data": our SYN is none (RFC 7413 §4.2.2 lets data follow it at once).
+  const bool idle = snd_.nxt == later(snd_.una, snd_.base);
   if (size == available && (idle || no_delay_ || fin)) return true;
   return size > 0 && size >= snd_.max_wnd / 2 && (idle || no_delay_);
 }
