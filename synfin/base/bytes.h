@@ -22,6 +22,12 @@ constexpr std::uint16_t swap_if_little(std::uint16_t v) {
 constexpr std::uint32_t swap_if_little(std::uint32_t v) {
   return std::endian::native == std::endian::little ? __builtin_bswap32(v) : v;
 }
+constexpr std::uint64_t swap_if_little(std::uint64_t v) {
+  return std::endian::native == std::endian::little ? __builtin_bswap64(v) : v;
+}
+constexpr std::uint64_t swap_if_big(std::uint64_t v) {
+  return std::endian::native == std::endian::big ? __builtin_bswap64(v) : v;
+}
 
 inline std::uint8_t load_u8(const std::byte* p) { return std::to_integer<std::uint8_t>(*p); }
 inline std::uint16_t load_be16(const std::byte* p) {

@@ -163,6 +163,7 @@ struct Stack::Impl {
   void queue_packet(std::optional<wire::Frame> frame, trace::Reason why);
 
   Config config;
+  std::vector<wire::IpAddress> broadcasts;  // of the networks of `config.addresses`
   wire::BlockPool& pool;
   Entropy& entropy;
   trace::Sink* sink;

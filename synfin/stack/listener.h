@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -49,6 +50,13 @@ class SourceCounts {
   std::unordered_map<wire::IpAddress, std::uint32_t, Hash> counts_;
 };
 
+/// Whether a segment to `destination` is for who listens at `listening`: `::` stands for both families,
+/// 0.0.0.0 for IPv4 alone.
+inline bool covers(const wire::IpAddress& listening, const wire::IpAddress& destination) {
+  if (!listening.is_unspecified()) return listening == destination;
+  return !listening.is_v4() || destination.is_v4();
+}
+
 /// A port that takes connections, and those that wait to be taken.
 struct Listener {
   explicit Listener(Entropy& entropy, const Key& key)
@@ -83,22 +91,30 @@ struct Listener {
   /// As on Linux one more than the backlog fits.
   std::uint32_t accept_queue_limit() const { return backlog + 1; }
   bool accept_queue_full() const { return accept_queue.size() >= accept_queue_limit(); }
-  /// Whether a segment to `destination` is for this listener; the port is known to be the same.
-  bool covers(const wire::IpAddress& destination) const;
   /// Whether some destination would be for both.
-  bool overlaps(const wire::Endpoint& other) const;
+  bool overlaps(const wire::Endpoint& other) const {
+    return local.port == other.port &&
+           (covers(local.address, other.address) || covers(other.address, local.address));
+  }
 };
 
 /// Listener indices by port. Listeners of a port never overlap, so at most one covers an address.
 class ListenerMap {
  public:
-  void add(std::uint16_t port, std::uint32_t index) { by_port_[port].push_back(index); }
+  void add(std::uint16_t port, std::uint32_t index);
   void remove(std::uint16_t port, std::uint32_t index);
   /// The indices at a port; empty if there are none.
-  const std::vector<std::uint32_t>& at(std::uint16_t port) const;
+  const std::vector<std::uint32_t>& at(std::uint16_t port) const {
+    const auto& page = pages_[port / kPage];
+    return page == nullptr ? none_ : (*page)[port % kPage];
+  }
 
  private:
-  std::unordered_map<std::uint16_t, std::vector<std::uint32_t>> by_port_;
+  // Two steps and no hash: every segment for no connection comes here.
+  static constexpr std::size_t kPage = 256;
+  using Page = std::array<std::vector<std::uint32_t>, kPage>;
+  std::array<std::unique_ptr<Page>, 65536 / kPage> pages_;
+  std::vector<std::uint32_t> none_;
 };
 
 }  // namespace synfin::stack

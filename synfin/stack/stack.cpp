@@ -34,7 +34,11 @@ Stack::Impl::Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s)
       cookies(e),
       fast_open_cookies(e),
       proven(random_key(e)),
-      wheel(*this) {}
+      wheel(*this) {
+  for (const wire::Prefix& own : config.addresses) {
+    if (const auto broadcast = own.broadcast()) broadcasts.push_back(*broadcast);
+  }
+}
 
 Stack::Stack(Config config, wire::BlockPool& pool, Entropy& entropy, trace::Sink* sink)
     : impl_(std::make_unique<Impl>(std::move(config), pool, entropy, sink)) {}

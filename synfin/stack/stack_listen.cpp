@@ -107,8 +107,8 @@ Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, tcp::HalfOpen& half, tcp
   cookies.make(half, ctx.now);
   tcp::Reply& reply = replies.emplace_back(tcp::syn_ack(half, ctx, Reason::kSynCookieSent));
   if (half.timestamps) {
-    reply.header.options.timestamps.value =
-        tcp::SynCookies::timestamp(half, ctx.now, isn.timestamp_offset(half.tuple));
+    std::uint32_t& value = reply.header.options.timestamps.value;
+    value = tcp::SynCookies::timestamp(half, ctx.now, value - tcp::timestamp_value(ctx.now, 0));
   }
   reply.state = State::kListen;
   ctx.count(Counter::kSyncookiesSent);

@@ -48,22 +48,19 @@ void Stack::Impl::receive(wire::Frame& frame, Instant now) {
 }
 
 Reason Stack::Impl::judge_addresses(const wire::IpHeader& ip) const {
-  const auto is_own_broadcast = [&](const wire::IpAddress& a) {
-    return a.is_limited_broadcast() ||
-           std::ranges::any_of(config.addresses, [&](const wire::Prefix& p) { return p.broadcast() == a; });
+  const auto is_broadcast = [&](const wire::IpAddress& a) {
+    return a.is_limited_broadcast() || std::ranges::find(broadcasts, a) != broadcasts.end();
   };
-  // "A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or
-  // multicast address"  (RFC 9293 §3.9.2.3, MUST-57)
-  if (ip.destination.is_multicast() || is_own_broadcast(ip.destination))
-    return Reason::kBadDestinationAddress;
-  if (std::ranges::none_of(config.addresses,
-                           [&](const wire::Prefix& p) { return p.address == ip.destination; })) {
-    return Reason::kNotOurAddress;
+  if (std::ranges::find(config.addresses, ip.destination, &wire::Prefix::address) == config.addresses.end()) {
+    // "A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or
+    // multicast address"  (RFC 9293 §3.9.2.3, MUST-57)
+    return ip.destination.is_multicast() || is_broadcast(ip.destination) ? Reason::kBadDestinationAddress
+                                                                         : Reason::kNotOurAddress;
   }
   // "An incoming SYN with an invalid source address MUST be ignored either by TCP or by the IP layer"
   //   (§3.9.2.3, MUST-63); here every packet is.
   if (ip.source.is_unspecified() || ip.source.is_multicast() || ip.source.is_loopback() ||
-      is_own_broadcast(ip.source)) {
+      is_broadcast(ip.source)) {
     return Reason::kBadSourceAddress;
   }
   return Reason::kNone;

@@ -81,7 +81,7 @@ Listener* Stack::Impl::listener(Handle h) {
 
 std::optional<std::uint32_t> Stack::Impl::listener_for(const wire::Endpoint& local) const {
   for (const std::uint32_t index : listener_map.at(local.port)) {
-    if (listeners[index].covers(local.address)) return index;
+    if (covers(listeners[index].local.address, local.address)) return index;
   }
   return std::nullopt;
 }

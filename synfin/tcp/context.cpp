@@ -2,6 +2,7 @@
 #include "synfin/tcp/context.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace synfin::tcp {
 
@@ -47,9 +48,8 @@ std::uint16_t default_mss(wire::Family family) {
 }
 
 WindowScale scale_for(std::uint32_t buffer) {
-  std::uint8_t shift = 0;
-  while (shift < WindowScale::kMax && (buffer >> shift) > 0xffff) ++shift;
-  return WindowScale{shift};
+  const int bits = std::bit_width(buffer);
+  return WindowScale{static_cast<std::uint8_t>(std::max(bits - 16, 0))};
 }
 
 wire::TcpOptions syn_options(const Context& ctx, const wire::FourTuple& tuple, bool scale, bool sack,

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "synfin/tcp/isn.h"
 
-#include <array>
-#include <cstring>
-#include <span>
-
 namespace synfin::tcp {
 namespace {
 
@@ -21,18 +17,14 @@ IsnGenerator::IsnGenerator(const Key& isn_key, const Key& timestamp_key)
     : isn_key_(isn_key), timestamp_key_(timestamp_key) {}
 
 wire::SeqNum IsnGenerator::next(const wire::FourTuple& tuple, Instant now) const {
-  const std::uint64_t hash = keyed_hash(isn_key_, std::as_bytes(std::span{&tuple, 1}));
+  const std::uint64_t hash = keyed_hash(isn_key_, wire::PackedTuple{tuple}.bytes());
   const auto clock = static_cast<std::uint64_t>((now - Instant{}) / kIsnClock);
   return wire::SeqNum{static_cast<std::uint32_t>(hash + clock)};
 }
 
 std::uint32_t IsnGenerator::timestamp_offset(const wire::FourTuple& tuple) const {
-  const auto& local = tuple.local.address.octets();
-  const auto& remote = tuple.remote.address.octets();
-  std::array<std::byte, 32> pair;
-  std::memcpy(pair.data(), local.data(), local.size());
-  std::memcpy(pair.data() + local.size(), remote.data(), remote.size());
-  return static_cast<std::uint32_t>(keyed_hash(timestamp_key_, pair));
+  const wire::FourTuple pair{{tuple.local.address, 0}, {tuple.remote.address, 0}};
+  return static_cast<std::uint32_t>(keyed_hash(timestamp_key_, wire::PackedTuple{pair}.bytes()));
 }
 
 }  // namespace synfin::tcp

@@ -10,15 +10,14 @@ namespace {
 // Ascending; the largest that is not above the peer's is taken. 536 and 1220 are the defaults of the
 // families, 1440 and 1460 what Ethernet leaves, 1452 the same behind PPPoE, 8960 a jumbo frame.
 constexpr std::array<std::uint16_t, 8> kMss{216, 536, 1220, 1360, 1440, 1452, 1460, 8960};
-// 0 stands for "no scaling".
+// 0 stands for "no scaling"; ascending from the second on.
 constexpr std::array<std::uint8_t, 8> kScale{0, 0, 2, 4, 6, 7, 8, 10};
 
-template <class Table, class Value>
-std::uint8_t largest_up_to(const Table& table, Value value, std::size_t first) {
-  std::size_t index = first;
-  for (std::size_t i = first; i < table.size(); ++i) {
-    if (table[i] <= value) index = i;
-  }
+// The index of the largest that is not above `value`, or `first`.
+template <class Table>
+constexpr std::uint8_t largest_up_to(const Table& table, unsigned value, std::size_t first) {
+  std::size_t index = table.size() - 1;
+  while (index > first && table[index] > value) --index;
   return static_cast<std::uint8_t>(index);
 }
 
@@ -37,12 +36,8 @@ constexpr std::uint32_t kEcnBit = 1u << 5;
 
 std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
                               std::uint8_t low) {
-  std::array<std::byte, sizeof tuple + 9> message;
-  std::memcpy(message.data(), &tuple, sizeof tuple);
-  store_be32(message.data() + sizeof tuple, irs.raw());
-  store_be32(message.data() + sizeof tuple + 4, slot);
-  store_u8(message.data() + sizeof tuple + 8, low);
-  return static_cast<std::uint32_t>(keyed_hash(key, message)) & 0xffff'ff00u;
+  const wire::PackedTuple message{tuple, irs.raw(), std::uint64_t{slot} << 8 | low};
+  return static_cast<std::uint32_t>(keyed_hash(key, message.bytes())) & 0xffff'ff00u;
 }
 
 void SynCookies::make(HalfOpen& half, Instant now) const {

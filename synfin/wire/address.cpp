@@ -75,25 +75,6 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   return std::nullopt;
 }
 
-bool IpAddress::is_unspecified() const {
-  return *this == IpAddress{} || *this == v4(0);
-}
-
-bool IpAddress::is_multicast() const {
-  return is_v4() ? (v4_bits() >> 28) == 0xe : octets_[0] == std::byte{0xff};
-}
-
-bool IpAddress::is_loopback() const {
-  if (is_v4()) return (v4_bits() >> 24) == 127;
-  IpAddress one;
-  one.octets_[15] = std::byte{1};
-  return *this == one;
-}
-
-bool IpAddress::is_limited_broadcast() const {
-  return is_v4() && v4_bits() == 0xffff'ffff;
-}
-
 bool IpAddress::is_link_local() const {
   if (is_v4()) return (v4_bits() >> 16) == 0xa9fe;        // 169.254.0.0/16, RFC 3927
   return (load_be16(octets_.data()) & 0xffc0) == 0xfe80;  // fe80::/10, RFC 4291 §2.5.6

@@ -5,6 +5,7 @@
 #include <cassert>
 
 #include "synfin/wire/checksum.h"
+#include "synfin/wire/header_writer.h"
 #include "synfin/wire/ipv6_extensions.h"
 
 namespace synfin::wire {
@@ -56,15 +57,18 @@ std::expected<ParsedIp, ParseError> parse_ipv4(Bytes front, std::size_t packet_s
     const Bytes options = front.subspan(ipv4::kMinHeaderSize, header_size - ipv4::kMinHeaderSize);
     if (const auto checked = check_ipv4_options(options); !checked) return std::unexpected(checked.error());
   }
-  return ParsedIp{.header = {.source = IpAddress::from_v4_octets(p + ipv4::kSource),
-                             .destination = IpAddress::from_v4_octets(p + ipv4::kDestination),
-                             .protocol = load_u8(p + ipv4::kProtocol),
-                             .hop_limit = load_u8(p + ipv4::kTimeToLive),
-                             .traffic_class = load_u8(p + ipv4::kTypeOfService),
-                             .identification = load_be16(p + ipv4::kIdentification),
-                             .dont_fragment = (fragment & ipv4::kDontFragment) != 0},
-                  .header_size = header_size,
-                  .payload_size = total - header_size};
+  std::expected<ParsedIp, ParseError> out;
+  out->header_size = header_size;
+  out->payload_size = total - header_size;
+  IpHeader& h = out->header;
+  h.source = IpAddress::from_v4_octets(p + ipv4::kSource);
+  h.destination = IpAddress::from_v4_octets(p + ipv4::kDestination);
+  h.protocol = load_u8(p + ipv4::kProtocol);
+  h.hop_limit = load_u8(p + ipv4::kTimeToLive);
+  h.traffic_class = load_u8(p + ipv4::kTypeOfService);
+  h.identification = load_be16(p + ipv4::kIdentification);
+  h.dont_fragment = (fragment & ipv4::kDontFragment) != 0;
+  return out;
 }
 
 std::expected<ParsedIp, ParseError> parse_ipv6(Bytes front, std::size_t packet_size) {
@@ -92,18 +96,16 @@ std::expected<ParsedIp, ParseError> parse_ipv6(Bytes front, std::size_t packet_s
 
 void emit_ipv4(const IpHeader& h, std::size_t payload_size, std::byte* p) {
   const std::size_t total = std::min(ipv4::kMinHeaderSize + payload_size, kMaxLengthField);
-  store_u8(p, 0x45);
-  store_u8(p + ipv4::kTypeOfService, h.traffic_class);
-  store_be16(p + ipv4::kTotalLength, static_cast<std::uint16_t>(total));
-  store_be16(p + ipv4::kIdentification, h.identification);
-  store_be16(p + ipv4::kFragment, h.dont_fragment ? ipv4::kDontFragment : std::uint16_t{0});
-  store_u8(p + ipv4::kTimeToLive, h.hop_limit);
-  store_u8(p + ipv4::kProtocol, h.protocol);
-  store_be16(p + ipv4::kChecksum, 0);
-  store_be32(p + ipv4::kSource, h.source.v4_bits());
-  store_be32(p + ipv4::kDestination, h.destination.v4_bits());
-  const auto sum = static_cast<std::uint16_t>(~ones_sum({p, ipv4::kMinHeaderSize}));
-  store_be16(p + ipv4::kChecksum, sum);
+  constexpr std::uint32_t kVersionAndLength = 0x4500'0000;
+  HeaderWriter w{p};
+  w.word(kVersionAndLength | std::uint32_t{h.traffic_class} << 16 | static_cast<std::uint32_t>(total));
+  w.word(std::uint32_t{h.identification} << 16 | (h.dont_fragment ? ipv4::kDontFragment : 0u));
+  w.word(std::uint32_t{h.hop_limit} << 24 | std::uint32_t{h.protocol} << 16);
+  w.word(h.source.v4_bits());
+  w.word(h.destination.v4_bits());
+  ChecksumAccumulator sum;
+  sum.add_words(w.sum());
+  store_be16(p + ipv4::kChecksum, sum.finish());
 }
 
 void emit_ipv6(const IpHeader& h, std::size_t payload_size, std::byte* p) {

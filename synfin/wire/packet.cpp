@@ -38,12 +38,14 @@ std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const 
 void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, FillChecksum fill) {
   frame.header_size = 0;
   const std::size_t payload_size = frame.size();
-  const std::size_t tcp_size = emitted_size(tcp);
+  const std::size_t ip_size = emitted_size(ip);
+  std::byte* const tcp_bytes = frame.header.data() + ip_size;
+  HeaderWriter writer{tcp_bytes};
+  write_tcp(tcp, writer);
+  const std::size_t tcp_size = writer.size();
   IpHeader header = ip;
   header.protocol = protocol::kTcp;
-  const std::size_t ip_size = emit_ip(header, tcp_size + payload_size, frame.header);
-  std::byte* const tcp_bytes = frame.header.data() + ip_size;
-  emit_tcp(tcp, {tcp_bytes, tcp_size});
+  emit_ip(header, tcp_size + payload_size, frame.header);
   frame.header_size = static_cast<std::uint16_t>(ip_size + tcp_size);
 
   ChecksumAccumulator sum;
@@ -51,12 +53,12 @@ void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, Fil
                         static_cast<std::uint32_t>(tcp_size + payload_size));
   frame.needs_checksum = fill == FillChecksum::kPseudoHeaderOnly;
   if (fill == FillChecksum::kYes) {
-    sum.add({tcp_bytes, tcp_size});
+    sum.add_words(writer.sum());
     for (std::size_t i = 0; i < frame.slice_count; ++i) sum.add(frame.slices[i].bytes());
     store_be16(tcp_bytes + kTcpChecksumField, sum.finish());
   } else {
     // Not complemented: the link adds the rest of the segment to it.
-    store_be16(tcp_bytes + kTcpChecksumField, static_cast<std::uint16_t>(~sum.finish()));
+    store_be16(tcp_bytes + kTcpChecksumField, sum.folded());
   }
 }
 

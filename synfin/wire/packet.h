@@ -13,6 +13,7 @@
 namespace synfin::wire {
 
 struct TcpPacket {
+  TcpPacket() {}  // members only; to clear all of it first would take longer than to fill it
   IpHeader ip;
   TcpHeader tcp;
   std::size_t payload_offset = 0;  // in the frame

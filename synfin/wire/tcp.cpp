@@ -11,11 +11,31 @@ namespace {
 
 // Where the fields lie (RFC 9293 §3.1).
 constexpr std::size_t kSourcePort = 0, kDestinationPort = 2, kSequence = 4, kAcknowledgment = 8,
-                      kDataOffset = 12, kFlags = 13, kWindow = 14, kChecksum = 16, kUrgentPointer = 18;
+                      kDataOffset = 12, kFlags = 13, kWindow = 14, kUrgentPointer = 18;
 
 // NOP NOP timestamps: the only options of nearly every segment behind the handshake (RFC 7323 appendix A).
 constexpr std::uint32_t kAlignedTimestamps = 0x0101'080a;
 constexpr std::size_t kAlignedTimestampsSize = 12;
+
+// MSS, SACK permitted and timestamps, NOP window scale: what Linux, and whoever does as Linux does, puts on a
+// SYN.
+constexpr std::size_t kUsualSynSize = 20;
+constexpr std::uint32_t kMssHead = 0x0204'0000, kSackAndTimestamps = 0x0402'080a,
+                        kNopWindowScale = 0x0103'0300;
+
+bool read_usual_syn(const std::byte* p, TcpOptions& o) {
+  const std::uint32_t mss = load_be32(p), scale = load_be32(p + 16);
+  if ((mss & 0xffff'0000) != kMssHead || load_be32(p + 4) != kSackAndTimestamps ||
+      (scale & 0xffff'ff00) != kNopWindowScale) {
+    return false;
+  }
+  o.present =
+      TcpOptions::kMss | TcpOptions::kSackPermitted | TcpOptions::kTimestamps | TcpOptions::kWindowScale;
+  o.mss = static_cast<std::uint16_t>(mss);
+  o.window_scale = static_cast<std::uint8_t>(scale);
+  o.timestamps = {.value = load_be32(p + 8), .echo = load_be32(p + 12)};
+  return true;
+}
 
 }  // namespace
 
@@ -42,7 +62,8 @@ std::expected<std::size_t, ParseError> parse_tcp_into(Bytes bytes, std::size_t s
   if (options.size() == kAlignedTimestampsSize && load_be32(options.data()) == kAlignedTimestamps) {
     h.options.present = TcpOptions::kTimestamps;
     h.options.timestamps = {.value = load_be32(options.data() + 4), .echo = load_be32(options.data() + 8)};
-  } else if (!options.empty()) {
+  } else if (!options.empty() &&
+             (options.size() != kUsualSynSize || !read_usual_syn(options.data(), h.options))) {
     if (const auto read = parse_tcp_options(options, h.options); !read) return std::unexpected(read.error());
   }
   return header_size;
@@ -61,20 +82,21 @@ std::size_t emitted_size(const TcpHeader& header) {
 }
 
 std::size_t emit_tcp(const TcpHeader& header, MutableBytes out) {
-  const std::size_t size = emitted_size(header);
-  assert(out.size() >= size);
-  std::byte* p = out.data();
-  store_be16(p + kSourcePort, header.source_port);
-  store_be16(p + kDestinationPort, header.destination_port);
-  store_be32(p + kSequence, header.seq.raw());
-  store_be32(p + kAcknowledgment, header.ack.raw());
-  store_u8(p + kDataOffset, static_cast<std::uint8_t>(size / 4 << 4 | (header.reserved & 0x0f)));
-  store_u8(p + kFlags, header.flags.bits());
-  store_be16(p + kWindow, header.window.field);
-  store_be16(p + kChecksum, 0);
-  store_be16(p + kUrgentPointer, header.urgent_pointer);
-  if (header.options.present != 0) emit_tcp_options(header.options, p + TcpHeader::kMinSize);
-  return size;
+  assert(out.size() >= emitted_size(header));
+  HeaderWriter w{out.data()};
+  write_tcp(header, w);
+  return w.size();
+}
+
+void write_tcp(const TcpHeader& h, HeaderWriter& w) {
+  const std::size_t size = emitted_size(h);
+  w.word(std::uint32_t{h.source_port} << 16 | h.destination_port);
+  w.word(h.seq.raw());
+  w.word(h.ack.raw());
+  w.word(static_cast<std::uint32_t>(size / 4) << 28 | (h.reserved & 0x0fu) << 24 |
+         std::uint32_t{h.flags.bits()} << 16 | h.window.field);
+  w.word(h.urgent_pointer);
+  if (h.options.present != 0) write_tcp_options(h.options, w);
 }
 
 }  // namespace synfin::wire

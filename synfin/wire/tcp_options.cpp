@@ -101,38 +101,24 @@ std::size_t sack_blocks_that_fit(const TcpOptions& o) {
   return std::min({std::size_t{o.sack_count}, TcpOptions::kMaxSack, (free - 4) / 8});
 }
 
-class Writer {
- public:
-  explicit Writer(std::byte* out) : begin_(out), at_(out) {}
-  void u8(std::uint8_t v) { store_u8(at_++, v); }
-  void u8(std::uint8_t a, std::uint8_t b) {
-    u8(a);
-    u8(b);
-  }
-  void u16(std::uint16_t v) {
-    store_be16(at_, v);
-    at_ += 2;
-  }
-  void u32(std::uint32_t v) {
-    store_be32(at_, v);
-    at_ += 4;
-  }
-  void octets(const std::byte* from, std::size_t count) {
-    if (count != 0) std::memcpy(at_, from, count);
-    at_ += count;
-  }
-  std::size_t size() const { return static_cast<std::size_t>(at_ - begin_); }
+constexpr std::uint32_t kTwoNops = std::uint32_t{kind::kNop} << 24 | std::uint32_t{kind::kNop} << 16;
 
- private:
-  std::byte* begin_;
-  std::byte* at_;
-};
+// Two octets at the beginning or at the end of a word.
+constexpr std::uint32_t head(std::uint8_t what, std::size_t length) {
+  return std::uint32_t{what} << 24 | static_cast<std::uint32_t>(length) << 16;
+}
+constexpr std::uint32_t tail(std::uint8_t what, std::size_t length) {
+  return head(what, length) >> 16;
+}
 
-void emit_fast_open(const TcpOptions& o, Writer& w) {
+void write_fast_open(const TcpOptions& o, HeaderWriter& w) {
+  std::array<std::byte, 20> option;
+  option.fill(std::byte{kind::kNop});
   const std::size_t cookie = cookie_octets(o);
-  w.u8(kind::kFastOpen, static_cast<std::uint8_t>(2 + cookie));
-  w.octets(o.cookie.data(), cookie);
-  while (w.size() % 4 != 0) w.u8(kind::kNop);
+  store_u8(option.data(), kind::kFastOpen);
+  store_u8(option.data() + 1, static_cast<std::uint8_t>(2 + cookie));
+  if (cookie != 0) std::memcpy(option.data() + 2, o.cookie.data(), cookie);
+  for (std::size_t at = 0; at < 2 + cookie; at += 4) w.word(load_be32(option.data() + at));
 }
 
 }  // namespace
@@ -163,36 +149,32 @@ std::size_t emitted_options_size(const TcpOptions& options) {
   return size_without_sack(options) + (blocks == 0 ? 0 : 4 + 8 * blocks);
 }
 
-std::size_t emit_tcp_options(const TcpOptions& o, std::byte* out) {
-  Writer w{out};
-  if (o.has(TcpOptions::kMss)) {
-    w.u8(kind::kMss, kMssLength);
-    w.u16(o.mss);
-  }
+void write_tcp_options(const TcpOptions& o, HeaderWriter& w) {
+  if (o.has(TcpOptions::kMss)) w.word(head(kind::kMss, kMssLength) | o.mss);
   const bool timestamps = o.has(TcpOptions::kTimestamps);
   const bool sack_permitted = o.has(TcpOptions::kSackPermitted);
-  if (timestamps != sack_permitted) w.u8(kind::kNop, kind::kNop);
-  if (sack_permitted) w.u8(kind::kSackPermitted, kSackPermittedLength);
+  constexpr std::uint32_t kTimestampsTail = tail(kind::kTimestamps, kTimestampsLength);
+  if (timestamps && sack_permitted) {
+    w.word(head(kind::kSackPermitted, kSackPermittedLength) | kTimestampsTail);
+  } else if (sack_permitted) {
+    w.word(kTwoNops | tail(kind::kSackPermitted, kSackPermittedLength));
+  } else if (timestamps) {
+    w.word(kTwoNops | kTimestampsTail);
+  }
   if (timestamps) {
-    w.u8(kind::kTimestamps, kTimestampsLength);
-    w.u32(o.timestamps.value);
-    w.u32(o.timestamps.echo);
+    w.word(o.timestamps.value);
+    w.word(o.timestamps.echo);
   }
-  if (o.has(TcpOptions::kWindowScale)) {
-    w.u8(kind::kNop);
-    w.u8(kind::kWindowScale, kWindowScaleLength);
-    w.u8(o.window_scale);
-  }
+  if (o.has(TcpOptions::kWindowScale))
+    w.word(head(kind::kNop, kind::kWindowScale) | std::uint32_t{kWindowScaleLength} << 8 | o.window_scale);
   if (const std::size_t blocks = sack_blocks_that_fit(o); blocks != 0) {
-    w.u8(kind::kNop, kind::kNop);
-    w.u8(kind::kSack, static_cast<std::uint8_t>(2 + 8 * blocks));
+    w.word(kTwoNops | tail(kind::kSack, 2 + 8 * blocks));
     for (std::size_t i = 0; i < blocks; ++i) {
-      w.u32(o.sack[i].left.raw());
-      w.u32(o.sack[i].right.raw());
+      w.word(o.sack[i].left.raw());
+      w.word(o.sack[i].right.raw());
     }
   }
-  if (o.has(TcpOptions::kFastOpen)) emit_fast_open(o, w);
-  return w.size();
+  if (o.has(TcpOptions::kFastOpen)) write_fast_open(o, w);
 }
 
 bool operator==(const TcpOptions& a, const TcpOptions& b) {

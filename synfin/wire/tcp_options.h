@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What tcp.cpp and packet.cpp share: parsing in place, and the octets behind the fixed TCP header.
+// What tcp.cpp and packet.cpp share: parsing and writing in place, and the octets behind the fixed TCP
+// header.
 #pragma once
 
 #include <cstddef>
 #include <expected>
 
 #include "synfin/base/bytes.h"
+#include "synfin/wire/header_writer.h"
 #include "synfin/wire/parse_error.h"
 #include "synfin/wire/tcp.h"
 
@@ -22,7 +24,10 @@ std::expected<void, ParseError> parse_tcp_options(Bytes bytes, TcpOptions& optio
 /// 0 to 40, a multiple of 4.
 std::size_t emitted_options_size(const TcpOptions& options);
 
-/// Writes `emitted_options_size(options)` octets and returns that number.
-std::size_t emit_tcp_options(const TcpOptions& options, std::byte* out);
+/// Writes `emitted_size(header)` octets, checksum field 0.
+void write_tcp(const TcpHeader& header, HeaderWriter& out);
+
+/// Writes `emitted_options_size(options)` octets.
+void write_tcp_options(const TcpOptions& options, HeaderWriter& out);
 
 }  // namespace synfin::wire
