@@ -135,6 +135,36 @@ TEST_P(FastOpenServer, TheSynAckAndThenTheAnswerAreSentAgain) {
   EXPECT_EQ(resent[0].tcp.seq, syn_ack.tcp.seq + 1);
 }
 
+// §3.10.4: CLOSE in SYN-RECEIVED; the FIN follows the answer once the handshake has ended.
+TEST_P(FastOpenServer, TheProgramMayAnswerAndCloseBeforeTheThirdSegment) {
+  const Packet syn_ack = knocks(peer(), good_syn(peer()), "GET /");
+  const auto connection = stack_.accept(listener_, now_);
+  ASSERT_TRUE(connection);
+  EXPECT_EQ(reads(*connection), "GET /");
+  writes(*connection, "200 OK");
+  stack_.close(*connection, now_);
+  std::string text;
+  for (const Packet& p : sent()) text += p.text;
+  EXPECT_EQ(text, "200 OK");
+  EXPECT_EQ(state(peer()), State::kSynReceived);
+  gives(peer(), header(ACK, kPeerIss + 6, syn_ack.tcp.seq + 7));
+  const Packet fin = only();
+  EXPECT_EQ(fin.flags_without_push(), FIN | ACK);
+  EXPECT_EQ(fin.tcp.seq, syn_ack.tcp.seq + 7);
+  EXPECT_EQ(state(peer()), State::kFinWait1);
+  expect_room(true);
+}
+
+// RFC 5461: before the handshake has ended a hard error ends it, for those that are open early too.
+TEST_P(FastOpenServer, AHardErrorAboutTheSynAckEndsIt) {
+  const Packet syn_ack = knocks(peer(), good_syn(peer()), "GET /");
+  const Handle connection = accepts(listener_);
+  gives_error(wire::IcmpKind::kPortUnreachable, syn_ack);
+  EXPECT_EQ(events(connection) & kFailed, kFailed);
+  EXPECT_EQ(state(peer()), State::kClosed);
+  expect_room(true);
+}
+
 TEST_P(FastOpenServer, ABadCookieGetsAnOrdinaryHandshakeAndAFreshOne) {
   TcpHeader h = good_syn(peer());
   h.options.cookie[3] ^= std::byte{1};
