@@ -52,7 +52,9 @@ function(synfin_library target)
   target_link_libraries(${target} PUBLIC ${LIB_LINK})
   synfin_compile_options(${target})
   if(LIB_CORE)
-    target_compile_options(${target} PRIVATE -fno-exceptions -fno-rtti)
+    # Nobody replaces a function of the core at run time, so calls within a file may be inlined although it is
+    # position-independent.
+    target_compile_options(${target} PRIVATE -fno-exceptions -fno-rtti -fno-semantic-interposition)
   endif()
   if(SYNFIN_TESTS)
     foreach(room ${LIB_ROOMS})

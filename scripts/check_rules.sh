@@ -53,11 +53,11 @@ findings=$(
 verdict "rooms include only what lies below them" "$findings"
 
 # shellcheck disable=SC2046
-verdict "every source names its licence" "$(sources synfin apps examples tests fuzz bench | while read -r file; do
+verdict "every source names its licence" "$(sources synfin apps examples tests fuzz bench docs | while read -r file; do
   head -n 2 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$file"; done)"
-verdict "every header has its guard" "$(find synfin apps -name '*.h' -type f | while read -r file; do
+verdict "every header has its guard" "$(find synfin apps docs -name '*.h' -type f | while read -r file; do
   grep -q '^#pragma once' "$file" || echo "$file"; done)"
 # shellcheck disable=SC2046
-verdict "nothing is left for later" "$(grep -nE '\b(TODO|FIXME|XXX|HACK)\b' $(sources synfin apps examples tests fuzz bench) /dev/null)"
-verdict "tests do not sleep" "$(grep -nE 'sleep_for|sleep_until|\busleep\(|\bsleep\(' $(find synfin tests -name '*_test.cpp' -type f) /dev/null)"
+verdict "nothing is left for later" "$(grep -nE '\b(TODO|FIXME|XXX|HACK)\b' $(sources synfin apps examples tests fuzz bench docs) /dev/null)"
+verdict "tests do not sleep" "$(grep -nE 'sleep_for|sleep_until|\busleep\(|\bsleep\(' $(find synfin tests docs -name '*_test.cpp' -type f) /dev/null)"
 exit $status

@@ -55,6 +55,27 @@ run_gtests() {
   done
 }
 
+# run_unittest NAME: the Python tests in tests/NAME; the numbers come from their own summary.
+run_unittest() {
+  local log=build/release/$1.log n summary failures=0 errors=0 skips=0 status
+  PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -v -s "tests/$1" -p '*_test.py' >"$log" 2>&1
+  status=$?
+  n=$(sed -n 's/^Ran \([0-9]*\) tests\? in .*/\1/p' "$log" | tail -n 1)
+  summary=$(grep -E '^(OK|FAILED)' "$log" | tail -n 1)
+  [[ $summary =~ failures=([0-9]+) ]] && failures=${BASH_REMATCH[1]}
+  [[ $summary =~ errors=([0-9]+) ]] && errors=${BASH_REMATCH[1]}
+  [[ $summary =~ skipped=([0-9]+) ]] && skips=${BASH_REMATCH[1]}
+  failed=$((failed + failures + errors))
+  skipped=$((skipped + skips))
+  passed=$((passed + ${n:-0} - failures - errors - skips))
+  if [ "$status" -ne 0 ]; then
+    [ $((failures + errors)) -eq 0 ] && fail "the tests in tests/$1 ended with status $status"
+    tail -n 80 "$log" >&2
+  elif [ "${n:-0}" -eq 0 ]; then
+    fail "no test ran in tests/$1"
+  fi
+}
+
 # Unit and cross-room tests, optimised, with assertions of the standard library off: what ships.
 run_unit() {
   built release -DSYNFIN_TESTS=ON || return
@@ -63,6 +84,8 @@ run_unit() {
     fail "compiler warnings"
   fi
   run_gtests build/release
+  # Every benchmark for a moment, so that none rots.
+  SYNFIN_BENCH=$PWD/build/release/synfin-bench run_unittest bench
 }
 
 # The libraries and their tests; the tool is built from the same sources, and the lab tests drive the optimised one.
@@ -123,25 +146,7 @@ run_lab() {
     77) skipped=$((skipped + 1)) ;;
     *) fail "examples/echo_test.sh"; tail -n 20 build/release/example.log >&2 ;;
   esac
-  local log=build/release/lab.log n
-  SYNFIN=$PWD/build/release/synfin SYNFIN_HTTP_LOAD=$PWD/build/release/synfin-http-load \
-    PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -v -s tests/lab -p '*_test.py' >"$log" 2>&1
-  local status=$?
-  n=$(sed -n 's/^Ran \([0-9]*\) tests\? in .*/\1/p' "$log" | tail -n 1)
-  local summary failures=0 errors=0 skips=0
-  summary=$(grep -E '^(OK|FAILED)' "$log" | tail -n 1)
-  [[ $summary =~ failures=([0-9]+) ]] && failures=${BASH_REMATCH[1]}
-  [[ $summary =~ errors=([0-9]+) ]] && errors=${BASH_REMATCH[1]}
-  [[ $summary =~ skipped=([0-9]+) ]] && skips=${BASH_REMATCH[1]}
-  failed=$((failed + failures + errors))
-  skipped=$((skipped + skips))
-  passed=$((passed + ${n:-0} - failures - errors - skips))
-  if [ "$status" -ne 0 ]; then
-    [ $((failures + errors)) -eq 0 ] && fail "the lab tests ended with status $status"
-    tail -n 80 "$log" >&2
-  elif [ "${n:-0}" -eq 0 ]; then
-    fail "no lab test ran"
-  fi
+  SYNFIN=$PWD/build/release/synfin SYNFIN_HTTP_LOAD=$PWD/build/release/synfin-http-load run_unittest lab
 }
 
 # A short run of every fuzz target; findings are left in build/fuzz/findings.

@@ -157,9 +157,9 @@ struct Stack::Impl {
   std::size_t transmit(std::span<wire::Frame> out, Instant now);
   void write(const wire::FourTuple& tuple, wire::TcpHeader& header, bool ecn_capable,
              wire::Frame& frame) const;
-  void note_sent(const wire::FourTuple& tuple, const tcp::Connection::Sent& sent, std::uint8_t scale,
+  void note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent, std::uint8_t scale,
                  const wire::Frame& frame, Instant now);
-  void send_reply(const tcp::Reply& reply, wire::Frame& frame, Instant now);
+  void send_reply(tcp::Reply& reply, wire::Frame& frame, Instant now);
   void queue_packet(std::optional<wire::Frame> frame, trace::Reason why);
 
   Config config;

@@ -92,10 +92,9 @@ Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, std::uint32_t hash, c
   ++l.half_open;
   ++l.young;
   ctx.state_changed(half.tuple, State::kListen, State::kSynReceived, why);
-  tcp::Reply reply = tcp::syn_ack(half, ctx, Reason::kSynAckSent);
+  tcp::Reply& reply = tcp::send_syn_ack(half, ctx, Reason::kSynAckSent);
   // Whatever cookie it brought was not good enough, so it gets one that will be.
   if (serves_fast_open(l, syn)) fast_open_cookies.give(half.tuple, reply.header.options);
-  replies.push_back(reply);
   arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
   return {why, State::kListen, State::kSynReceived, half.send_scale};
 }
@@ -105,7 +104,7 @@ Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, tcp::HalfOpen& half, tcp
   l.last_overflow = ctx.now;
   cookies.keys().rotate_if_due(ctx.now, entropy);
   cookies.make(half, ctx.now);
-  tcp::Reply& reply = replies.emplace_back(tcp::syn_ack(half, ctx, Reason::kSynCookieSent));
+  tcp::Reply& reply = tcp::send_syn_ack(half, ctx, Reason::kSynCookieSent);
   if (half.timestamps) {
     std::uint32_t& value = reply.header.options.timestamps.value;
     value = tcp::SynCookies::timestamp(half, ctx.now, value - tcp::timestamp_value(ctx.now, 0));
@@ -203,6 +202,7 @@ SynMonitor::Queues Stack::Impl::queues_of(const Listener& l) const {
 
 void Stack::Impl::judge_flood(std::uint32_t index, tcp::Context& ctx) {
   Listener& l = listeners[index];
+  if (!l.monitor->due(ctx.now)) return;
   auto report = l.monitor->judge(queues_of(l), config.settings, ctx.now);
   if (!report) return;
   report->listener = l.local;

@@ -28,8 +28,8 @@ void Stack::Impl::write(const wire::FourTuple& tuple, wire::TcpHeader& header, b
   wire::emit_tcp_packet(ip, header, frame, wire::FillChecksum::kYes);
 }
 
-void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Connection::Sent& sent,
-                            std::uint8_t scale, const wire::Frame& frame, Instant now) {
+void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent, std::uint8_t scale,
+                            const wire::Frame& frame, Instant now) {
   if (sent.retransmission) {
     ++counters[Counter::kRetransSegs];
   } else {
@@ -53,15 +53,11 @@ void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Connection:
   sink->on_event(e);
 }
 
-void Stack::Impl::send_reply(const tcp::Reply& reply, wire::Frame& frame, Instant now) {
-  tcp::Connection::Sent sent;
-  sent.header = reply.header;
-  sent.reason = reply.reason;
-  sent.state = reply.state;
-  sent.retransmission =
+void Stack::Impl::send_reply(tcp::Reply& reply, wire::Frame& frame, Instant now) {
+  reply.retransmission =
       reply.reason == trace::Reason::kSynAckRetransmitted || reply.reason == trace::Reason::kDuplicateSyn;
-  write(reply.tuple, sent.header, false, frame);
-  note_sent(reply.tuple, sent, reply.scale, frame, now);
+  write(reply.tuple, reply.header, false, frame);
+  note_sent(reply.tuple, reply, reply.scale, frame, now);
 }
 
 std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
@@ -91,7 +87,7 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
     for (std::size_t turn = 0; turn < kTurn && n < out.size(); ++turn) {
       wire::Frame& frame = out[n];
       frame.clear();
-      tcp::Connection::Sent sent;
+      tcp::Sent sent;
       more = record->in_table && record->tcp.transmit(frame, sent, ctx);
       if (!more) {
         frame.clear();  // a segment that was not worth sending may have left slices

@@ -73,9 +73,10 @@ class SynMonitor {
 
   /// A report when an alarm begins or ends; `listener` is left to the caller. Nothing else ends an alarm.
   std::optional<trace::FloodReport> judge(const Queues& queues, const tcp::Settings& settings, Instant now) {
-    if (!ticked_ && now < tick_end_ && now < next_deadline()) return std::nullopt;
-    return judge_tick(queues, settings, now);
+    return due(now) ? judge_tick(queues, settings, now) : std::nullopt;
   }
+  /// Whether there is something to judge.
+  bool due(Instant now) const { return ticked_ || now >= tick_end_ || now >= next_deadline(); }
   /// When `judge` is to be called at the latest; never while there is no alarm.
   Instant next_deadline() const {
     return alarm_ == trace::Reason::kNone ? Instant::never() : last_held_ + window_;

@@ -106,15 +106,6 @@ class Connection {
 
   // Outputs.
 
-  /// What was written about the segment that `transmit` gave, for the trace.
-  struct Sent {
-    wire::TcpHeader header;
-    std::uint32_t text_size = 0;
-    bool retransmission = false;
-    bool ecn_capable = false;  // to be sent as ECT(0)
-    trace::Reason reason = trace::Reason::kNone;
-    State state = State::kClosed;  // in which it was sent
-  };
   /// The next segment: header in `out`, text shared into `frame`. False: nothing to send now.
   [[nodiscard]] bool transmit(wire::Frame& frame, Sent& out, Context& ctx);
   Instant next_deadline() const { return timers_.next(); }

@@ -52,10 +52,9 @@ WindowScale scale_for(std::uint32_t buffer) {
   return WindowScale{static_cast<std::uint8_t>(std::max(bits - 16, 0))};
 }
 
-wire::TcpOptions syn_options(const Context& ctx, const wire::FourTuple& tuple, bool scale, bool sack,
-                             bool timestamps, std::uint32_t ts_recent) {
-  wire::TcpOptions o;
-  o.present = wire::TcpOptions::kMss;
+void add_syn_options(wire::TcpOptions& o, const Context& ctx, const wire::FourTuple& tuple, bool scale,
+                     bool sack, bool timestamps, std::uint32_t ts_recent) {
+  o.present |= wire::TcpOptions::kMss;
   o.mss = mss_for(ctx.mtu, tuple.local.address.family());
   if (scale) {
     o.present |= wire::TcpOptions::kWindowScale;
@@ -63,7 +62,6 @@ wire::TcpOptions syn_options(const Context& ctx, const wire::FourTuple& tuple, b
   }
   if (sack) o.present |= wire::TcpOptions::kSackPermitted;
   if (timestamps) stamp(o, ctx.now, ctx.isn.timestamp_offset(tuple), ts_recent);
-  return o;
 }
 
 Reply reset_for(const wire::FourTuple& tuple, const Segment& seg, trace::State state, trace::Reason why) {

@@ -52,9 +52,9 @@ std::uint16_t mss_for(std::uint32_t mtu, wire::Family family);
 /// What a peer that announced no MSS takes: 536 or 1220 (MUST-15).
 std::uint16_t default_mss(wire::Family family);
 
-/// What our SYN or SYN-ACK offers.
-wire::TcpOptions syn_options(const Context& ctx, const wire::FourTuple& tuple, bool scale, bool sack,
-                             bool timestamps, std::uint32_t ts_recent);
+/// Adds what our SYN or SYN-ACK offers.
+void add_syn_options(wire::TcpOptions& options, const Context& ctx, const wire::FourTuple& tuple, bool scale,
+                     bool sack, bool timestamps, std::uint32_t ts_recent);
 /// The smallest scale with which the whole receive buffer can be offered.
 WindowScale scale_for(std::uint32_t buffer);
 

@@ -38,8 +38,8 @@ void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn,
   half.ecn = asks_for_ecn(syn.flags()) && ctx.settings.tcp_ecn != 0;
 }
 
-Reply syn_ack(const HalfOpen& half, const Context& ctx, Reason why) {
-  Reply r;
+Reply& send_syn_ack(const HalfOpen& half, Context& ctx, Reason why) {
+  Reply& r = ctx.replies.emplace_back();
   r.tuple = half.tuple;
   r.state = trace::State::kSynReceived;
   r.reason = why;
@@ -49,7 +49,8 @@ Reply syn_ack(const HalfOpen& half, const Context& ctx, Reason why) {
   if (half.ecn) r.header.flags = r.header.flags.with(Flags::kEce);
   // A SYN's window is never scaled (RFC 7323 §2.2).
   r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> WindowScale::none();
-  r.header.options = syn_options(ctx, half.tuple, half.scaled(), half.sack, half.timestamps, half.ts_recent);
+  add_syn_options(r.header.options, ctx, half.tuple, half.scaled(), half.sack, half.timestamps,
+                  half.ts_recent);
   if (half.scaled()) r.header.options.window_scale = half.receive_scale;
   return r;
 }

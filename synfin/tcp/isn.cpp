@@ -23,8 +23,7 @@ wire::SeqNum IsnGenerator::next(const wire::FourTuple& tuple, Instant now) const
 }
 
 std::uint32_t IsnGenerator::timestamp_offset(const wire::FourTuple& tuple) const {
-  const wire::FourTuple pair{{tuple.local.address, 0}, {tuple.remote.address, 0}};
-  return static_cast<std::uint32_t>(keyed_hash(timestamp_key_, wire::PackedTuple{pair}.bytes()));
+  return static_cast<std::uint32_t>(keyed_hash(timestamp_key_, wire::PackedTuple{tuple}.addresses()));
 }
 
 }  // namespace synfin::tcp

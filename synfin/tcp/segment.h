@@ -34,14 +34,21 @@ struct Segment {
   bool has_timestamps() const { return header.options.has(wire::TcpOptions::kTimestamps); }
 };
 
+/// A segment that is to be written, and what the trace says of it.
+struct Sent {
+  wire::TcpHeader header;
+  std::uint32_t text_size = 0;
+  bool retransmission = false;
+  bool ecn_capable = false;  // to be sent as ECT(0)
+  trace::Reason reason = trace::Reason::kNone;
+  trace::State state = trace::State::kClosed;  // in which it was sent
+};
+
 /// A segment without text that answers one that arrived, or a reset. Written out when the link next takes
 /// packets.
-struct Reply {
+struct Reply : Sent {
   wire::FourTuple tuple;
-  wire::TcpHeader header;
-  trace::State state = trace::State::kClosed;
   std::uint8_t scale = 0;  // of the window field, for whoever reads the trace
-  trace::Reason reason = trace::Reason::kNone;
 };
 
 }  // namespace synfin::tcp

@@ -12,8 +12,8 @@
 
 namespace synfin::tcp {
 
-/// What can be set, with Linux's names and defaults where Linux has them. One object a stack; may be changed while it runs, and counts
-/// from the next decision on.
+/// What can be set, with Linux's names and defaults where Linux has them. One object a stack; may be changed
+/// while it runs, and counts from the next decision on.
 struct Settings {
   using Flag = bool;
   using Count = std::uint32_t;
@@ -32,7 +32,8 @@ struct Settings {
 #undef SYNFIN_SETTING
 #undef SYNFIN_SETTING_DEFAULT
 
-  /// Sets by name, as `--set NAME=VALUE` does. The error is one line that says what is wrong, the range, and the nearest names.
+  /// Sets by name, as `--set NAME=VALUE` does. The error is one line that says what is wrong, the range, and
+  /// the nearest names.
   [[nodiscard]] std::expected<void, std::string> set(std::string_view name, std::string_view value);
   /// The value as `set` would take it; empty for an unknown name.
   std::string get(std::string_view name) const;

@@ -87,7 +87,14 @@ std::optional<Lesson> received(const Event& e) {
       }
       break;
     case State::kSynReceived:
-      if (e.to == State::kEstablished && !e.header->flags.syn()) {
+      if (e.to == State::kEstablished && e.header->flags.syn()) {
+        return Lesson{
+            "The peer acknowledges our SYN in turn: it has seen our number as we have seen its. The "
+            "connection "
+            "is open both ways.",
+            kOpen};
+      }
+      if (e.to == State::kEstablished) {
         return Lesson{
             "The third segment acknowledges our SYN: the peer has seen our number, so its SYN was neither an "
             "old "
@@ -176,6 +183,13 @@ std::optional<Lesson> sent_ack_of_fin(State state) {
 std::optional<Lesson> sent(const Event& e, const Plot& plot) {
   const wire::Flags flags = e.header->flags;
   if (flags.rst() || e.retransmission) return std::nullopt;
+  if (flags.syn() && flags.ack() && plot.crossed) {
+    return Lesson{
+        "Our SYN again, now with the acknowledgement of the peer's. As both ends asked at once, neither "
+        "could "
+        "answer and ask in one segment: opening takes four.",
+        kOpen};
+  }
   if (flags.syn() && flags.ack() && e.reason == Reason::kSynAckSent) {
     return Lesson{
         "Two messages in one segment: the peer's SYN is acknowledged, and our own first number is announced. "
@@ -210,6 +224,7 @@ std::optional<Lesson> sent(const Event& e, const Plot& plot) {
 void Plot::follow(const Event& e) {
   if (e.kind == trace::EventKind::kSegmentReceived) {
     if (e.reason == Reason::kSynAckAccepted) third_segment_due = true;
+    if (e.reason == Reason::kSimultaneousOpen) crossed = true;
     const bool fin_taken = e.from != e.to && (e.to == State::kCloseWait || e.to == State::kClosing ||
                                               (e.to == State::kTimeWait && e.header->flags.fin()));
     if (fin_taken || e.reason == Reason::kTimeWaitReAck) fin_ack_due = true;
@@ -256,8 +271,8 @@ bool is_timer(Reason r) {
 }
 
 bool is_call(Reason r) {
-  static constexpr std::array kList{Reason::kActiveOpen,     Reason::kPassiveOpen,   Reason::kCloseCalled,
-                                    Reason::kAbortCalled,    Reason::kUnreadData,    Reason::kLingerAbort,
+  static constexpr std::array kList{Reason::kActiveOpen,     Reason::kPassiveOpen,  Reason::kCloseCalled,
+                                    Reason::kAbortCalled,    Reason::kUnreadData,   Reason::kLingerAbort,
                                     Reason::kListenerClosed, Reason::kStackShutdown};
   return one_of(r, kList);
 }

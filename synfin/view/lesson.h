@@ -24,6 +24,8 @@ struct Plot {
   bool third_segment_due = false;
   /// The peer's FIN was accepted and its acknowledgement has not been sent.
   bool fin_ack_due = false;
+  /// The peer's SYN crossed ours.
+  bool crossed = false;
 
   /// Brings itself up to date with a segment event; after `lesson_for` has seen it.
   void follow(const trace::Event& e);

@@ -125,7 +125,7 @@ static_assert(std::has_unique_object_representations_v<FourTuple>);
 /// five. Made of whole words, as SipHash reads it.
 class PackedTuple {
  public:
-  explicit PackedTuple(const FourTuple& t) : PackedTuple(t, 0, 0) { size_ -= kMore; }
+  explicit PackedTuple(const FourTuple& t) : PackedTuple(t, 0, 0) { size_ -= 9; }
   /// With 72 bits more, the upper 24 of `last` left out.
   PackedTuple(const FourTuple& t, std::uint32_t more, std::uint64_t last) {
     std::size_t at = 0;
@@ -142,9 +142,10 @@ class PackedTuple {
     size_ = at * sizeof(std::uint64_t) - 3;
   }
   Bytes bytes() const { return std::as_bytes(std::span{words_}).first(size_); }
+  /// Without the ports.
+  Bytes addresses() const { return bytes().first(size_ / sizeof(std::uint64_t) * sizeof(std::uint64_t)); }
 
  private:
-  static constexpr std::size_t kMore = 9;
   std::array<std::uint64_t, 6> words_;
   std::size_t size_;
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <optional>
 
 #include "synfin/wire/checksum.h"
 #include "synfin/wire/header_writer.h"
@@ -41,26 +42,27 @@ std::expected<void, ParseError> check_ipv4_options(Bytes options) {
   return {};
 }
 
-std::expected<ParsedIp, ParseError> parse_ipv4(Bytes front, std::size_t packet_size) {
-  if (front.size() < ipv4::kMinHeaderSize) return std::unexpected(ParseError::kIpTooShort);
+// These fill what is returned where it lies: to move it would wait for its fields to be stored.
+
+std::optional<ParseError> read_ipv4(Bytes front, std::size_t packet_size, ParsedIp& out) {
+  if (front.size() < ipv4::kMinHeaderSize) return ParseError::kIpTooShort;
   const std::byte* p = front.data();
   const std::size_t header_size = std::size_t{load_u8(p)} % 16 * 4;
   if (header_size < ipv4::kMinHeaderSize || header_size > front.size()) {
-    return std::unexpected(ParseError::kIpHeaderLength);
+    return ParseError::kIpHeaderLength;
   }
-  if (ones_sum(front.first(header_size)) != 0xffff) return std::unexpected(ParseError::kIpBadChecksum);
+  if (ones_sum(front.first(header_size)) != 0xffff) return ParseError::kIpBadChecksum;
   const std::size_t total = load_be16(p + ipv4::kTotalLength);
-  if (total < header_size || total > packet_size) return std::unexpected(ParseError::kIpTotalLength);
+  if (total < header_size || total > packet_size) return ParseError::kIpTotalLength;
   const std::uint16_t fragment = load_be16(p + ipv4::kFragment);
-  if ((fragment & ipv4::kMoreFragmentsOrOffset) != 0) return std::unexpected(ParseError::kIpFragment);
+  if ((fragment & ipv4::kMoreFragmentsOrOffset) != 0) return ParseError::kIpFragment;
   if (header_size != ipv4::kMinHeaderSize) {
     const Bytes options = front.subspan(ipv4::kMinHeaderSize, header_size - ipv4::kMinHeaderSize);
-    if (const auto checked = check_ipv4_options(options); !checked) return std::unexpected(checked.error());
+    if (const auto checked = check_ipv4_options(options); !checked) return checked.error();
   }
-  std::expected<ParsedIp, ParseError> out;
-  out->header_size = header_size;
-  out->payload_size = total - header_size;
-  IpHeader& h = out->header;
+  out.header_size = header_size;
+  out.payload_size = total - header_size;
+  IpHeader& h = out.header;
   h.source = IpAddress::from_v4_octets(p + ipv4::kSource);
   h.destination = IpAddress::from_v4_octets(p + ipv4::kDestination);
   h.protocol = load_u8(p + ipv4::kProtocol);
@@ -68,30 +70,42 @@ std::expected<ParsedIp, ParseError> parse_ipv4(Bytes front, std::size_t packet_s
   h.traffic_class = load_u8(p + ipv4::kTypeOfService);
   h.identification = load_be16(p + ipv4::kIdentification);
   h.dont_fragment = (fragment & ipv4::kDontFragment) != 0;
-  return out;
+  return std::nullopt;
 }
 
-std::expected<ParsedIp, ParseError> parse_ipv6(Bytes front, std::size_t packet_size) {
-  if (front.size() < ipv6::kHeaderSize) return std::unexpected(ParseError::kIpTooShort);
+std::optional<ParseError> read_ipv6(Bytes front, std::size_t packet_size, ParsedIp& out) {
+  if (front.size() < ipv6::kHeaderSize) return ParseError::kIpTooShort;
   const std::byte* p = front.data();
   const std::size_t total = ipv6::kHeaderSize + load_be16(p + ipv6::kPayloadLength);
-  if (total > packet_size) return std::unexpected(ParseError::kIpTotalLength);
-  const IpAddress source = IpAddress::from_v6_octets(p + ipv6::kSource);
-  const IpAddress destination = IpAddress::from_v6_octets(p + ipv6::kDestination);
+  if (total > packet_size) return ParseError::kIpTotalLength;
+  IpHeader& h = out.header;
+  h.source = IpAddress::from_v6_octets(p + ipv6::kSource);
+  h.destination = IpAddress::from_v6_octets(p + ipv6::kDestination);
   // An IPv4-mapped address means an IPv4 node in every table above; on the wire it is a forgery (RFC 4942
   // §2.2).
-  if (source.is_v4() || destination.is_v4()) return std::unexpected(ParseError::kIpBadVersion);
+  if (h.source.is_v4() || h.destination.is_v4()) return ParseError::kIpBadVersion;
   const auto payload = walk_ipv6_extensions(front.first(std::min(front.size(), total)));
-  if (!payload) return std::unexpected(payload.error());
+  if (!payload) return payload.error();
   const std::uint32_t first_word = load_be32(p);
-  return ParsedIp{.header = {.source = source,
-                             .destination = destination,
-                             .protocol = payload->protocol,
-                             .hop_limit = load_u8(p + ipv6::kHopLimit),
-                             .traffic_class = static_cast<std::uint8_t>(first_word >> 20),
-                             .flow_label = first_word & 0xf'ffff},
-                  .header_size = payload->offset,
-                  .payload_size = total - payload->offset};
+  h.protocol = payload->protocol;
+  h.hop_limit = load_u8(p + ipv6::kHopLimit);
+  h.traffic_class = static_cast<std::uint8_t>(first_word >> 20);
+  h.flow_label = first_word & 0xf'ffff;
+  out.header_size = payload->offset;
+  out.payload_size = total - payload->offset;
+  return std::nullopt;
+}
+
+std::optional<ParseError> read_ip(Bytes front, std::size_t packet_size, ParsedIp& out) {
+  if (front.empty()) return ParseError::kIpTooShort;
+  switch (load_u8(front.data()) >> 4) {
+    case 4:
+      return read_ipv4(front, packet_size, out);
+    case 6:
+      return read_ipv6(front, packet_size, out);
+    default:
+      return ParseError::kIpBadVersion;
+  }
 }
 
 void emit_ipv4(const IpHeader& h, std::size_t payload_size, std::byte* p) {
@@ -120,16 +134,10 @@ void emit_ipv6(const IpHeader& h, std::size_t payload_size, std::byte* p) {
 }  // namespace
 
 std::expected<ParsedIp, ParseError> parse_ip(Bytes front, std::size_t packet_size) {
-  if (front.empty()) return std::unexpected(ParseError::kIpTooShort);
-  if (front.size() > packet_size) front = front.first(packet_size);
-  switch (load_u8(front.data()) >> 4) {
-    case 4:
-      return parse_ipv4(front, packet_size);
-    case 6:
-      return parse_ipv6(front, packet_size);
-    default:
-      return std::unexpected(ParseError::kIpBadVersion);
-  }
+  std::expected<ParsedIp, ParseError> out;
+  if (const auto error = read_ip(front.first(std::min(front.size(), packet_size)), packet_size, *out))
+    out = std::unexpected(*error);
+  return out;
 }
 
 std::size_t emitted_size(const IpHeader& header) {

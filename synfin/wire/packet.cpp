@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "synfin/wire/packet.h"
 
+#include <optional>
+
 #include "synfin/wire/checksum.h"
 #include "synfin/wire/tcp_options.h"
 
@@ -9,29 +11,42 @@ namespace {
 
 constexpr std::size_t kTcpChecksumField = 16;
 
-}  // namespace
-
-std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const Frame& frame,
-                                                      VerifyChecksum verify) {
+// Fills what is returned where it lies: to move it would wait for its fields to be stored.
+std::optional<ParseError> read_tcp_packet(const ParsedIp& ip, const Frame& frame, VerifyChecksum verify,
+                                          TcpPacket& out) {
   const Bytes front = frame.front();
+  const std::size_t end = ip.header_size + ip.payload_size;
+  const bool in_one_piece = front.size() >= end;
   if (front.size() < ip.header_size + TcpHeader::kMinSize || ip.payload_size < TcpHeader::kMinSize ||
-      frame.size() < ip.header_size + ip.payload_size) {
-    return std::unexpected(ParseError::kTcpTooShort);
+      (!in_one_piece && frame.size() < end)) {
+    return ParseError::kTcpTooShort;
   }
   // The sum comes first: behind a wrong one, what the header says is noise.
   if (verify == VerifyChecksum::kYes && !frame.checksum_verified) {
     ChecksumAccumulator sum;
     sum.add_pseudo_header(ip.header.source, ip.header.destination, protocol::kTcp,
                           static_cast<std::uint32_t>(ip.payload_size));
-    sum.add_frame(frame, ip.header_size, ip.payload_size);
-    if (sum.finish() != 0) return std::unexpected(ParseError::kTcpBadChecksum);
+    if (in_one_piece) {
+      sum.add(front.subspan(ip.header_size, ip.payload_size));
+    } else {
+      sum.add_frame(frame, ip.header_size, ip.payload_size);
+    }
+    if (sum.finish() != 0) return ParseError::kTcpBadChecksum;
   }
+  const auto header_size = parse_tcp_into(front.subspan(ip.header_size), ip.payload_size, out.tcp);
+  if (!header_size) return header_size.error();
+  out.ip = ip.header;
+  out.payload_offset = ip.header_size + *header_size;
+  out.payload_size = ip.payload_size - *header_size;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const Frame& frame,
+                                                      VerifyChecksum verify) {
   std::expected<TcpPacket, ParseError> packet;
-  const auto header_size = parse_tcp_into(front.subspan(ip.header_size), ip.payload_size, packet->tcp);
-  if (!header_size) return std::unexpected(header_size.error());
-  packet->ip = ip.header;
-  packet->payload_offset = ip.header_size + *header_size;
-  packet->payload_size = ip.payload_size - *header_size;
+  if (const auto error = read_tcp_packet(ip, frame, verify, *packet)) packet = std::unexpected(*error);
   return packet;
 }
 

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace synfin::ladders {
+
+/// Something that a page shows between `<!-- ladder: NAME -->` and `<!-- /ladder -->`.
+struct Exhibit {
+  enum class Form {
+    kText,  // goes into a fenced block
+    kMarkdown
+  };
+  std::string_view name;
+  std::string (*make)();
+  Form form = Form::kText;
+};
+
+std::span<const Exhibit> opening_ladders();
+std::span<const Exhibit> opening_tables();
+
+/// Null where there is none of that name.
+const Exhibit* find_exhibit(std::string_view name);
+/// As it stands in the page, newline at the end.
+std::string rendered(const Exhibit& exhibit);
+
+}  // namespace synfin::ladders
