@@ -96,7 +96,7 @@ struct Stack::Impl {
 
   // Listeners (stack_listen.cpp): what becomes of a SYN.
   /// What keeps an acceptable SYN from a record, by the queues and cookies; kNone: nothing.
-  trace::Reason judge_queues(Listener& l, const wire::FourTuple& tuple, tcp::Context& ctx);
+  trace::Reason judge_queues(Listener& l, const wire::FourTuple& tuple, bool reopens, tcp::Context& ctx);
   Fate keep_half_open(Listener& l, std::uint32_t hash, const tcp::HalfOpen& half, trace::Reason why,
                       const tcp::Segment& syn, tcp::Context& ctx);
   Fate with_cookie(Listener& l, tcp::HalfOpen& half, tcp::Context& ctx);

@@ -66,7 +66,7 @@ TEST_F(Ports, TakesRangesToTheirEnds) {
 }
 
 // RFC 6056 §3: what one remote sees must not tell it the ports towards another.
-TEST_F(Ports, AreNotSequentialAcrossRemotes) {
+TEST_F(Ports, E12_AreNotSequentialAcrossRemotes) {
   int near = 0;
   std::set<std::uint16_t> distinct;
   std::uint16_t previous = 0;
@@ -80,7 +80,7 @@ TEST_F(Ports, AreNotSequentialAcrossRemotes) {
   EXPECT_GE(distinct.size(), 1850u);
 }
 
-TEST_F(Ports, DependOnTheKeysTheLocalAddressAndTheRemotePort) {
+TEST_F(Ports, E12_DependOnTheKeysTheLocalAddressAndTheRemotePort) {
   const auto first_port = [](std::uint64_t seed, const wire::IpAddress& local, const wire::Endpoint& remote) {
     SeededEntropy entropy(seed);
     return PortSelector(entropy).pick(local, remote, kFirst, kLast, kAllFree);
@@ -92,6 +92,45 @@ TEST_F(Ports, DependOnTheKeysTheLocalAddressAndTheRemotePort) {
   EXPECT_NE(first_port(1, kLocal, {remote_of(0).address, 80}), base);
   EXPECT_NE(first_port(1, *wire::IpAddress::parse("fd77::2"), {*wire::IpAddress::parse("fd77::1"), 443}),
             base);
+}
+
+static_assert(sizeof(Key) * 8 >= 128, "a secret that cannot be tried out (E12)");
+
+// What one remote sees of its own ports tells it nothing about connections to others, unless they happen to
+// share one of 1,024 counters.
+TEST_F(Ports, E13_ConnectionsToOneRemoteDoNotMoveTheOthers) {
+  SeededEntropy same{1};
+  PortSelector disturbed(same);
+  for (int n = 0; n < 50; ++n) (void)disturbed.pick(kLocal, remote_of(0), kFirst, kLast, kAllFree);
+  EXPECT_NE(disturbed.pick(kLocal, remote_of(0), kFirst, kLast, kAllFree),
+            selector_.pick(kLocal, remote_of(0), kFirst, kLast, kAllFree));
+  int moved = 0;
+  for (std::uint32_t n = 1; n <= 400; ++n) {
+    const auto port = selector_.pick(kLocal, remote_of(n), kFirst, kLast, kAllFree);
+    moved += disturbed.pick(kLocal, remote_of(n), kFirst, kLast, kAllFree) != port ? 1 : 0;
+  }
+  EXPECT_LE(moved, 4);  // 0.4 expected
+}
+
+// Which remotes share a counter is keyed: who finds out for one host knows it for no other.
+TEST_F(Ports, E13_WhoSharesACounterDependsOnTheKeys) {
+  const auto sharing = [](std::uint64_t seed) {
+    std::set<std::uint32_t> remotes;
+    for (std::uint32_t n = 1; n <= 4000; ++n) {
+      SeededEntropy one{seed}, two{seed};
+      PortSelector quiet(one), disturbed(two);
+      (void)disturbed.pick(kLocal, remote_of(0), kFirst, kLast, kAllFree);
+      if (quiet.pick(kLocal, remote_of(n), kFirst, kLast, kAllFree) !=
+          disturbed.pick(kLocal, remote_of(n), kFirst, kLast, kAllFree)) {
+        remotes.insert(n);
+      }
+    }
+    return remotes;
+  };
+  const auto first = sharing(1), second = sharing(2);
+  EXPECT_FALSE(first.empty());
+  EXPECT_LE(first.size(), 20u);  // 4 expected
+  EXPECT_NE(first, second);
 }
 
 }  // namespace

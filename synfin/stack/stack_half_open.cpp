@@ -216,6 +216,7 @@ void Stack::Impl::on_half_open_expired(RecordRef ref, tcp::Context& ctx) {
   }
   if (half.retransmissions == 0) --l.young;
   half.retransmissions = (half.retransmissions + 1u) & 0xfu;
+  ctx.count(Counter::kTCPTimeouts);
   // A peer that acknowledged needs no SYN-ACK, unless the next acknowledgement is to open the connection.
   if (half.retransmissions >= defer) {
     ctx.count(Counter::kTCPSynRetrans);

@@ -33,8 +33,7 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, std::uint32_t ha
   l.monitor->on_syn(tuple.remote.address, ctx.now);
   tcp::HalfOpen half;
   tcp::open_half(half, tuple, seg, ctx);
-  // A cookie could not promise a number beyond `after`, so one that follows on TIME-WAIT passes, as on Linux.
-  const Reason obstacle = l.options.hold || after ? Reason::kNone : judge_queues(l, tuple, ctx);
+  const Reason obstacle = l.options.hold ? Reason::kNone : judge_queues(l, tuple, after.has_value(), ctx);
   if (obstacle == Reason::kSynCookieSent) {
     fate = with_cookie(l, half, ctx);
   } else if (obstacle != Reason::kNone) {
@@ -56,11 +55,12 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, std::uint32_t ha
   return fate;
 }
 
-// In Linux's order, with its counters.
-Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, tcp::Context& ctx) {
+// In Linux's order, with its counters. A cookie could not promise a number beyond those of an earlier
+// connection, so a SYN that reopens TIME-WAIT passes the SYN queue; but it has to be accepted like any other.
+Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, bool reopens, tcp::Context& ctx) {
   const std::uint32_t mode = config.settings.tcp_syncookies;
   const std::uint32_t most = config.settings.tcp_max_syn_backlog;
-  const bool full = mode == 2 || l.half_open > l.backlog || (mode == 1 && l.half_open >= most);
+  const bool full = !reopens && (mode == 2 || l.half_open > l.backlog || (mode == 1 && l.half_open >= most));
   if (full) ctx.count(mode > 0 ? Counter::kTCPReqQFullDoCookies : Counter::kTCPReqQFullDrop);
   if (full && mode == 0) {
     ctx.count(Counter::kListenDrops);
@@ -73,7 +73,7 @@ Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, tcp:
     return Reason::kAcceptQueueFull;
   }
   if (full) return Reason::kSynCookieSent;
-  if (mode > 0) return Reason::kNone;
+  if (mode > 0 || reopens) return Reason::kNone;
   Reason obstacle = Reason::kNone;
   if (l.half_open >= most) {
     obstacle = Reason::kSynQueueFull;

@@ -164,7 +164,10 @@ Stack::Impl::Fate Stack::Impl::to_time_wait(RecordRef ref, std::uint32_t hash, c
       const wire::SeqNum last = tw.snd_nxt;
       ctx.count(Counter::kTWRecycled);
       remove_time_wait(ref, Reason::kTimeWaitReopened, ctx);
-      fate.to = to_listener(*listening, hash, tuple, seg, last, ctx).to;
+      const Fate opened = to_listener(*listening, hash, tuple, seg, last, ctx);
+      fate.to = opened.to;
+      // Not opened after all, or not yet.
+      if (opened.to != State::kSynReceived) fate.reason = opened.reason;
       return fate;
     }
     case tcp::TimeWaitVerdict::kRemove:

@@ -31,7 +31,7 @@ wire::FourTuple v6_tuple() {
 const IsnGenerator kGenerator(key_of(1), key_of(2));
 
 // RFC 9293 §3.4.1 MUST-8: the clock moves about every 4 µs.
-TEST(Isn, RisesWithTheClockForOneTuple) {
+TEST(Isn, E11_RisesWithTheClockForOneTuple) {
   for (const wire::FourTuple& tuple : {tuple_of(0), v6_tuple()}) {
     const Instant start = Instant::from_ns(1'234'567'000);
     const wire::SeqNum first = kGenerator.next(tuple, start);
@@ -46,12 +46,31 @@ TEST(Isn, RisesWithTheClockForOneTuple) {
   }
 }
 
-TEST(Isn, WrapsAfterTwoToThe32Ticks) {
+TEST(Isn, E11_WrapsAfterTwoToThe32Ticks) {
   const Duration round = 4_us * (std::int64_t{1} << 32);
   const Instant start = Instant::from_ns(999'000);
   EXPECT_EQ(kGenerator.next(tuple_of(3), start), kGenerator.next(tuple_of(3), start + round));
   const Instant late = Instant::from_ns(std::int64_t{1} << 62);
   EXPECT_EQ(kGenerator.next(tuple_of(3), late + 4_us) - kGenerator.next(tuple_of(3), late), 1);
+}
+
+// RFC 6528 §3, of 100,000 in a row: each lies beyond the last by what the clock went on, three times around.
+TEST(Isn, E11_StaysMonotonousForOneTupleThroughTheWraps) {
+  for (const wire::FourTuple& tuple : {tuple_of(7), v6_tuple()}) {
+    Instant now = Instant::from_ns(987'654'321'000);
+    wire::SeqNum last = kGenerator.next(tuple, now);
+    int wraps = 0;
+    for (std::uint32_t n = 0; n < 100'000; ++n) {
+      now = now + 600_ms;
+      const wire::SeqNum next = kGenerator.next(tuple, now);
+      ASSERT_EQ(next - last, 150'000) << n;
+      ASSERT_TRUE(next.after(last)) << n;
+      wraps += next.raw() < last.raw() ? 1 : 0;
+      last = next;
+    }
+    EXPECT_GE(wraps, 3);
+    EXPECT_LE(wraps, 4);
+  }
 }
 
 TEST(Isn, DependsOnEveryPartOfTheTuple) {
@@ -73,7 +92,7 @@ TEST(Isn, DependsOnEveryPartOfTheTuple) {
   EXPECT_NE(kGenerator.next(base.reversed(), now), isn);
 }
 
-TEST(Isn, DiffersWithTheKey) {
+TEST(Isn, E11_DiffersWithTheKey) {
   const Instant now = Instant::from_ns(5);
   const IsnGenerator other(key_of(3), key_of(4));
   const IsnGenerator same(key_of(1), key_of(2));
@@ -104,11 +123,11 @@ void expect_uniform(const std::function<std::uint32_t(std::uint32_t)>& sample) {
   }
 }
 
-TEST(Isn, SpreadsOverAllNumbers) {
+TEST(Isn, E11_SpreadsOverAllNumbers) {
   expect_uniform([](std::uint32_t n) { return kGenerator.next(tuple_of(n), Instant::from_ns(77)).raw(); });
 }
 
-TEST(Isn, DifferencesOfNeighboursSpreadToo) {
+TEST(Isn, E11_DifferencesOfNeighboursSpreadToo) {
   expect_uniform([](std::uint32_t n) {
     return kGenerator.next(tuple_of(n + 1), Instant::from_ns(77)).raw() -
            kGenerator.next(tuple_of(n), Instant::from_ns(77)).raw();
