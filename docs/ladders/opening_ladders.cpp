@@ -99,7 +99,7 @@ std::string simultaneous() {
 
 std::string cookie() {
   Stage s;
-  s.listen({.backlog = 1});
+  s.listen({.backlog = 0});
   s.forge({IpAddress::v4(10, 77, 0, 9), 6000}, Flags::kSyn, 77);
   s.run_ms(50);
   s.connect();
@@ -108,8 +108,8 @@ std::string cookie() {
 }
 
 std::string cookie_lost_ack() {
-  Stage s;
-  s.listen({.backlog = 0});
+  Stage s{{.settings = [](tcp::Settings& settings) { settings.tcp_syncookies = 2; }}};
+  s.listen();
   s.lose(kClient, "the client's third segment is lost on the way", is_ack);
   const auto connection = s.connect();
   s.run_ms(500);

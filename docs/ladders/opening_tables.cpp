@@ -100,7 +100,7 @@ Probe with(const Mode& mode) {
 
 std::string syn_at_full_syn_queue(const Mode& mode) {
   Probe probe = with(mode);
-  (void)probe.listen({.backlog = 1});
+  (void)probe.listen({.backlog = 0});
   (void)probe.syn(kFirst);
   return cell(probe.syn(kFirst + 1));
 }
@@ -131,6 +131,7 @@ std::string third_with_cookie(const Mode& mode) {
   if (mode.cookies == 0) return "no cookie is believed";
   Probe probe = with(mode);
   (void)probe.listen({.backlog = 0});
+  (void)probe.syn(kFirst + 2);  // takes the one place of the SYN queue
   const wire::TcpHeader first = probe.syn(kFirst).answers.front();
   (void)probe.syn(kFirst + 1);
   (void)probe.third(kFirst + 1);
@@ -205,7 +206,7 @@ void count_passive(CounterTable& t) {
 void count_queues(CounterTable& t) {
   for (const std::uint32_t cookies : {0u, 1u}) {
     Probe probe = with({cookies, false});
-    (void)probe.listen({.backlog = 1});
+    (void)probe.listen({.backlog = 0});
     (void)probe.syn(kFirst);
     t.row(fmt::format("SYN queue full, `tcp_syncookies` {}", cookies), probe.syn(kFirst + 1));
     if (cookies == 0) continue;
