@@ -49,20 +49,19 @@ void Stack::Impl::receive(wire::Frame& frame, Instant now) {
 
 Reason Stack::Impl::judge_addresses(const wire::IpHeader& ip) const {
   const auto is_broadcast = [&](const wire::IpAddress& a) {
-    return a.is_limited_broadcast() || std::ranges::find(broadcasts, a) != broadcasts.end();
+    return std::ranges::find(broadcasts, a) != broadcasts.end();
   };
   if (std::ranges::find(config.addresses, ip.destination, &wire::Prefix::address) == config.addresses.end()) {
     // "A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or
     // multicast address"  (RFC 9293 §3.9.2.3, MUST-57)
-    return ip.destination.is_multicast() || is_broadcast(ip.destination) ? Reason::kBadDestinationAddress
-                                                                         : Reason::kNotOurAddress;
+    return ip.destination.is_multicast() || ip.destination.is_limited_broadcast() ||
+                   is_broadcast(ip.destination)
+               ? Reason::kBadDestinationAddress
+               : Reason::kNotOurAddress;
   }
   // "An incoming SYN with an invalid source address MUST be ignored either by TCP or by the IP layer"
   //   (§3.9.2.3, MUST-63); here every packet is.
-  if (ip.source.is_unspecified() || ip.source.is_multicast() || ip.source.is_loopback() ||
-      is_broadcast(ip.source)) {
-    return Reason::kBadSourceAddress;
-  }
+  if (!ip.source.is_host() || is_broadcast(ip.source)) return Reason::kBadSourceAddress;
   return Reason::kNone;
 }
 

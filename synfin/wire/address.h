@@ -63,6 +63,12 @@ class IpAddress {
   /// 255.255.255.255; directed broadcasts depend on the prefix (see `Prefix::broadcast`).
   bool is_limited_broadcast() const { return is_v4() && v4_bits() == 0xffff'ffff; }
   bool is_link_local() const;
+  /// May be somebody's: neither unspecified nor multicast, loopback or limited broadcast.
+  bool is_host() const {
+    if (!is_v4()) return !is_unspecified() && !is_multicast() && !is_loopback();
+    const std::uint32_t bits = v4_bits(), net = bits >> 24;
+    return bits != 0 && net != 127 && net >> 4 != 0xe && bits != 0xffff'ffff;
+  }
 
   /// RFC 5952 text.
   std::string to_string() const;

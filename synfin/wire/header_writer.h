@@ -8,6 +8,12 @@
 
 namespace synfin::wire {
 
+/// What a piece of a header takes, and the sum of its words for `ChecksumAccumulator::add_words`.
+struct Written {
+  std::size_t size = 0;
+  std::uint64_t sum = 0;
+};
+
 /// Writes a header as 32-bit words and sums them on the way. To read back for the checksum what has just been
 /// stored in smaller pieces would wait for the stores.
 class HeaderWriter {
@@ -18,9 +24,7 @@ class HeaderWriter {
     at_ += sizeof v;
     sum_ += v;
   }
-  std::size_t size() const { return static_cast<std::size_t>(at_ - begin_); }
-  /// Of all words; for `ChecksumAccumulator::add_words`.
-  std::uint64_t sum() const { return sum_; }
+  Written written() const { return {static_cast<std::size_t>(at_ - begin_), sum_}; }
 
  private:
   std::byte* begin_;

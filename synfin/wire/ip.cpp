@@ -118,7 +118,7 @@ void emit_ipv4(const IpHeader& h, std::size_t payload_size, std::byte* p) {
   w.word(h.source.v4_bits());
   w.word(h.destination.v4_bits());
   ChecksumAccumulator sum;
-  sum.add_words(w.sum());
+  sum.add_words(w.written().sum);
   store_be16(p + ipv4::kChecksum, sum.finish());
 }
 

@@ -55,9 +55,7 @@ void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, Fil
   const std::size_t payload_size = frame.size();
   const std::size_t ip_size = emitted_size(ip);
   std::byte* const tcp_bytes = frame.header.data() + ip_size;
-  HeaderWriter writer{tcp_bytes};
-  write_tcp(tcp, writer);
-  const std::size_t tcp_size = writer.size();
+  const auto [tcp_size, tcp_sum] = write_tcp(tcp, tcp_bytes);
   IpHeader header = ip;
   header.protocol = protocol::kTcp;
   emit_ip(header, tcp_size + payload_size, frame.header);
@@ -68,7 +66,7 @@ void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, Fil
                         static_cast<std::uint32_t>(tcp_size + payload_size));
   frame.needs_checksum = fill == FillChecksum::kPseudoHeaderOnly;
   if (fill == FillChecksum::kYes) {
-    sum.add_words(writer.sum());
+    sum.add_words(tcp_sum);
     for (std::size_t i = 0; i < frame.slice_count; ++i) sum.add(frame.slices[i].bytes());
     store_be16(tcp_bytes + kTcpChecksumField, sum.finish());
   } else {

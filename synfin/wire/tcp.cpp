@@ -83,20 +83,21 @@ std::size_t emitted_size(const TcpHeader& header) {
 
 std::size_t emit_tcp(const TcpHeader& header, MutableBytes out) {
   assert(out.size() >= emitted_size(header));
-  HeaderWriter w{out.data()};
-  write_tcp(header, w);
-  return w.size();
+  return write_tcp(header, out.data()).size;
 }
 
-void write_tcp(const TcpHeader& h, HeaderWriter& w) {
-  const std::size_t size = emitted_size(h);
+Written write_tcp(const TcpHeader& h, std::byte* out) {
+  const Written options =
+      h.options.present == 0 ? Written{} : write_tcp_options(h.options, out + TcpHeader::kMinSize);
+  const std::size_t size = TcpHeader::kMinSize + options.size;
+  HeaderWriter w{out};
   w.word(std::uint32_t{h.source_port} << 16 | h.destination_port);
   w.word(h.seq.raw());
   w.word(h.ack.raw());
   w.word(static_cast<std::uint32_t>(size / 4) << 28 | (h.reserved & 0x0fu) << 24 |
          std::uint32_t{h.flags.bits()} << 16 | h.window.field);
   w.word(h.urgent_pointer);
-  if (h.options.present != 0) write_tcp_options(h.options, w);
+  return {size, w.written().sum + options.sum};
 }
 
 }  // namespace synfin::wire

@@ -149,7 +149,8 @@ std::size_t emitted_options_size(const TcpOptions& options) {
   return size_without_sack(options) + (blocks == 0 ? 0 : 4 + 8 * blocks);
 }
 
-void write_tcp_options(const TcpOptions& o, HeaderWriter& w) {
+Written write_tcp_options(const TcpOptions& o, std::byte* out) {
+  HeaderWriter w{out};
   if (o.has(TcpOptions::kMss)) w.word(head(kind::kMss, kMssLength) | o.mss);
   const bool timestamps = o.has(TcpOptions::kTimestamps);
   const bool sack_permitted = o.has(TcpOptions::kSackPermitted);
@@ -175,6 +176,7 @@ void write_tcp_options(const TcpOptions& o, HeaderWriter& w) {
     }
   }
   if (o.has(TcpOptions::kFastOpen)) write_fast_open(o, w);
+  return w.written();
 }
 
 bool operator==(const TcpOptions& a, const TcpOptions& b) {

@@ -25,9 +25,9 @@ std::expected<void, ParseError> parse_tcp_options(Bytes bytes, TcpOptions& optio
 std::size_t emitted_options_size(const TcpOptions& options);
 
 /// Writes `emitted_size(header)` octets, checksum field 0.
-void write_tcp(const TcpHeader& header, HeaderWriter& out);
+Written write_tcp(const TcpHeader& header, std::byte* out);
 
 /// Writes `emitted_options_size(options)` octets.
-void write_tcp_options(const TcpOptions& options, HeaderWriter& out);
+Written write_tcp_options(const TcpOptions& options, std::byte* out);
 
 }  // namespace synfin::wire
