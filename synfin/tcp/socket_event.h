@@ -13,8 +13,8 @@ enum SocketEventBits : std::uint8_t {
   kAcceptable = 8,   // a listener has a connection to accept
   kFailed = 16,      // the connection is gone; `failure` says why
   kPeerClosed = 32,  // the peer's FIN has arrived behind everything it sent
-  kPending = 128,    // a listener holds a SYN about which the program is to decide
   kSendClosed = 64,  // our FIN has been acknowledged: all that was sent has arrived
+  kPending = 128,    // a listener holds a SYN about which the program is to decide
 };
 
 }  // namespace synfin::tcp
