@@ -52,6 +52,12 @@ class SynFlood(LabTest):
         self.assertEqual(reasons["syn_cookie_accepted"] + reasons["handshake_complete"], PAGES, figures)
         for name in ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "SyncookiesFailed"):
             self.assertEqual(counters[name], 0, f"{name}\n{figures}")
+        # It is told from a crowd: as it begins, once, with what was measured, against which threshold, and what it is.
+        self.assertRegex(result.stderr.decode(), r"(?m)^synfin: SYN flood at 10\.77\.0\.2:80 begins: [\d,]+ SYN/s \(usual \d+/s, threshold "
+                         r"[\d,]+/s\), .*forged sources \(flood_spoofed_sources; RFC 4987 §2\)")
+        self.assertEqual(counters["SynFloodAlarms"], 1, result.stderr)
+        begun = [e["reason"] for e in events_of(self.path("events")) if e["event"] == "flood" and e["begins"]]
+        self.assertEqual(begun, ["flood_spoofed_sources"])
 
     def most_half_open(self):
         now = most = 0
