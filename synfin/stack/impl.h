@@ -101,7 +101,7 @@ struct Stack::Impl {
                       const tcp::Segment& syn, tcp::Context& ctx);
   Fate with_cookie(Listener& l, tcp::HalfOpen& half, tcp::Context& ctx);
   bool serves_fast_open(const Listener& l, const tcp::Segment& syn) const;
-  trace::Reason judge_fast_open(const Listener& l, const wire::FourTuple& tuple, const tcp::Segment& syn,
+  trace::Reason judge_fast_open(Listener& l, const wire::FourTuple& tuple, const tcp::Segment& syn,
                                 tcp::Context& ctx);
   Fate open_fast(std::uint32_t listener, std::uint32_t hash, const tcp::HalfOpen& half,
                  const tcp::Segment& syn, tcp::Context& ctx);

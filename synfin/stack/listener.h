@@ -69,8 +69,11 @@ struct Listener {
   /// sent again yet.
   std::uint32_t half_open = 0;
   std::uint32_t young = 0;
-  /// Connections that are open by a Fast Open SYN alone.
+  /// Connections that are open by a Fast Open SYN alone; and those that the peer reset so, which count until
+  /// these times, the earliest first. Else whoever resets at once could have any number (RFC 7413 §5.1).
   std::uint32_t fast_open = 0;
+  std::deque<Instant> fast_open_resets;
+  static constexpr Duration kFastOpenReset = Duration::seconds(60);
   /// SYNs that wait for the program, and those of them that it has not been handed, oldest first.
   std::uint32_t held = 0;
   std::deque<std::uint32_t> to_hand;

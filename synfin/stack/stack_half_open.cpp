@@ -145,8 +145,12 @@ void Stack::Impl::opened(ConnectionRecord& record, tcp::Context& ctx) {
   const wire::FourTuple& tuple = record.tcp.tuple();
   if (const auto owner = listener_for(tuple.local)) {
     Listener& l = listeners[*owner];
-    if (record.fast_open) --l.fast_open;
     if (record.tcp.state() != State::kClosed) completed(l, tuple.remote.address, ctx);
+    if (record.fast_open && record.tcp.failure() == tcp::Error::kReset) {
+      l.fast_open_resets.push_back(ctx.now + Listener::kFastOpenReset);
+    } else if (record.fast_open) {
+      --l.fast_open;
+    }
   }
   record.opening = record.fast_open = false;
 }

@@ -125,7 +125,7 @@ bool Stack::Impl::serves_fast_open(const Listener& l, const tcp::Segment& syn) c
          syn.header.options.has(wire::TcpOptions::kFastOpen);
 }
 
-Reason Stack::Impl::judge_fast_open(const Listener& l, const wire::FourTuple& tuple, const tcp::Segment& syn,
+Reason Stack::Impl::judge_fast_open(Listener& l, const wire::FourTuple& tuple, const tcp::Segment& syn,
                                     tcp::Context& ctx) {
   fast_open_cookies.keys().rotate_if_due(ctx.now, entropy);
   const wire::TcpOptions& o = syn.header.options;
@@ -137,6 +137,8 @@ Reason Stack::Impl::judge_fast_open(const Listener& l, const wire::FourTuple& tu
     ctx.count(Counter::kTCPFastOpenPassiveFail);
     return Reason::kFastOpenCookieBad;
   }
+  for (; !l.fast_open_resets.empty() && l.fast_open_resets.front() <= ctx.now; --l.fast_open)
+    l.fast_open_resets.pop_front();
   if (l.fast_open >= l.options.fast_open) {
     ctx.count(Counter::kTCPFastOpenListenOverflow);
     return Reason::kFastOpenQueueFull;

@@ -215,12 +215,18 @@ TEST_P(FastOpenServer, TheLimitIsFreedByTheThirdSegment) {
   expect_room(true);
 }
 
-TEST_P(FastOpenServer, TheLimitIsFreedByAReset) {
+// RFC 7413 §5.1: else a peer that resets at once would have no limit at all.
+TEST_P(FastOpenServer, TheLimitIsFreedAMinuteAfterAReset) {
   for (std::uint16_t port = 1; port <= 2; ++port) (void)knocks(peer(1, port), good_syn(peer(1, port)), "x");
   expect_room(false);
   gives(peer(1, 2), header(RST, kPeerIss + 2));
+  expect_room(false);
+  gives(peer(1, 1), header(RST, kPeerIss + 2));
+  runs_for(60_s - 1_ms);
+  expect_room(false);
+  runs_for(1_ms);
   expect_room(true);
-  // It stays in the accept queue, as on Linux, for the program to learn what became of it.
+  // They stay in the accept queue, as on Linux, for the program to learn what became of them.
   (void)accepts(listener_);
   const Handle dead = accepts(listener_);
   EXPECT_EQ(stack_.failure(dead), Error::kReset);
