@@ -9,8 +9,8 @@
 #include "benchmark.h"
 #include "syn_source.h"
 #include "synfin/base/keyed_hash.h"
-#include "synfin/stack/tuple_hash.h"
 #include "synfin/tcp/isn.h"
+#include "synfin/tcp/tuple_hash.h"
 #include "synfin/wire/checksum.h"
 #include "synfin/wire/packet.h"
 
@@ -65,12 +65,12 @@ void hash_of_tuple(benchmark::State& state) {
   wire::FourTuple tuple{kTarget, {wire::IpAddress::v4(11, 1, 2, 3), 1}};
   for (auto _ : state) {
     ++tuple.remote.port;
-    benchmark::DoNotOptimize(stack::tuple_hash(key, tuple));
+    benchmark::DoNotOptimize(tcp::tuple_hash(key, tuple));
   }
 }
 
 void isn(benchmark::State& state) {
-  const tcp::IsnGenerator generator{Key{}, Key{std::byte{1}}};
+  const tcp::IsnGenerator generator{Key{}};
   wire::FourTuple tuple{kTarget, {wire::IpAddress::v4(11, 1, 2, 3), 1}};
   for (auto _ : state) {
     ++tuple.remote.port;

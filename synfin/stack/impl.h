@@ -55,7 +55,8 @@ struct Stack::Impl {
   Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s);
 
   tcp::Context context(Instant now) {
-    return {now, config.settings, counters, sink, pool, entropy, isn, config.mtu, fast_open_cache, replies};
+    return {now,       config.settings, counters,        sink,   pool, entropy, isn,
+            tuple_key, config.mtu,      fast_open_cache, replies};
   }
 
   // For the timing wheel.
@@ -77,9 +78,9 @@ struct Stack::Impl {
   Fate deliver(const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_connection(RecordRef ref, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_half_open(RecordRef ref, std::uint32_t hash, const tcp::Segment& seg, tcp::Context& ctx);
-  Fate to_time_wait(RecordRef ref, std::uint32_t hash, const tcp::Segment& seg, tcp::Context& ctx);
+  Fate to_time_wait(RecordRef ref, const tcp::TupleHash& hash, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_held(RecordRef ref, const tcp::Segment& seg, tcp::Context& ctx);
-  Fate to_listener(std::uint32_t listener, std::uint32_t hash, const wire::FourTuple& tuple,
+  Fate to_listener(std::uint32_t listener, const tcp::TupleHash& hash, const wire::FourTuple& tuple,
                    const tcp::Segment& seg, std::optional<wire::SeqNum> after, tcp::Context& ctx);
   Fate to_nobody(const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
   void note_packet(trace::EventKind kind, trace::Reason reason, const wire::Frame& frame, Instant now);
@@ -97,9 +98,9 @@ struct Stack::Impl {
   // Listeners (stack_listen.cpp): what becomes of a SYN.
   /// What keeps an acceptable SYN from a record, by the queues and cookies; kNone: nothing.
   trace::Reason judge_queues(Listener& l, const wire::FourTuple& tuple, bool reopens, tcp::Context& ctx);
-  Fate keep_half_open(Listener& l, std::uint32_t hash, const tcp::HalfOpen& half, trace::Reason why,
+  Fate keep_half_open(Listener& l, const tcp::TupleHash& hash, const tcp::HalfOpen& half, trace::Reason why,
                       const tcp::Segment& syn, tcp::Context& ctx);
-  Fate with_cookie(Listener& l, tcp::HalfOpen& half, tcp::Context& ctx);
+  Fate with_cookie(Listener& l, const tcp::TupleHash& hash, tcp::HalfOpen& half, tcp::Context& ctx);
   bool serves_fast_open(const Listener& l, const tcp::Segment& syn) const;
   trace::Reason judge_fast_open(Listener& l, const wire::FourTuple& tuple, const tcp::Segment& syn,
                                 tcp::Context& ctx);
@@ -168,7 +169,7 @@ struct Stack::Impl {
   Entropy& entropy;
   trace::Sink* sink;
   trace::Counters counters;
-  Key table_key;
+  Key tuple_key;
   tcp::IsnGenerator isn;
   PortSelector ports;
   tcp::SynCookies cookies;

@@ -12,7 +12,7 @@
 
 #include "synfin/stack/stack.h"
 #include "synfin/stack/table.h"
-#include "synfin/stack/tuple_hash.h"
+#include "synfin/tcp/tuple_hash.h"
 #include "synfin/wire/packet.h"
 
 namespace synfin::stack {
@@ -144,11 +144,11 @@ struct Chains {
 Chains chains_of(const Key& key, const std::vector<wire::FourTuple>& tuples) {
   Table table;
   for (std::uint32_t i = 0; i < tuples.size(); ++i)
-    EXPECT_TRUE(table.insert(tuple_hash(key, tuples[i]), RecordRef(RecordKind::kHalfOpen, i)));
+    EXPECT_TRUE(table.insert(tcp::tuple_hash(key, tuples[i]).place, RecordRef(RecordKind::kHalfOpen, i)));
   std::vector<std::size_t> homes(table.capacity());
   Chains c;
   for (const wire::FourTuple& t : tuples) {
-    const std::uint64_t hash = tuple_hash(key, t);
+    const std::uint64_t hash = tcp::tuple_hash(key, t).place;
     c.most_at_home = std::max(c.most_at_home, ++homes[hash * homes.size() >> 32]);
     std::size_t candidates = 0;
     (void)table.find(static_cast<std::uint32_t>(hash), [&](RecordRef) { return ++candidates == 0; });
@@ -194,7 +194,7 @@ TEST(TableChains, E3_TuplesThatCollideUnderOneKeyDoNotUnderAnother) {
   for (std::uint32_t n = 0; tuples.size() < 2000; ++n) {
     const wire::FourTuple t =
         v6_tuple(0x2001'0db8, 0, n >> 12, n, static_cast<std::uint16_t>(1024 + n % 999));
-    if (tuple_hash(guessed, t) >> 24 == 0x77) tuples.push_back(t);
+    if (tcp::tuple_hash(guessed, t).place >> 24 == 0x77) tuples.push_back(t);
   }
   EXPECT_GT(chains_of(guessed, tuples).most_at_home, 100u) << "the attack itself works";
   Key key = guessed;
@@ -207,14 +207,14 @@ TEST(TableChains, E3_TuplesThatCollideUnderOneKeyDoNotUnderAnother) {
 TEST(TableChains, E3_EveryBitOfTheTupleCounts) {
   const Key key{std::byte{5}};
   const wire::FourTuple base = v6_tuple(0x2001'0db8, 1, 2, 3, 40'000);
-  std::vector<std::uint32_t> hashes{tuple_hash(key, base)};
+  std::vector<std::uint32_t> hashes{tcp::tuple_hash(key, base).place};
   for (std::size_t bit = 0; bit < sizeof base * 8; ++bit) {
     std::array<std::byte, sizeof base> octets;
     std::memcpy(octets.data(), &base, sizeof base);
     octets[bit / 8] ^= std::byte{static_cast<std::uint8_t>(1u << bit % 8)};
     wire::FourTuple other;
     std::memcpy(&other, octets.data(), sizeof other);
-    hashes.push_back(tuple_hash(key, other));
+    hashes.push_back(tcp::tuple_hash(key, other).place);
   }
   std::ranges::sort(hashes);
   EXPECT_EQ(std::ranges::adjacent_find(hashes), hashes.end());

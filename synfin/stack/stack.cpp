@@ -30,7 +30,7 @@ Stack::Impl::Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s)
       pool(p),
       entropy(e),
       sink(s),
-      table_key(random_key(e)),
+      tuple_key(random_key(e)),
       isn(e),
       ports(e),
       cookies(e),
@@ -99,7 +99,7 @@ std::expected<Handle, Error> Stack::listen(const wire::Endpoint& local, const Li
   for (const std::uint32_t index : impl_->listener_map.at(local.port)) {
     if (impl_->listeners[index].overlaps(local)) return std::unexpected(Error::kAddressInUse);
   }
-  const auto index = impl_->listeners.allocate(impl_->entropy, impl_->table_key);
+  const auto index = impl_->listeners.allocate(impl_->entropy, random_key(impl_->entropy));
   if (!index) return std::unexpected(Error::kNoMemory);
   Listener& l = impl_->listeners[*index];
   l.local = local;

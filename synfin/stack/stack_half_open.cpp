@@ -57,7 +57,7 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       listeners[owner].monitor->on_repeated_syn(ctx.now);
       judge_flood(owner, ctx);
       ctx.count(Counter::kTCPSynRetrans);
-      tcp::send_syn_ack(half, ctx, d.reason);
+      tcp::send_syn_ack(half, ctx.timestamp_offset(half.tuple), ctx, d.reason);
       return fate;
     }
     case tcp::HalfOpenVerdict::kRemove:
@@ -225,7 +225,7 @@ void Stack::Impl::on_half_open_expired(RecordRef ref, tcp::Context& ctx) {
   if (half.retransmissions >= defer) {
     ctx.count(Counter::kTCPSynRetrans);
     ctx.timer_fired(half.tuple, State::kSynReceived, Reason::kSynAckRetransmitted);
-    tcp::send_syn_ack(half, ctx, Reason::kSynAckRetransmitted);
+    tcp::send_syn_ack(half, ctx.timestamp_offset(half.tuple), ctx, Reason::kSynAckRetransmitted);
   }
   arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
 }

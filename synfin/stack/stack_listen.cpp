@@ -14,7 +14,7 @@ using trace::State;
 
 // `after`: our last number of an earlier connection of the same pair; the new one must begin beyond it (RFC
 // 9293 §3.6.1, MAY-2).
-Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, std::uint32_t hash,
+Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, const tcp::TupleHash& hash,
                                            const wire::FourTuple& tuple, const tcp::Segment& seg,
                                            std::optional<wire::SeqNum> after, tcp::Context& ctx) {
   Listener& l = listeners[index];
@@ -24,7 +24,7 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, std::uint32_t ha
     case tcp::ListenVerdict::kDrop:
       return fate;
     case tcp::ListenVerdict::kReset:
-      if (const auto cookie = from_cookie(index, hash, tuple, seg, ctx)) return *cookie;
+      if (const auto cookie = from_cookie(index, hash.place, tuple, seg, ctx)) return *cookie;
       replies.push_back(tcp::reset_for(tuple, seg, State::kListen, d.reason));
       return fate;
     case tcp::ListenVerdict::kOpen:
@@ -35,19 +35,19 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, std::uint32_t ha
   tcp::open_half(half, tuple, seg, ctx);
   const Reason obstacle = l.options.hold ? Reason::kNone : judge_queues(l, tuple, after.has_value(), ctx);
   if (obstacle == Reason::kSynCookieSent) {
-    fate = with_cookie(l, half, ctx);
+    fate = with_cookie(l, hash, half, ctx);
   } else if (obstacle != Reason::kNone) {
     fate.reason = obstacle;
   } else {
     half.iss = isn.next(tuple, ctx.now);
     if (after && !half.iss.after(*after)) half.iss = *after + 65537;
     if (l.options.hold) {
-      fate = hold(index, hash, half, ctx);
+      fate = hold(index, hash.place, half, ctx);
     } else if (!serves_fast_open(l, seg)) {
       fate = keep_half_open(l, hash, half, d.reason, seg, ctx);
     } else {
       fate.reason = judge_fast_open(l, tuple, seg, ctx);
-      fate = fate.reason == Reason::kFastOpenAccepted ? open_fast(index, hash, half, seg, ctx)
+      fate = fate.reason == Reason::kFastOpenAccepted ? open_fast(index, hash.place, half, seg, ctx)
                                                       : keep_half_open(l, hash, half, fate.reason, seg, ctx);
     }
   }
@@ -84,11 +84,12 @@ Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, bool
   return obstacle;
 }
 
-Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, std::uint32_t hash, const tcp::HalfOpen& half,
-                                              Reason why, const tcp::Segment& syn, tcp::Context& ctx) {
+Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash& hash,
+                                              const tcp::HalfOpen& half, Reason why, const tcp::Segment& syn,
+                                              tcp::Context& ctx) {
   const auto slot = half_opens.allocate(half);
   const RecordRef ref{RecordKind::kHalfOpen, slot.value_or(0)};
-  if (!slot || !table.insert(hash, ref)) {
+  if (!slot || !table.insert(hash.place, ref)) {
     if (slot) half_opens.free(*slot);
     ctx.count(Counter::kListenDrops);
     return {Reason::kNoMemory, State::kListen, State::kListen};
@@ -96,7 +97,7 @@ Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, std::uint32_t hash, c
   ++l.half_open;
   ++l.young;
   ctx.state_changed(half.tuple, State::kListen, State::kSynReceived, why);
-  tcp::Reply& reply = tcp::send_syn_ack(half, ctx, Reason::kSynAckSent);
+  tcp::Reply& reply = tcp::send_syn_ack(half, hash.timestamp_offset, ctx, Reason::kSynAckSent);
   // Whatever cookie it brought was not good enough, so it gets one that will be.
   if (serves_fast_open(l, syn)) fast_open_cookies.give(half.tuple, reply.header.options);
   arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
@@ -104,14 +105,14 @@ Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, std::uint32_t hash, c
 }
 
 // Answers a SYN and forgets it: the SYN-ACK's number holds what a record would have held.
-Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, tcp::HalfOpen& half, tcp::Context& ctx) {
+Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, const tcp::TupleHash& hash, tcp::HalfOpen& half,
+                                           tcp::Context& ctx) {
   l.last_overflow = ctx.now;
   cookies.keys().rotate_if_due(ctx.now, entropy);
   cookies.make(half, ctx.now);
-  tcp::Reply& reply = tcp::send_syn_ack(half, ctx, Reason::kSynCookieSent);
+  tcp::Reply& reply = tcp::send_syn_ack(half, hash.timestamp_offset, ctx, Reason::kSynCookieSent);
   if (half.timestamps) {
-    std::uint32_t& value = reply.header.options.timestamps.value;
-    value = tcp::SynCookies::timestamp(half, ctx.now, value - tcp::timestamp_value(ctx.now, 0));
+    reply.header.options.timestamps.value = tcp::SynCookies::timestamp(half, ctx.now, hash.timestamp_offset);
   }
   reply.state = State::kListen;
   ctx.count(Counter::kSyncookiesSent);

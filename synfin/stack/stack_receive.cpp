@@ -109,13 +109,13 @@ void Stack::Impl::receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Inst
 
 Stack::Impl::Fate Stack::Impl::deliver(const wire::FourTuple& tuple, const tcp::Segment& seg,
                                        tcp::Context& ctx) {
-  const std::uint32_t hash = hash_of(tuple);
-  const RecordRef owner = find(tuple, hash);
+  const tcp::TupleHash hash = tcp::tuple_hash(tuple_key, tuple);
+  const RecordRef owner = find(tuple, hash.place);
   switch (owner.kind()) {
     case RecordKind::kConnection:
       return to_connection(owner, seg, ctx);
     case RecordKind::kHalfOpen:
-      return to_half_open(owner, hash, seg, ctx);
+      return to_half_open(owner, hash.place, seg, ctx);
     case RecordKind::kTimeWait:
       return to_time_wait(owner, hash, seg, ctx);
     case RecordKind::kHeldSyn:
@@ -138,8 +138,8 @@ Stack::Impl::Fate Stack::Impl::to_connection(RecordRef ref, const tcp::Segment& 
   return fate;
 }
 
-Stack::Impl::Fate Stack::Impl::to_time_wait(RecordRef ref, std::uint32_t hash, const tcp::Segment& seg,
-                                            tcp::Context& ctx) {
+Stack::Impl::Fate Stack::Impl::to_time_wait(RecordRef ref, const tcp::TupleHash& hash,
+                                            const tcp::Segment& seg, tcp::Context& ctx) {
   tcp::TimeWait& tw = time_waits[ref.index()];
   const tcp::TimeWaitDisposition d = tcp::judge_time_wait(tw, seg, config.settings);
   Fate fate{d.reason, State::kTimeWait, State::kTimeWait};

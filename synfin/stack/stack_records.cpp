@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "synfin/stack/impl.h"
-#include "synfin/stack/tuple_hash.h"
 
 namespace synfin::stack {
 
@@ -47,7 +46,7 @@ void Stack::Impl::arm(RecordRef ref, Instant deadline, tcp::Context& ctx) {
 }
 
 std::uint32_t Stack::Impl::hash_of(const wire::FourTuple& tuple) const {
-  return tuple_hash(table_key, tuple);
+  return tcp::tuple_hash(tuple_key, tuple).place;
 }
 
 const wire::FourTuple& Stack::Impl::tuple_of(RecordRef ref) const {

@@ -34,7 +34,7 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   timestamps_ = ctx.settings.tcp_timestamps;
   sack_ = ctx.settings.tcp_sack;
   fast_open_ = fast_open == FastOpen::kYes;
-  timestamp_offset_ = ctx.isn.timestamp_offset(tuple);
+  timestamp_offset_ = ctx.timestamp_offset(tuple);
   recovery_ = Recovery{snd_.iss};
   last_heard_ = ctx.now;
   syn_to_send_ = true;
@@ -62,7 +62,7 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
   timestamps_ = half.timestamps;
   sack_ = half.sack;
   ecn_ = half.ecn;
-  timestamp_offset_ = ctx.isn.timestamp_offset(tuple_);
+  timestamp_offset_ = ctx.timestamp_offset(tuple_);
   snd_.mss = std::min(
       mss_for(ctx.mtu, tuple_.local.address.family()),
       static_cast<std::uint16_t>(std::max<std::uint32_t>(half.peer_mss, ctx.settings.tcp_min_snd_mss)));

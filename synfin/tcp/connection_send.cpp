@@ -48,8 +48,8 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
   out.header.seq = snd_.iss;
   // A SYN's window is never scaled (RFC 7323 §2.2).
   out.header.window = Window{std::min(rcv_.buffer, 0xffffu)} >> WindowScale::none();
-  add_syn_options(out.header.options, ctx, tuple_, scaling_, sack_, timestamps_,
-                  answers ? rcv_.ts_recent : 0);
+  add_syn_options(out.header.options, ctx, tuple_.local.address.family(), scaling_, sack_);
+  if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, answers ? rcv_.ts_recent : 0);
   std::uint8_t flags = Flags::kSyn;
   if (answers) {
     out.reason = again ? Reason::kSynAckRetransmitted : Reason::kSynAckSent;

@@ -52,16 +52,14 @@ WindowScale scale_for(std::uint32_t buffer) {
   return WindowScale{static_cast<std::uint8_t>(std::max(bits - 16, 0))};
 }
 
-void add_syn_options(wire::TcpOptions& o, const Context& ctx, const wire::FourTuple& tuple, bool scale,
-                     bool sack, bool timestamps, std::uint32_t ts_recent) {
+void add_syn_options(wire::TcpOptions& o, const Context& ctx, wire::Family family, bool scale, bool sack) {
   o.present |= wire::TcpOptions::kMss;
-  o.mss = mss_for(ctx.mtu, tuple.local.address.family());
+  o.mss = mss_for(ctx.mtu, family);
   if (scale) {
     o.present |= wire::TcpOptions::kWindowScale;
     o.window_scale = scale_for(ctx.settings.tcp_rmem).shift();
   }
   if (sack) o.present |= wire::TcpOptions::kSackPermitted;
-  if (timestamps) stamp(o, ctx.now, ctx.isn.timestamp_offset(tuple), ts_recent);
 }
 
 Reply reset_for(const wire::FourTuple& tuple, const Segment& seg, trace::State state, trace::Reason why) {

@@ -9,6 +9,7 @@
 #include "synfin/tcp/isn.h"
 #include "synfin/tcp/segment.h"
 #include "synfin/tcp/settings.h"
+#include "synfin/tcp/tuple_hash.h"
 #include "synfin/trace/counters.h"
 #include "synfin/trace/event.h"
 
@@ -23,11 +24,15 @@ struct Context {
   wire::BlockPool& pool;
   Entropy& entropy;
   const IsnGenerator& isn;
+  const Key& tuple_key;
   std::uint32_t mtu;
   FastOpenCache& fast_open;
   /// Answers, in the order in which they are to leave.
   std::vector<Reply>& replies;
 
+  std::uint32_t timestamp_offset(const wire::FourTuple& tuple) const {
+    return tuple_hash(tuple_key, tuple).timestamp_offset;
+  }
   void count(trace::Counter c) { ++counters[c]; }
   void state_changed(const wire::FourTuple& tuple, trace::State from, trace::State to, trace::Reason why,
                      Instant deadline = Instant::never());
@@ -52,9 +57,9 @@ std::uint16_t mss_for(std::uint32_t mtu, wire::Family family);
 /// What a peer that announced no MSS takes: 536 or 1220 (MUST-15).
 std::uint16_t default_mss(wire::Family family);
 
-/// Adds what our SYN or SYN-ACK offers.
-void add_syn_options(wire::TcpOptions& options, const Context& ctx, const wire::FourTuple& tuple, bool scale,
-                     bool sack, bool timestamps, std::uint32_t ts_recent);
+/// Adds what our SYN or SYN-ACK offers, timestamps left out.
+void add_syn_options(wire::TcpOptions& options, const Context& ctx, wire::Family family, bool scale,
+                     bool sack);
 /// The smallest scale with which the whole receive buffer can be offered.
 WindowScale scale_for(std::uint32_t buffer);
 

@@ -38,7 +38,7 @@ void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn,
   half.ecn = asks_for_ecn(syn.flags()) && ctx.settings.tcp_ecn != 0;
 }
 
-Reply& send_syn_ack(const HalfOpen& half, Context& ctx, Reason why) {
+Reply& send_syn_ack(const HalfOpen& half, std::uint32_t timestamp_offset, Context& ctx, Reason why) {
   Reply& r = ctx.replies.emplace_back();
   r.tuple = half.tuple;
   r.state = trace::State::kSynReceived;
@@ -49,8 +49,8 @@ Reply& send_syn_ack(const HalfOpen& half, Context& ctx, Reason why) {
   if (half.ecn) r.header.flags = r.header.flags.with(Flags::kEce);
   // A SYN's window is never scaled (RFC 7323 §2.2).
   r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> WindowScale::none();
-  add_syn_options(r.header.options, ctx, half.tuple, half.scaled(), half.sack, half.timestamps,
-                  half.ts_recent);
+  add_syn_options(r.header.options, ctx, half.tuple.local.address.family(), half.scaled(), half.sack);
+  if (half.timestamps) stamp(r.header.options, ctx.now, timestamp_offset, half.ts_recent);
   if (half.scaled()) r.header.options.window_scale = half.receive_scale;
   return r;
 }
@@ -79,7 +79,7 @@ Reply half_open_ack(const HalfOpen& half, const Context& ctx, Reason why) {
   r.header.flags = Flags::kAck;
   r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> half.own_scale();
   r.scale = half.own_scale().shift();
-  if (half.timestamps) stamp(r.header.options, ctx.now, ctx.isn.timestamp_offset(half.tuple), half.ts_recent);
+  if (half.timestamps) stamp(r.header.options, ctx.now, ctx.timestamp_offset(half.tuple), half.ts_recent);
   return r;
 }
 

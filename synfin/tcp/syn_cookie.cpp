@@ -84,7 +84,7 @@ std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Se
     half.timestamps = true;
     half.ts_recent = third.header.options.timestamps.value;
     const std::uint32_t bits =
-        (third.header.options.timestamps.echo - ctx.isn.timestamp_offset(tuple)) & kStampMask;
+        (third.header.options.timestamps.echo - ctx.timestamp_offset(tuple)) & kStampMask;
     const std::uint32_t exact = bits & 0xfu;
     scaled = exact != kNoScale;
     half.send_scale = scaled ? WindowScale{static_cast<std::uint8_t>(exact)}.shift() & 0xfu : 0u;

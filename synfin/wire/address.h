@@ -148,8 +148,6 @@ class PackedTuple {
     size_ = at * sizeof(std::uint64_t) - 3;
   }
   Bytes bytes() const { return std::as_bytes(std::span{words_}).first(size_); }
-  /// Without the ports.
-  Bytes addresses() const { return bytes().first(size_ / sizeof(std::uint64_t) * sizeof(std::uint64_t)); }
 
  private:
   std::array<std::uint64_t, 6> words_;
