@@ -260,7 +260,7 @@ TEST_P(FastOpenServer, AcceptedConnectionsOutliveTheirListener) {
   EXPECT_TRUE(reset.tcp.flags.rst());
   EXPECT_EQ(reset.tcp.destination_port, 2) << "only what nobody accepted";
   // A new listener has all its room, whatever becomes of the old one's connection.
-  listener_ = listens({.fast_open = 1});
+  listener_ = listens({.fast_open = 2});
   expect_room(true);
   gives(peer(1, 1), third(accepted.tcp));
   EXPECT_EQ(stack_.status(connection)->state, State::kEstablished);
