@@ -192,6 +192,7 @@ std::optional<Stack::Impl::Fate> Stack::Impl::from_cookie(std::uint32_t index, s
     fate.reason = Reason::kNoMemory;
     return fate;
   }
+  connections[*connection].tcp.continue_clock(third.header.options.timestamps.echo, ctx);
   fate.reason = Reason::kSynCookieAccepted;
   fate.to = to_connection(RecordRef{RecordKind::kConnection, *connection}, third, ctx).to;
   fate.window_scale = half->send_scale;

@@ -112,7 +112,8 @@ Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, const tcp::TupleHash& ha
   cookies.make(half, ctx.now);
   tcp::Reply& reply = tcp::send_syn_ack(half, hash.timestamp_offset, ctx, Reason::kSynCookieSent);
   if (half.timestamps) {
-    reply.header.options.timestamps.value = tcp::SynCookies::timestamp(half, ctx.now, hash.timestamp_offset);
+    std::uint32_t& value = reply.header.options.timestamps.value;
+    value = tcp::SynCookies::timestamp(half, value);
   }
   reply.state = State::kListen;
   ctx.count(Counter::kSyncookiesSent);

@@ -331,5 +331,61 @@ TEST_P(SynFlood, KeysThatWereSetMakeTwoHostsHonourEachOthersCookies) {
   EXPECT_EQ(twin.population().connections, 1u);
 }
 
+// The whole of it: exact scale, SACK, and timestamps that go on from the other host's.
+TEST_P(SynFlood, AConnectionWhoseSynAnotherHostAnsweredIsAsGoodAsAny) {
+  const Key key{std::byte{1}}, other{};
+  SeededEntropy entropy{99};
+  Stack twin{config(2), pool_, entropy};
+  for (Stack* host : {&b_, &twin}) {
+    host->set_cookie_keys(key, other);
+    host->settings().tcp_syncookies = 2;
+  }
+  const auto listener = twin.listen(server(), {}, now_);
+  ASSERT_TRUE(listener);
+  const auto client = a_.connect(server(), {}, now_);
+  ASSERT_TRUE(client);
+  // Every SYN goes to one host, everything else to the other.
+  const auto exchange = [&] {
+    std::array<wire::Frame, 16> frames;
+    for (std::size_t moved = 1; moved > 0;) {
+      moved = a_.transmit(frames, now_);
+      for (std::size_t i = 0; i < moved; ++i) {
+        const auto ip = wire::parse_ip(frames[i].front(), frames[i].size());
+        const auto tcp = wire::parse_tcp_packet(*ip, frames[i], wire::VerifyChecksum::kYes);
+        (tcp->tcp.flags.syn() ? b_ : twin).receive(std::span{&frames[i], 1}, now_);
+      }
+      for (Stack* host : {&b_, &twin}) {
+        const std::size_t n = host->transmit(frames, now_);
+        a_.receive(std::span{frames}.first(n), now_);
+        moved += n;
+      }
+      now_ = now_ + 5_ms;
+    }
+  };
+  // Cookies are only believed where one was sent lately.
+  wire::TcpHeader h = syn(1);
+  h.source_port = 7;
+  h.destination_port = 80;
+  wire::IpHeader ip{
+      .source = spoofed(7).address, .destination = server().address, .protocol = wire::protocol::kTcp};
+  wire::Frame frame;
+  wire::emit_tcp_packet(ip, h, frame, wire::FillChecksum::kYes);
+  twin.receive(std::span{&frame, 1}, now_);
+  exchange();
+  ASSERT_EQ(twin.counters()[Counter::kSyncookiesRecv], 1u);
+  const auto accepted = twin.accept(*listener, now_);
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(twin.status(*accepted)->send_window, a_.status(*client)->receive_window);
+
+  const std::string text(50'000, 'x');
+  const Bytes out = std::as_bytes(std::span{text});
+  ASSERT_EQ(a_.send(*client, std::span{&out, 1}, now_), text.size());
+  ASSERT_EQ(twin.send(*accepted, std::span{&out, 1}, now_), text.size());
+  exchange();
+  EXPECT_EQ(twin.readable(*accepted), text.size());
+  EXPECT_EQ(a_.readable(*client), text.size());
+  EXPECT_EQ(a_.counters()[Counter::kPAWSEstab], 0u);
+}
+
 }  // namespace
 }  // namespace synfin::stack

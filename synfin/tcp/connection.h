@@ -95,6 +95,10 @@ class Connection {
   void open_from(const HalfOpen& half, const Segment& third, std::optional<Duration> round_trip,
                  Context& ctx);
 
+  /// Behind `open_from`, where a cookie made the half-open connection: the SYN-ACK may have been another
+  /// host's, with the same keys and another clock. The peer must not see time go back (RFC 7323 §5).
+  void continue_clock(std::uint32_t echo, const Context& ctx);
+
   // Inputs.
 
   /// RFC 9293 §3.10.7.3 and §3.10.7.4. The reason is the segment's fate.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "synfin/tcp/connection.h"
+#include "synfin/tcp/syn_cookie.h"
 
 namespace synfin::tcp {
 
@@ -90,6 +91,12 @@ void Connection::open_from(const HalfOpen& half, const Segment& third, std::opti
   snd_.wl1 = third.seq();
   snd_.wl2 = third.ack();
   become_established(ctx, Reason::kHandshakeComplete);
+}
+
+void Connection::continue_clock(std::uint32_t echo, const Context& ctx) {
+  constexpr auto kOldest = static_cast<std::uint32_t>(SynCookies::kLife.ms());
+  if (!timestamps_ || timestamp_value(ctx.now, timestamp_offset_) - echo <= kOldest) return;
+  timestamp_offset_ = echo + 1 - timestamp_value(ctx.now, 0);
 }
 
 void Connection::open_passive(const HalfOpen& half, const Segment* syn, Context& ctx) {

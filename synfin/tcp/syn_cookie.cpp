@@ -49,13 +49,12 @@ void SynCookies::make(HalfOpen& half, Instant now) const {
   half.iss = SeqNum{mac(keys_.current(), half.tuple, half.irs, slot, low) | low};
 }
 
-std::uint32_t SynCookies::timestamp(const HalfOpen& half, Instant now, std::uint32_t offset) {
-  const std::uint32_t clock = timestamp_value(now, 0);
+std::uint32_t SynCookies::timestamp(const HalfOpen& half, std::uint32_t value) {
   const std::uint32_t bits =
       (half.scaled() ? half.send_scale : kNoScale) | (half.sack ? kSackBit : 0u) | (half.ecn ? kEcnBit : 0u);
-  const std::uint32_t value = (clock & ~kStampMask) | bits;
+  const std::uint32_t marked = (value & ~kStampMask) | bits;
   // Never ahead of the clock, or the connection's own timestamps would seem to go back.
-  return offset + (static_cast<std::int32_t>(value - clock) > 0 ? value - (kStampMask + 1) : value);
+  return static_cast<std::int32_t>(marked - value) > 0 ? marked - (kStampMask + 1) : marked;
 }
 
 std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Segment& third,
@@ -83,8 +82,7 @@ std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Se
   if (third.has_timestamps() && ctx.settings.tcp_timestamps) {
     half.timestamps = true;
     half.ts_recent = third.header.options.timestamps.value;
-    const std::uint32_t bits =
-        (third.header.options.timestamps.echo - ctx.timestamp_offset(tuple)) & kStampMask;
+    const std::uint32_t bits = third.header.options.timestamps.echo & kStampMask;
     const std::uint32_t exact = bits & 0xfu;
     scaled = exact != kNoScale;
     half.send_scale = scaled ? WindowScale{static_cast<std::uint8_t>(exact)}.shift() & 0xfu : 0u;

@@ -39,8 +39,8 @@ class SynCookies {
 
   /// Turns a record into a cookie: `half.iss` becomes the number to send. The record is not kept.
   void make(HalfOpen& half, Instant now) const;
-  /// The TSval of the SYN-ACK of a cookie: the clock, its lowest bits replaced.
-  static std::uint32_t timestamp(const HalfOpen& half, Instant now, std::uint32_t offset);
+  /// The TSval of the SYN-ACK of a cookie: `value`, which it would be without, its lowest bits replaced.
+  static std::uint32_t timestamp(const HalfOpen& half, std::uint32_t value);
   /// The record as it would have been kept, if `third` acknowledges a cookie of ours that is still good.
   std::optional<HalfOpen> check(const wire::FourTuple& tuple, const Segment& third, const Context& ctx) const;
 
