@@ -119,9 +119,8 @@ TEST(Runtime, TellsWatchersOfTheirHandles) {
 }
 
 TEST(Runtime, TellsAHeldSynFromAConnectionOfTheSameIndex) {
+  Seen accepting, pending;  // before the runtimes, which tell them of their end
   TestPair net;
-  Seen accepting;
-  Seen pending;
   stack::Stack& a = net.a->stack();
   stack::Stack& b = net.b->stack();
   const stack::Handle listener = b.listen(kServer, {.hold = true}, net.now).value();

@@ -48,8 +48,9 @@ std::uint16_t default_mss(wire::Family family) {
 }
 
 WindowScale scale_for(std::uint32_t buffer) {
-  const int bits = std::bit_width(buffer);
-  return WindowScale{static_cast<std::uint8_t>(std::max(bits - 16, 0))};
+  constexpr std::uint32_t kField = 16;  // bits of the window field
+  const auto bits = static_cast<std::uint32_t>(std::bit_width(buffer));
+  return WindowScale{static_cast<std::uint8_t>(bits - std::min(bits, kField))};
 }
 
 void add_syn_options(wire::TcpOptions& o, const Context& ctx, wire::Family family, bool scale, bool sack) {

@@ -43,7 +43,7 @@ std::optional<ParseError> parse_all(const Octets& octets) {
 void seal(Octets& packet) {
   if (packet.size() < 20) return;
   const std::size_t header = std::to_integer<std::size_t>(packet[0] & std::byte{0x0f}) * 4;
-  if (packet[0] >> 4 == std::byte{4} && header >= 20 && header <= packet.size()) {
+  if ((packet[0] >> 4) == std::byte{4} && header >= 20 && header <= packet.size()) {
     store_be16(packet.data() + 10, 0);
     const std::uint16_t sum = ones_sum_reference(Bytes{packet}.first(header));
     store_be16(packet.data() + 10, static_cast<std::uint16_t>(~sum));

@@ -131,7 +131,7 @@ TEST(ParseIcmp, ReadsTheKnownEchoes) {
 TEST(ParseIcmp, EveryDamagedBitIsNoticed) {
   for (const auto text : {testing::kEchoV4, testing::kEchoV6}) {
     const Octets whole = hex(text);
-    const std::size_t first = whole[0] >> 4 == std::byte{4} ? 20 : 40;
+    const std::size_t first = (whole[0] >> 4) == std::byte{4} ? 20 : 40;
     for (std::size_t bit = 8 * first; bit < 8 * whole.size(); ++bit) {
       Octets packet = whole;
       packet[bit / 8] ^= static_cast<std::byte>(1U << bit % 8);

@@ -84,7 +84,7 @@ TEST(ParseIpv6, ReadsEveryField) {
 TEST(ParseIp, EveryTruncationIsRefused) {
   for (const auto text : {testing::kDataV4, testing::kDataV6}) {
     const Octets whole = hex(text);
-    const std::size_t smallest = whole[0] >> 4 == std::byte{4} ? 20 : 40;
+    const std::size_t smallest = (whole[0] >> 4) == std::byte{4} ? 20 : 40;
     for (std::size_t size = 0; size < whole.size(); ++size) {
       const Octets cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
       EXPECT_EQ(error_of(cut), size < smallest ? ParseError::kIpTooShort : ParseError::kIpTotalLength)
@@ -107,7 +107,7 @@ TEST(ParseIp, WhatIsBehindTheLengthIsPadding) {
 TEST(ParseIp, TheFrontMayHoldTheHeadersAlone) {
   for (const auto text : {testing::kDataV4, testing::kDataV6}) {
     const Octets packet = hex(text);
-    const std::size_t headers = packet[0] >> 4 == std::byte{4} ? 20 : 40;
+    const std::size_t headers = (packet[0] >> 4) == std::byte{4} ? 20 : 40;
     const ExactBuffer front{Bytes{packet}.first(headers)};
     const auto parsed = parse_ip(front.bytes(), packet.size());
     ASSERT_TRUE(parsed.has_value());

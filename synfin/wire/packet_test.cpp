@@ -62,7 +62,7 @@ TEST(TcpPacket, WritesTheKnownPackets) {
 TEST(TcpPacket, EveryDamagedBitBehindTheIpHeaderIsNoticed) {
   for (const auto text : {testing::kDataV4, testing::kDataV6}) {
     const Octets whole = hex(text);
-    const std::size_t first = whole[0] >> 4 == std::byte{4} ? 20 : 40;
+    const std::size_t first = (whole[0] >> 4) == std::byte{4} ? 20 : 40;
     for (std::size_t bit = 8 * first; bit < 8 * whole.size(); ++bit) {
       Octets packet = whole;
       packet[bit / 8] ^= static_cast<std::byte>(1U << bit % 8);
