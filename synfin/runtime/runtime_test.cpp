@@ -98,9 +98,8 @@ Options options(Drive drive) {
 }
 
 TEST(Runtime, TellsWatchersOfTheirHandles) {
+  Seen listening, connecting;
   TestPair net;
-  Seen listening;
-  Seen connecting;
   const stack::Handle listener = net.b->stack().listen(kServer, {}, net.now).value();
   net.b->register_socket(listener, listening);
   const stack::Handle client = net.a->stack().connect(kServer, {}, net.now).value();
@@ -177,15 +176,14 @@ TEST(Runtime, PostsOnePumpHoweverOftenItIsAsked) {
 }
 
 TEST(Runtime, LinkErrorFailsSocketsAndIsReportedOnce) {
+  Seen seen, listening;
   asio::io_context io;
   ScriptedLink::Script script;
   Runtime r(io, std::make_unique<ScriptedLink>(script), options(Drive::kManual));
   int reported = 0;
   r.on_link_error([&](const link::LinkError& e) { reported += e.code == ENODEV; });
-  Seen seen;
   const stack::Handle h = r.stack().connect(kServer, {}, r.now()).value();
   r.register_socket(h, seen);
-  Seen listening;
   r.register_socket(r.stack().listen({TestPair::kAddressA, 80}, {}, r.now()).value(), listening);
   r.pump();
   EXPECT_EQ(script.sent, 1u);
@@ -331,9 +329,9 @@ TEST_F(RuntimeWork, EndsBeforeTheContextWithWaitsUnderWay) {
 }
 
 TEST(RuntimeClosing, KeepsRunGoingUntilWhatWasClosedHasBeenDelivered) {
+  Seen seen;
   TestPair net;
   const Opened o = open(net);
-  Seen seen;
   net.a->register_socket(o.client, seen);
   ASSERT_EQ(send(*net.a, o.client, 1000), 1000u);
   net.a->close(o.client);
