@@ -45,8 +45,10 @@ std::string about(double number, std::string_view one, std::string_view more) {
 }
 
 std::string rates(const FloodReport& r) {
-  return fmt::format("{} SYN/s (usual {}/s, threshold {}/s), {} complete", whole(r.syn_rate),
-                     whole(r.baseline_rate), whole(r.threshold_rate), percent(r.completion_ratio));
+  const std::string rate = fmt::format("{} SYN/s (usual {}/s, threshold {}/s)", whole(r.syn_rate),
+                                       whole(r.baseline_rate), whole(r.threshold_rate));
+  // Of no SYNs nothing can be said.
+  return r.syns == 0 ? rate : fmt::format("{}, {} complete", rate, percent(r.completion_ratio));
 }
 
 std::string sources(const FloodReport& r) {
@@ -95,11 +97,9 @@ std::string few_sources(const FloodReport& r) {
 
 std::string slow_program(const FloodReport& r) {
   return fmt::format(
-      "the accept queue was full {} in {}, now it holds {} of {}; {} SYN/s, {} complete: the program does "
-      "not "
-      "accept fast enough {}. Accept faster (in a loop of its own, before any other work), or raise the "
-      "backlog "
-      "of listen and somaxconn.{}",
+      "the accept queue was full {} in {}, now it holds {} of {}; {} SYN/s, {} complete: "
+      "the program does not accept fast enough {}. Accept faster (in a loop of its own, before any other "
+      "work), or raise the backlog of listen and somaxconn.{}",
       count(r.overflows, "time", "times"), time_text(r.window), grouped(r.accept_queue),
       grouped(r.accept_queue_limit), whole(r.syn_rate), percent(r.completion_ratio), grounds(r.verdict),
       r.syn_rate > r.threshold_rate
@@ -109,11 +109,10 @@ std::string slow_program(const FloodReport& r) {
 
 std::string syn_acks_lost(const FloodReport& r) {
   return fmt::format(
-      "{} and {} again in {}, {} complete, at a rate that is no flood ({}/s, threshold {}/s): SYN-ACKs do "
-      "not "
-      "arrive {}. Look at the way back to the clients: routes, filters that see one direction only, "
-      "neighbour "
-      "resolution; {} half-open.",
+      "{} and {} again in {}, {} complete, at a rate that is no flood ({}/s, threshold {}/s): "
+      "SYN-ACKs do not arrive {}. Look at the way back to the clients: routes, filters that see one "
+      "direction only, "
+      "neighbour resolution; {} half-open.",
       count(r.syns, "SYN", "SYNs"), grouped(r.repeated_syns), time_text(r.window),
       percent(r.completion_ratio), whole(r.syn_rate), whole(r.threshold_rate), grounds(r.verdict),
       grouped(r.half_open));

@@ -21,6 +21,7 @@ FloodReport report(Reason verdict) {
   r.threshold_rate = 200;
   r.peak_rate = 52'000;
   r.completion_ratio = 0.0031;
+  r.syns = 241'050;
   r.distinct_sources = 46'123;
   r.distinct_networks = 9'831;
   return r;
@@ -96,6 +97,9 @@ TEST(FloodText, TheEndSaysHowLongAndHowMuch) {
             "threshold 200/s), 100 % complete (flood_spoofed_sources; RFC 4987 §2).");
   r.verdict = Reason::kSlowProgram;
   EXPECT_TRUE(describe(r).starts_with("slow program at 10.77.0.2:80 is over after 48 s")) << describe(r);
+  r.syns = 0;
+  EXPECT_EQ(describe(r).find("complete"), std::string::npos)
+      << "of no SYNs nothing can be said: " << describe(r);
 }
 
 TEST(FloodText, WithoutAnAlarmAllIsAsUsual) {
