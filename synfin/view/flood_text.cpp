@@ -111,8 +111,7 @@ std::string syn_acks_lost(const FloodReport& r) {
   return fmt::format(
       "{} and {} again in {}, {} complete, at a rate that is no flood ({}/s, threshold {}/s): "
       "SYN-ACKs do not arrive {}. Look at the way back to the clients: routes, filters that see one "
-      "direction only, "
-      "neighbour resolution; {} half-open.",
+      "direction only, neighbour resolution; {} half-open.",
       count(r.syns, "SYN", "SYNs"), grouped(r.repeated_syns), time_text(r.window),
       percent(r.completion_ratio), whole(r.syn_rate), whole(r.threshold_rate), grounds(r.verdict),
       grouped(r.half_open));
