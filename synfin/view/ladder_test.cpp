@@ -428,6 +428,12 @@ TEST(Ladder, StateChangesWithoutASegmentAreNotLost) {
   EXPECT_THAT(d.text, HasSubstr("program: abort"));
 }
 
+TEST(Ladder, ATimeThatRunsOutIsNoDoingOfTheProgram) {
+  Drawing d({.explain = false});
+  d.tell.timer(Reason::kHoldTimedOut, State::kListen);
+  EXPECT_THAT(d.text, HasSubstr("timer: hold timed out"));
+}
+
 TEST(Ladder, AFinThatChangesTheStateIsExplainedByTheNewOne) {
   Drawing d({.width = 200});
   open(d.tell);

@@ -266,7 +266,7 @@ bool is_timer(Reason r) {
       Reason::kConnectTimedOut,  Reason::kHandshakeTimedOut, Reason::kRetransmitTimeout,
       Reason::kRetransmitGaveUp, Reason::kOrphanGaveUp,      Reason::kPersistProbe,
       Reason::kDelayedAck,       Reason::kKeepaliveProbe,    Reason::kKeepaliveTimedOut,
-      Reason::kUserTimeout,      Reason::kFinWait2TimedOut};
+      Reason::kUserTimeout,      Reason::kFinWait2TimedOut,  Reason::kHoldTimedOut};
   return one_of(r, kList);
 }
 

@@ -74,7 +74,7 @@ bool read_option(const std::byte* option, std::size_t length, TcpOptions& out) {
       return true;
     case kind::kFastOpen:
       return read_fast_open(option, length, out);
-    default:  // RFC 9293 §3.1, MUST-6: ignore what is not implemented
+    default:  // RFC 9293 §3.1, MUST-6: what is unknown is passed over
       return true;
   }
 }
