@@ -163,6 +163,11 @@ class Connection {
     return settings.tcp_retries1 > 0 && retries_ >= settings.tcp_retries1;
   }
   bool program_gone() const { return program_gone_; }
+  /// Nothing is queued, in flight or owed.
+  bool idle() const {
+    return snd_.una == snd_.max && snd_.queue.empty() && snd_.fin_queued == fin_acknowledged() &&
+           acks_owed_ == 0;
+  }
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
