@@ -52,13 +52,13 @@ constexpr std::uint16_t kFirstPort = 80, kPorts = 8;
 
 // How an end lets go, once its time has come.
 enum class Way : std::uint8_t {
-  kClose,         // reads what is there, then closes
-  kCloseUnread,   // closes without reading: a reset where something was there
-  kShutdown,      // half-closes, reads to the end, closes
-  kWaitForEnd,    // reads to the peer's end, closes
-  kAbort,         // or closes with linger time 0, which the socket makes an abort of
-  kCloseAtOnce,   // before anything happened: in SYN-SENT, or as soon as it was accepted
-  kShutReceive,   // throws away what comes, closes at its time
+  kClose,        // reads what is there, then closes
+  kCloseUnread,  // closes without reading: a reset where something was there
+  kShutdown,     // half-closes, reads to the end, closes
+  kWaitForEnd,   // reads to the peer's end, closes
+  kAbort,        // or closes with linger time 0, which the socket makes an abort of
+  kCloseAtOnce,  // before anything happened: in SYN-SENT, or as soon as it was accepted
+  kShutReceive,  // throws away what comes, closes at its time
   kCount,
 };
 
@@ -128,7 +128,7 @@ class Churn {
     }
     start_some();
     const bool done = net_.run_until(
-        [this] { return !problem_.empty() || (started_ == total_ && programs_alive_ == 0); }, 1'000'000_s);
+        [this] { return !problem_.empty() || (enough() && programs_alive_ == 0); }, 1'000'000_s);
     ASSERT_EQ(problem_, "");
     ASSERT_FALSE(net_.livelocked());
     ASSERT_TRUE(done) << populations();
@@ -169,7 +169,7 @@ class Churn {
 
   // What one place counted must be what another did.
   void counters_add_up() {
-    EXPECT_EQ(started_, total_);
+    EXPECT_GE(books_[0].entered(State::kEstablished), total_);
     for (std::size_t i = 0; i < 2; ++i) {
       SCOPED_TRACE("host " + std::to_string(i));
       const trace::Counters& c = net_.host(i).counters();
@@ -180,16 +180,18 @@ class Churn {
         if (state == State::kClosed || state == State::kListen) continue;
         EXPECT_EQ(book.entered(state), book.left(state)) << trace::name(state);
       }
-      EXPECT_EQ(c[Counter::kActiveOpens], i == 0 ? total_ : 0);
+      EXPECT_EQ(c[Counter::kActiveOpens], i == 0 ? started_ : 0);
       EXPECT_EQ(c[Counter::kActiveOpens], book.entered(State::kSynSent));
-      EXPECT_EQ(c[Counter::kPassiveOpens], book.entered(State::kSynReceived) - fallbacks(book));
+      // Counted with the third segment, as Linux does.
+      EXPECT_EQ(c[Counter::kPassiveOpens], book.changes(State::kSynReceived, State::kEstablished));
+      EXPECT_EQ(c[Counter::kPassiveOpens], i == 1 ? accepted_ : 0);
       // TIME-WAIT: who came in ran out, was reopened or was reset.
       EXPECT_EQ(c[Counter::kTW], book.time_wait_ended_by(Reason::kTimeWaitExpired));
       EXPECT_EQ(c[Counter::kTWRecycled], book.time_wait_ended_by(Reason::kTimeWaitReopened));
-      EXPECT_EQ(book.entered(State::kTimeWait),
-                c[Counter::kTW] + c[Counter::kTWRecycled] + c[Counter::kTCPTimeWaitOverflow] +
-                    book.time_wait_ended_by(Reason::kTimeWaitReset) +
-                    book.time_wait_ended_by(Reason::kAbortCalled));
+      EXPECT_EQ(book.entered(State::kTimeWait), c[Counter::kTW] + c[Counter::kTWRecycled] +
+                                                    c[Counter::kTCPTimeWaitOverflow] +
+                                                    book.time_wait_ended_by(Reason::kTimeWaitReset) +
+                                                    book.time_wait_ended_by(Reason::kAbortCalled));
       // The wire.
       const Wire& out = wire_[i];
       const Wire& in = wire_[1 - i];
@@ -199,7 +201,7 @@ class Churn {
     }
   }
 
-  void everything_was_tried() const {
+  void everything_was_tried() {
     const Book& client = books_[0];
     const Book& server = books_[1];
     std::printf(
@@ -208,6 +210,8 @@ class Churn {
         number(started_), number(accepted_), number(wire_[0].sent + wire_[1].sent),
         number(wire_[0].lost + wire_[1].lost), number(octets_), number(ends_), number(failures_),
         (net_.now() - begin_).as_seconds(), time_to_settle_.as_seconds());
+    std::printf("  %llu pairs of ports reopened out of TIME-WAIT\n",
+                number(net_.host(1).counters()[Counter::kTWRecycled]));
     std::printf("  into      client   server\n");
     for (std::size_t s = 0; s < kStates; ++s) {
       const auto state = static_cast<State>(s);
@@ -223,6 +227,7 @@ class Churn {
     EXPECT_GT(wire_[0].lost + wire_[1].lost, (wire_[0].sent + wire_[1].sent) / 25);
     EXPECT_GT(ends_, total_ / 10);
     EXPECT_GT(failures_, total_ / 100);
+    EXPECT_GT(net_.host(1).counters()[Counter::kTWRecycled], total_ / 1000);
   }
 
  private:
@@ -234,10 +239,9 @@ class Churn {
   // An end that waits for the other does so no longer.
   static constexpr Duration kPatience = Duration::seconds(5);
 
+  // Those that were closed in SYN-SENT do not count.
+  bool enough() const { return books_[0].entered(State::kEstablished) >= total_; }
   static unsigned long long number(std::uint64_t n) { return n; }
-
-  // SYN-SENT to SYN-RECEIVED: SYNs crossed, which is no passive opening.
-  static std::uint64_t fallbacks(const Book& b) { return b.changes(State::kSynSent, State::kSynReceived); }
 
   NetworkOptions options(std::uint64_t seed) {
     NetworkOptions o;
@@ -247,11 +251,11 @@ class Churn {
     o.settings.somaxconn = 65'535;
     o.settings.tcp_max_syn_backlog = 65'535;
     o.settings.tcp_orphan_retries = 6;
-    const Faults bad{.loss = 50'000,
-                     .duplicate = 10'000,
-                     .reorder = 20'000,
-                     .reorder_by = 30_ms,
-                     .delay = 5_ms};
+    // So few that they come round while the other end is still in TIME-WAIT.
+    o.settings.ip_local_port_first = 50'000;
+    o.settings.ip_local_port_last = 50'899;
+    const Faults bad{
+        .loss = 50'000, .duplicate = 10'000, .reorder = 20'000, .reorder_by = 30_ms, .delay = 5_ms};
     o.faults = {bad, bad};
     o.sinks = {&books_[0], &books_[1]};
     begin_ = o.start;
@@ -283,10 +287,11 @@ class Churn {
   }
 
   void start_some() {
-    for (std::size_t n = 0; n < 40 && started_ < total_ && programs_alive_ < 2 * kAtATime; ++n) {
+    for (std::size_t n = 0; n < 40 && programs_alive_ < 2 * kAtATime; ++n) {
       const auto family = random_.below(2) == 0 ? wire::Family::kIpv4 : wire::Family::kIpv6;
       const auto port = static_cast<std::uint16_t>(kFirstPort + random_.below(kPorts));
       const auto handle = net_.host(0).connect({net_.address(1, family), port}, {}, net_.now());
+      if (!handle && handle.error() == Error::kNoPorts) break;
       if (!handle) {
         problem_ = "connect: " + std::string(tcp::message(handle.error()));
         return;
@@ -299,7 +304,7 @@ class Churn {
         if (net_.host(i).records_without_timer() != 0) problem_ = "a record has no timer" + populations();
       }
     }
-    if (started_ < total_) net_.call_at(net_.now() + kTick, [this] { start_some(); });
+    if (!enough()) net_.call_at(net_.now() + kTick, [this] { start_some(); });
   }
 
   void begin(std::size_t host, Handle handle) {
@@ -309,6 +314,7 @@ class Churn {
     p.handle = handle;
     p.in_use = true;
     p.way = static_cast<Way>(random_.below(std::to_underlying(Way::kCount)));
+    if (p.way == Way::kCloseAtOnce && random_.below(4) != 0) p.way = Way::kClose;
     p.to_send = random_.below(3) == 0 ? 0 : 4 + random_.below(random_.below(8) == 0 ? 6000 : 300);
     ++programs_alive_;
     if (p.way == Way::kCloseAtOnce) {
@@ -319,8 +325,8 @@ class Churn {
     // Ends that agree on an instant close at once.
     const Duration common = 100_ms;
     const Instant soon = net_.now() + Duration::milliseconds(10 + random_.below(200));
-    const Instant at = random_.below(4) == 0 ? Instant::from_ns((soon.ns() / common.ns() + 1) * common.ns())
-                                             : soon;
+    const Instant at =
+        random_.below(4) == 0 ? Instant::from_ns((soon.ns() / common.ns() + 1) * common.ns()) : soon;
     net_.call_at(at, [this, host, handle] { wake(host, handle); });
     act(host, p);
   }
@@ -416,7 +422,8 @@ class Churn {
         end = true;
         ++ends_;
         if (!p.receive_shut && p.received != p.announced) {
-          problem_ = "the end came after " + std::to_string(p.received) + " of " + std::to_string(p.announced);
+          problem_ =
+              "the end came after " + std::to_string(p.received) + " of " + std::to_string(p.announced);
         }
         return true;
       }
@@ -443,8 +450,7 @@ class Churn {
       const std::uint32_t n = std::min<std::uint32_t>(p.to_send - p.sent, buffer.size());
       for (std::uint32_t i = 0; i < n; ++i) {
         const std::uint32_t at = p.sent + i;
-        buffer[i] =
-            at < 4 ? static_cast<std::byte>(p.to_send >> (8 * at)) : pattern_[at % pattern_.size()];
+        buffer[i] = at < 4 ? static_cast<std::byte>(p.to_send >> (8 * at)) : pattern_[at % pattern_.size()];
       }
       const std::array<Bytes, 1> parts = {Bytes{buffer}.first(n)};
       const auto taken = net_.host(host).send(p.handle, parts, net_.now());
