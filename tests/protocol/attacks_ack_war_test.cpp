@@ -17,6 +17,9 @@ namespace synfin::protocol_test {
 namespace {
 
 using stack::Handle;
+using wire::Flags;
+using wire::TcpHeader;
+using wire::TcpOptions;
 
 // One-way: shorter and longer than a limit of so many answers a second notices.
 constexpr Duration kDelays[] = {Duration::microseconds(10), Duration::milliseconds(1),
@@ -138,7 +141,8 @@ TEST_P(AckWar, D21_CrossingSynsOpenInFewSegments) {
         handle_[i] = *net_->host(i).connect(at(1 - i, other), {.local = at(i, port)}, net_->now());
       }
       falls_silent_within(16);
-      for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(net_->host(i).status(handle_[i])->state, State::kEstablished);
+      for (std::size_t i = 0; i < 2; ++i)
+        EXPECT_EQ(net_->host(i).status(handle_[i])->state, State::kEstablished);
       end_everything();
     }
   }
@@ -161,12 +165,17 @@ TEST_P(AckWar, D21_CrossingFinsCloseInFewSegments) {
         for (std::size_t i = 0; i < 2; ++i) write(i, 100);
       for (std::size_t i = 0; i < 2; ++i) {
         ASSERT_TRUE(net_->host(i).shutdown(handle_[i], Shutdown::kSend, net_->now()));
-        net_->drop_next(i, [](const wire::TcpPacket& p) {
-          return !p.tcp.flags.fin() && p.tcp.flags.ack() && p.payload_size == 0;
-        }, 3);
+        net_->drop_next(
+            i,
+            [](const wire::TcpPacket& p) {
+              return !p.tcp.flags.fin() && p.tcp.flags.ack() && p.payload_size == 0;
+            },
+            3);
       }
       falls_silent_within(40);
-      for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(net_->host(i).state_of({at(i, i == 0 ? 1000 : 80), at(1 - i, i == 0 ? 80 : 1000)}), State::kClosed);
+      for (std::size_t i = 0; i < 2; ++i)
+        EXPECT_EQ(net_->host(i).state_of({at(i, i == 0 ? 1000 : 80), at(1 - i, i == 0 ? 80 : 1000)}),
+                  State::kClosed);
       for (std::size_t i = 0; i < 2; ++i) (void)read(i);
       end_everything();
     }
@@ -236,12 +245,10 @@ TEST_P(AckWar, D21_KeepAliveBetweenEndsOutOfStepStaysAFewPackets) {
     build(delay);
     open();
     for (std::size_t i = 0; i < 2; ++i)
-      ASSERT_TRUE(net_->host(i).set_options(handle_[i],
-                                            {.keepalive = true,
-                                             .keepalive_time = 100_s,
-                                             .keepalive_interval = 100_s,
-                                             .keepalive_probes = 100},
-                                            net_->now()));
+      ASSERT_TRUE(net_->host(i).set_options(
+          handle_[i],
+          {.keepalive = true, .keepalive_time = 100_s, .keepalive_interval = 100_s, .keepalive_probes = 100},
+          net_->now()));
     forge(0, ACK, 0, 10);
     forge(1, ACK, 0, 10);
     const std::uint64_t before = net_->packets_sent();

@@ -65,8 +65,8 @@ class InjectionAttacks : public RawHost {
   void gives_too_big(const Packet& about, std::uint32_t mtu) {
     wire::Frame quoted;
     wire::emit_tcp_packet(about.ip, about.tcp, quoted, wire::FillChecksum::kYes);
-    auto frame = wire::make_icmp_error(wire::IcmpKind::kPortUnreachable, about.ip.destination, about.ip, quoted,
-                                       pool_);
+    auto frame = wire::make_icmp_error(wire::IcmpKind::kPortUnreachable, about.ip.destination, about.ip,
+                                       quoted, pool_);
     ASSERT_TRUE(frame);
     std::vector<std::byte> whole(frame->size());
     frame->copy_out(0, whole);
@@ -113,7 +113,8 @@ TEST_P(InjectionAttacks, D1_ChallengeAcksTellNothing) {
     const bool forges = second % 2 == 1;
     if (forges) {
       for (int i = 0; i < 100; ++i)
-        gives(victim.from, second % 4 == 1 ? segment(victim, RST, 5) : segment(victim, SYN | ACK, 70'000'000));
+        gives(victim.from,
+              second % 4 == 1 ? segment(victim, RST, 5) : segment(victim, SYN | ACK, 70'000'000));
       const std::size_t challenges = sent().size();
       EXPECT_GE(challenges, (kLimit + 1) / 2);
       EXPECT_LE(challenges, kLimit);
@@ -198,7 +199,8 @@ TEST_P(InjectionAttacks, D12_AMalformedAuthenticationOptionUpsetsNothing) {
   constexpr std::uint8_t kMd5 = 19, kAo = 29, kNop = 1;
   std::vector<std::vector<std::uint8_t>> all;
   for (const std::uint8_t kind : {kMd5, kAo}) {
-    for (const std::uint8_t length : {0, 1, 2, 3, 4, 5, 17, 18, 19, 40, 255}) {
+    for (const int size : {0, 1, 2, 3, 4, 5, 17, 18, 19, 40, 255}) {
+      const auto length = static_cast<std::uint8_t>(size);
       std::vector<std::uint8_t> o = {kNop, kind, length};
       o.resize(20, 0xaa);
       all.push_back(o);
@@ -209,9 +211,9 @@ TEST_P(InjectionAttacks, D12_AMalformedAuthenticationOptionUpsetsNothing) {
   const Open c = opens(peer());
   std::uint32_t received = 0;
   for (const auto& options : all) {
-    for (const std::uint16_t pointer : {0, 1, 3, 0xffff}) {
+    for (const int pointer : {0, 1, 3, 0xffff}) {
       TcpHeader h = segment(c, URG | PSH | ACK, received);
-      h.urgent_pointer = pointer;
+      h.urgent_pointer = static_cast<std::uint16_t>(pointer);
       gives_options(c, h, options, "abc");
       (void)sent();
       ASSERT_EQ(state(c.from), State::kEstablished);
@@ -233,7 +235,8 @@ TEST_P(InjectionAttacks, D12_AMalformedAuthenticationOptionUpsetsNothing) {
 
 // The same before the connection is open.
 TEST_P(InjectionAttacks, D12_AMalformedAuthenticationOptionInASynOpensAtMostOneHalf) {
-  for (const std::uint8_t length : {0, 1, 2, 3, 17, 40, 255}) {
+  for (const int size : {0, 1, 2, 3, 17, 40, 255}) {
+    const auto length = static_cast<std::uint8_t>(size);
     Open nobody{peer(7), {}, {}};
     TcpHeader h = header(SYN | URG, kPeerIss);
     h.urgent_pointer = 0xffff;
@@ -305,7 +308,8 @@ LADDER_TEST(Attacks, D14_UrgentSegmentsBeforeTheConnectionIsOpen) {
     passive.app_listens().receives({.flags = SYN | URG, .seq = 0, .mss = 1460, .urgent_pointer = p});
     passive.sends({.flags = SYN | ACK, .seq = 0, .ack = 1}).population(0, 1, 0);
     passive.receives({.flags = URG, .seq = 1, .len = 5, .urgent_pointer = p}).whatever().population(0, 1, 0);
-    passive.receives({.flags = URG | PSH | ACK, .seq = 1, .ack = 1, .len = 5, .urgent_pointer = p}).whatever();
+    passive.receives({.flags = URG | PSH | ACK, .seq = 1, .ack = 1, .len = 5, .urgent_pointer = p})
+        .whatever();
     passive.app_accepts().app_reads(5).state(State::kEstablished).after(1_s).whatever();
     // SYN-RECEIVED by crossing SYNs.
     Ladder crossed(variant);
@@ -452,7 +456,8 @@ TEST_P(InjectionAttacks, D20_ThePathIsNeverTooNarrow) {
     for (int i = 0; i < 100 && stack_.status(c.handle)->send_queue != 0; ++i) {
       runs_for(10_ms);
       for (const Packet& p : sent()) {
-        if (p.tcp.seq.at_or_before(next) && (p.tcp.seq + static_cast<std::uint32_t>(p.text.size())).after(next))
+        if (p.tcp.seq.at_or_before(next) &&
+            (p.tcp.seq + static_cast<std::uint32_t>(p.text.size())).after(next))
           next = p.tcp.seq + static_cast<std::uint32_t>(p.text.size());
       }
       gives(c.from, header(ACK, kPeerIss + 1, next));

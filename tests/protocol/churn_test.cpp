@@ -16,20 +16,7 @@
 #include "synfin/sim/network.h"
 #include "synfin/tcp/error.h"
 #include "synfin/trace/state.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SYNFIN_TEST_IS_SLOW 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
-#define SYNFIN_TEST_IS_SLOW 1
-#endif
-#endif
-#if !defined(SYNFIN_TEST_IS_SLOW) && !defined(__OPTIMIZE__)
-#define SYNFIN_TEST_IS_SLOW 1
-#endif
-#if !defined(SYNFIN_TEST_IS_SLOW)
-#define SYNFIN_TEST_IS_SLOW 0
-#endif
+#include "thorough.h"
 
 namespace synfin::protocol_test {
 namespace {
@@ -46,7 +33,7 @@ using trace::Counter;
 using trace::Reason;
 using trace::State;
 
-constexpr std::uint64_t kMany = SYNFIN_TEST_IS_SLOW ? 20'000 : 1'000'000;
+constexpr std::uint64_t kMany = kSlowBuild ? 20'000 : 1'000'000;
 constexpr std::size_t kStates = 11;
 constexpr std::uint16_t kFirstPort = 80, kPorts = 8;
 
