@@ -173,6 +173,10 @@ class Connection {
   bool uses_timestamps() const { return timestamps_; }
 
  private:
+  // 24 days: 2^31 of the fastest clock that RFC 7323 §5.4 allows, 1 ms. What was remembered before says
+  // nothing.
+  static constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
+
   enum class Next : bool {
     kContinue,
     kStop
@@ -207,7 +211,7 @@ class Connection {
   void measure(const Segment& seg, Context& ctx);
   bool update_window(const Segment& seg);
   trace::Reason on_duplicate_ack(Context& ctx);
-  void remember_timestamp(const Segment& seg);
+  void remember_timestamp(const Segment& seg, const Context& ctx);
   void on_congestion_echo(Context& ctx);
 
   // Parts of the seventh and eighth (connection_receive.cpp).
@@ -261,6 +265,8 @@ class Connection {
   trace::Reason challenge(trace::Reason why, trace::Counter counter, Context& ctx);
   /// Whether this connection may send one more answer to a segment that proves nothing (RFC 5961 §7).
   bool may_challenge(Context& ctx);
+  /// The same for a segment that is not acceptable: whether it may be told where this end stands.
+  bool may_answer(const Segment& seg, Context& ctx);
 
   /// One past the last octet that is queued: where the FIN goes.
   SeqNum stream_end() const { return snd_.base + snd_.queue.size(); }
@@ -327,6 +333,7 @@ class Connection {
     Ending ending;
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
+    Instant answered_bare;  // when a bare segment that was not acceptable was last answered
   };
   Rare& rare() {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();

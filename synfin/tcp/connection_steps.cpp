@@ -11,13 +11,6 @@ namespace synfin::tcp {
 using trace::Counter;
 using trace::Reason;
 
-namespace {
-
-// 24 days: 2^31 of the fastest clock that RFC 7323 §5.4 allows, 1 ms.
-constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
-
-}  // namespace
-
 Reason Connection::on_segment(const Segment& seg, Context& ctx) {
   const bool ended_before = ended();
   const Reason fate =
@@ -66,7 +59,7 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   if (stamped && static_cast<std::int32_t>(seg.header.options.timestamps.value - rcv_.ts_recent) < 0 &&
       ctx.now - last_heard_ < kTimestampLife) {
     ctx.count(Counter::kPAWSEstab);
-    if (seg.length() > 0 || may_challenge(ctx)) owe_ack(Reason::kPawsRejected);
+    if (may_answer(seg, ctx)) owe_ack(Reason::kPawsRejected);
     return stop(Reason::kPawsRejected);
   }
 
@@ -101,9 +94,7 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
 
   if (f.rst()) return stop(Reason::kOutOfWindowReset);
   const bool old = length > 0 && last.before(rcv_.nxt);
-  // Text is always answered, as its ACK may have been lost. Two ends out of step must not answer each other's
-  // bare ACKs for ever.
-  if (length > 0 || may_challenge(ctx)) owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
+  if (may_answer(seg, ctx)) owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
   return stop(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
 }
 
@@ -168,10 +159,11 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
   // "SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT … All incoming segments whose ACK value doesn't satisfy the
   // above condition MUST be discarded and an ACK sent back."  (RFC 5961 §5.2)
   if (seg.ack().after(snd_.max)) {
-    if (may_challenge(ctx)) owe_ack(Reason::kAckOfUnsent);
+    if (may_answer(seg, ctx)) owe_ack(Reason::kAckOfUnsent);
     return stop(Reason::kAckOfUnsent);
   }
   if (seg.ack().before(snd_.una - snd_.max_wnd)) {
+    if (seg.length() == 0 && !may_answer(seg, ctx)) return stop(Reason::kAckTooOld);
     return stop(challenge(Reason::kAckTooOld, Counter::kTCPChallengeACK, ctx));
   }
 
@@ -282,6 +274,21 @@ Connection::Step Connection::eighth_check_fin(const Segment& seg, Context& ctx) 
   if (!rcv_.fin_waits || rcv_.fin != rcv_.nxt || !may_receive_text(state_)) return go_on();
   take_fin(ctx);
   return go_on(Reason::kFinReceived);
+}
+
+// Text and FIN are always answered, as the ACK of them may have been lost. A bare ACK may itself be such an
+// answer: of two ends out of step each would answer the other's for ever. So the next one that is answered
+// must come later than an answer to our answer can, or than half a second, as on Linux
+// (tcp_invalid_ratelimit).
+bool Connection::may_answer(const Segment& seg, Context& ctx) {
+  if (seg.flags().syn()) return may_challenge(ctx);
+  if (seg.length() > 0) return true;
+  Rare& r = rare();
+  const Duration apart = std::max(Duration::milliseconds(500), rtt_.smoothed() * 2);
+  if (r.answered_bare != Instant{} && ctx.now - r.answered_bare < apart) return false;
+  if (!may_challenge(ctx)) return false;
+  r.answered_bare = ctx.now;
+  return true;
 }
 
 bool Connection::may_challenge(Context& ctx) {

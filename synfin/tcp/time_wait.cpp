@@ -31,14 +31,15 @@ TimeWaitDisposition judge_time_wait(const TimeWait& tw, const Segment& seg, cons
     return {TimeWaitVerdict::kAcknowledge, Reason::kTimeWaitOldSyn};
   }
 
-  if (stamped && ts_ahead < 0) return {TimeWaitVerdict::kAcknowledge, Reason::kPawsRejected};
+  // A bare ACK is never answered: two such ends would answer each other for ever.
+  const auto answer = seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop;
+  if (stamped && ts_ahead < 0) return {answer, Reason::kPawsRejected};
   // "The only thing that can arrive in this state is a retransmission of the remote FIN. Acknowledge it, and
   // restart the 2 MSL timeout."  (§3.10.7.4)
   if (f.fin() && seg.seq() + seg.length() == tw.rcv_nxt) {
     return {TimeWaitVerdict::kAcknowledgeRestart, Reason::kTimeWaitReAck};
   }
-  // Text outside the window is answered, so that a peer out of step learns it. A bare ACK never is: two such
-  // ends would answer each other for ever.
+  // Text outside the window is answered, so that a peer out of step learns it.
   if (seg.length() > 0) return {TimeWaitVerdict::kAcknowledge, Reason::kOutOfWindow};
   return {TimeWaitVerdict::kDrop, Reason::kTimeWaitDropped};
 }
@@ -47,9 +48,11 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
   const Flags f = seg.flags();
   const std::uint32_t window = (tw.window << WindowScale{tw.scale}).octets;
   const SeqNum end = seg.seq() + seg.length();
+  // As in TIME-WAIT, no bare ACK is answered.
+  const auto answer = seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop;
   if (tw.timestamps && seg.has_timestamps() && !f.rst() &&
       static_cast<std::int32_t>(seg.header.options.timestamps.value - tw.ts_recent) < 0)
-    return {seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop, Reason::kPawsRejected};
+    return {answer, Reason::kPawsRejected};
 
   const bool begins_inside = seg.seq() == tw.rcv_nxt || seg.seq().in(tw.rcv_nxt, window);
   const bool acceptable = begins_inside || (seg.length() > 0 && (end - 1).in(tw.rcv_nxt, window));
@@ -60,13 +63,11 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
   }
   if (!acceptable) {
     const bool old = seg.length() > 0 && end.at_or_before(tw.rcv_nxt);
-    // As elsewhere, no bare ACK is answered: two ends out of step would go on for ever.
-    return {seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop,
-            old ? Reason::kOldDuplicate : Reason::kOutOfWindow};
+    return {answer, old ? Reason::kOldDuplicate : Reason::kOutOfWindow};
   }
   if (f.syn()) return {TimeWaitVerdict::kAcknowledge, Reason::kSynChallenged};
   if (!f.ack()) return {TimeWaitVerdict::kDrop, Reason::kNoAck};
-  if (seg.ack().after(tw.snd_nxt)) return {TimeWaitVerdict::kAcknowledge, Reason::kAckOfUnsent};
+  if (seg.ack().after(tw.snd_nxt)) return {answer, Reason::kAckOfUnsent};
   // New text has nobody to go to (SHLD-3); of what came before, a part may come again with the FIN.
   const SeqNum text_end = end - (f.fin() ? 1u : 0u);
   if (text_end.after(tw.rcv_nxt)) return {TimeWaitVerdict::kResetRemove, Reason::kDataAfterClose};

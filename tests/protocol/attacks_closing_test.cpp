@@ -24,6 +24,7 @@ class ClosingAttacks : public RawHost {
     std::uint32_t iss = 0;  // of the stack
   };
   Open opens(Handle listener, const wire::Endpoint& from) {
+    (void)sent();
     const Packet syn_ack = knocks(from);
     gives(from, third(syn_ack.tcp));
     return {from, accepts(listener), syn_ack.tcp.seq.raw()};
@@ -393,7 +394,9 @@ LADDER_TEST(Attacks, R8_ResetsInTimeWaitFollowTheSettingAndNewSynsOpen) {
       in_time_wait(old);
       old.receives({.flags = PSH | ACK, .seq = -2000, .ack = 1, .len = 100}).whatever();
       old.receives({.flags = FIN | ACK, .seq = -2000, .ack = 1}).whatever();
-      old.receives({.flags = SYN, .seq = 0, .mss = 1460, .ts = wire::Timestamps{1, 0}}).whatever();
+      std::optional<wire::Timestamps> opening;
+      if (stamped) opening = wire::Timestamps{old.peer_tsval() - 5000, 0};
+      old.receives({.flags = SYN, .seq = 0, .mss = 1460, .ts = opening}).whatever();
       old.receives({.flags = RST, .seq = -2000}).sends_nothing();
       old.receives({.flags = RST, .seq = 3}).whatever();
       old.state(State::kTimeWait).population(0, 0, 1);
@@ -508,10 +511,10 @@ LADDER_TEST(Attacks, R12_KeepAliveEndsAHalfClosedConnection) {
         l.connection(),
         {.keepalive = true, .keepalive_time = 100_s, .keepalive_interval = 10_s, .keepalive_probes = 3},
         l.now()));
-    l.after(99_s).sends_nothing().after(2_s);
+    l.silent_for(99_s);
     for (int i = 0; i < 3; ++i)
-      l.sends({.flags = ACK, .seq = l.stack_next() - 1, .len = 0}).sends_nothing().state(s).after(10_s);
-    l.whatever().state(State::kClosed).event(kFailed).failure(Error::kTimedOut).wakes_never();
+      l.sends_within(11_s, {.flags = ACK, .seq = l.stack_next() - 1, .len = 0}).sends_nothing().state(s);
+    l.after(11_s).whatever().state(State::kClosed).event(kFailed).failure(Error::kTimedOut).wakes_never();
   }
 }
 
@@ -551,6 +554,7 @@ TEST_P(ClosingAttacks, R13_ShuttingDownEndsEverythingAndLeavesNothing) {
   ASSERT_EQ(syns.size(), 2u);
   gives(peer(9, 444), syn(), {}, false, own(syns[1].tcp.source_port));
   told.push_back(crossing);
+  (void)sent();
   (void)knocks(peer(2));
   // ESTABLISHED: idle; with data both ways, unread and unsent; with a hole and a FIN beyond it.
   told.push_back(open().handle);
@@ -596,6 +600,7 @@ TEST_P(ClosingAttacks, R13_ShuttingDownEndsEverythingAndLeavesNothing) {
   // Not accepted: whole, with data, and reset meanwhile.
   for (int i = 0; i < 3; ++i) {
     const wire::Endpoint from = peer(3, port++);
+    (void)sent();
     const Packet syn_ack = knocks(from);
     gives(from, third(syn_ack.tcp), i == 1 ? "data" : "");
     if (i == 2) gives(from, header(RST, kPeerIss + 1));

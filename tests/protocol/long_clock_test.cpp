@@ -54,9 +54,12 @@ class LongClock : public testing::TestWithParam<wire::Family> {
   Pair opens() {
     const auto client = net_->host(0).connect(at(1, 80), {}, net_->now());
     EXPECT_TRUE(client);
-    net_->run_for(100_ms);
-    const auto server = net_->host(1).accept(listener_, net_->now());
-    EXPECT_TRUE(server);
+    std::expected<Handle, Error> server = std::unexpected(Error::kWouldBlock);
+    const auto accepted = [&] {
+      server = net_->host(1).accept(listener_, net_->now());
+      return server.has_value();
+    };
+    EXPECT_TRUE(net_->run_until(accepted, 60_s));
     return {client.value_or(Handle{}), server.value_or(Handle{})};
   }
   std::size_t write(std::size_t host, Handle h, std::size_t n) {
@@ -124,14 +127,10 @@ TEST_P(LongClock, EveryWrapIsLikeAnyOtherInstant) {
     };
     const Pair across = opens();
     carries(across, "before");
-    std::size_t opened = 0;
     // One ends before the wrap, one straddles it, one begins just before, one just behind.
     for (const Duration ahead : {msl * 5, msl, Duration::milliseconds(1), msl * -1}) {
       until(there - ahead);
-      const Pair p = opens();
-      if (!p.server) continue;  // its handshake met too much loss to be done in time; others are
-      ++opened;
-      close_both(p);
+      close_both(opens());
       net_->run_for(1_s);
       const Instant entered = net_->now();
       until(entered + msl * 2 + 400_ms);
@@ -140,7 +139,6 @@ TEST_P(LongClock, EveryWrapIsLikeAnyOtherInstant) {
         net_->run_for(60_s + msl * 2);
       EXPECT_EQ(time_waits(), 0u) << ahead.ms() << " ms before it";
     }
-    EXPECT_GE(opened, 2u);
     until(there + 10_s);
     carries(across, "behind");
     for (std::size_t i = 0; i < 2; ++i) net_->set_faults(i, Faults{});
@@ -243,7 +241,9 @@ TEST_P(LongClock, KeepAliveOutlivesTheSignOfTheClock) {
 // 4 GiB and more through one connection: each number comes by again. A segment is lost now and then, and it
 // is recovered from as fast in the last gigabyte as in the first.
 TEST_P(LongClock, SequenceNumbersGoRound) {
-  constexpr std::uint64_t kTotal = kSlowBuild ? 64 << 20 : (std::uint64_t{1} << 32) + (64 << 20);
+  // Once is enough: numbers know no family.
+  const std::uint64_t total =
+      kSlowBuild || GetParam() == wire::Family::kIpv6 ? 64 << 20 : (std::uint64_t{1} << 32) + (64 << 20);
   NetworkOptions o;
   o.mtu = 65'535;
   o.settings.tcp_rmem = o.settings.tcp_wmem = 4 << 20;
@@ -252,11 +252,13 @@ TEST_P(LongClock, SequenceNumbersGoRound) {
   build(std::move(o));
   const Pair p = opens();
   std::uint64_t sent = 0, received = 0;
+  // So far apart that what an earlier one left behind is more than half of all numbers away.
+  constexpr std::uint64_t kApart = std::uint64_t{5} << 29;
   std::uint64_t next_loss = 16 << 20, losses = 0;
   std::optional<std::uint32_t> first_number;
   bool wrapped = false;
   wire::TcpPacket last_answer;
-  std::uint64_t next_echo = 128 << 20, echoes = 0, heeded = 0;
+  std::uint64_t next_echo = 32 << 20, echoes = 0, heeded = 0;
   net_->set_tap([&](const Sighting& s) {
     if (s.packet == nullptr) return;
     if (s.from == 1) {
@@ -278,28 +280,28 @@ TEST_P(LongClock, SequenceNumbersGoRound) {
     if (net_->host(0).status(p.client)->congestion_window < before) ++heeded;
   };
   net_->set_on_step([&] {
-    while (sent < kTotal) {
+    while (sent < total) {
       const std::size_t n =
-          write(0, p.client, static_cast<std::size_t>(std::min<std::uint64_t>(1 << 18, kTotal - sent)));
+          write(0, p.client, static_cast<std::size_t>(std::min<std::uint64_t>(1 << 18, total - sent)));
       if (n == 0) break;
       sent += n;
     }
     while (const std::size_t n = read(1, p.server)) received += n;
-    if (received >= next_echo && received < kTotal - (1 << 20)) {
-      next_echo += 256 << 20;
+    if (received >= next_echo && received < total - (1 << 20)) {
+      next_echo += kApart;
       echo();
     }
     if (received >= next_loss) {
-      next_loss += 256 << 20;
+      next_loss += kApart;
       ++losses;
       net_->drop_next(0, [](const wire::TcpPacket& packet) { return packet.payload_size > 10'000; });
     }
   });
-  const bool done = net_->run_until([&] { return received == kTotal; }, 100'000_s);
-  ASSERT_TRUE(done) << received << " of " << kTotal << " octets";
+  const bool done = net_->run_until([&] { return received == total; }, 100'000_s);
+  ASSERT_TRUE(done) << received << " of " << total << " octets";
   net_->set_on_step({});
-  EXPECT_EQ(received, kTotal);
-  EXPECT_TRUE(wrapped || kTotal < static_cast<std::uint64_t>(k32));
+  EXPECT_EQ(received, total);
+  EXPECT_TRUE(wrapped || total < static_cast<std::uint64_t>(k32));
   EXPECT_GE(losses, 1u);
   EXPECT_EQ(heeded, echoes);
   // No timeout: each was noticed by duplicate acknowledgements.
