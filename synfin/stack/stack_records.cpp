@@ -211,6 +211,11 @@ void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
       on_half_open_expired(ref, ctx);
       return;
     case RecordKind::kHeldSyn:
+      // It may lie further ahead than the wheel reaches.
+      if (held_syns[ref.index()].until > ctx.now) {
+        arm(ref, held_syns[ref.index()].until, ctx);
+        return;
+      }
       ctx.timer_fired(held_syns[ref.index()].syn.tuple, State::kListen, Reason::kHoldTimedOut);
       withdraw_held(ref.index());
       return;

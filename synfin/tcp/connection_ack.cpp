@@ -43,6 +43,7 @@ void Connection::acknowledge(SeqNum ack, const Segment& seg, Context& ctx) {
     }
   }
   snd_.una = ack;
+  ecn_recover_ = later(ecn_recover_, ack);  // or it would lie ahead again 2 GiB later
   snd_.nxt = later(snd_.nxt, ack);
   measure(seg, ctx);
   retries_ = 0;

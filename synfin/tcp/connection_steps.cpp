@@ -95,6 +95,10 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   if (f.rst()) return stop(Reason::kOutOfWindowReset);
   const bool old = length > 0 && last.before(rcv_.nxt);
   if (may_answer(seg, ctx)) owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
+  // A probe of one octet or a FIN that was taken, again. Where those of both ends cross, neither ever sends
+  // anything that the other finds acceptable, so the acknowledgement in it must count
+  // (RFC 9293 §A.2, draft-gont-tcpm-tcp-seq-validation); text and FIN do not, as they lie left of the window.
+  if (length == 1 && seg.seq() == rcv_.nxt - 1 && !f.syn()) return go_on(Reason::kOldDuplicate);
   return stop(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
 }
 
