@@ -121,6 +121,7 @@ class Puppet {
   json gate(Call c);
   json let(Call c);
   json held(Call c);
+  json lost(Call c);
 
   static json done(const std::expected<void, tcp::Error>& result);
   static wire::Endpoint endpoint(Call c, std::size_t at);
@@ -162,6 +163,7 @@ const std::map<std::string, Puppet::Handler> Puppet::kCalls{
     {"gate", &Puppet::gate},                  // in | out, pass | hold | drop
     {"let", &Puppet::let},                    // in | out, count
     {"held", &Puppet::held},                  // in | out → list
+    {"lost", &Puppet::lost},                  // in | out → how many
 };
 
 json Puppet::done(const std::expected<void, tcp::Error>& result) {
@@ -263,6 +265,9 @@ json Puppet::gate(Call c) {
   gate_.set(way(c), c.at(2) == "pass"   ? Gate::Mode::kPass
                     : c.at(2) == "hold" ? Gate::Mode::kHold
                                         : Gate::Mode::kDrop);
+  return {{"ok", true}};
+}
+json Puppet::lost(Call c) {
   return {{"ok", gate_.dropped(way(c))}};
 }
 json Puppet::let(Call c) {

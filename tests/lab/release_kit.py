@@ -212,6 +212,9 @@ class Net:
         for way in ways:
             self.puppet.gate(way, "drop")
 
+    def lost(self, way):
+        return self.puppet.lost(way)
+
     def let_pass(self, *ways):
         for way in ways or ("in", "out"):
             self.puppet.gate(way, "pass")
