@@ -266,11 +266,12 @@ std::string data_after_close() {
   return s.drawing();
 }
 
-std::string close_aborted() {
+std::string linger_zero() {
   Stage s(kWatchClient);
   const auto c = s.open();
+  s.set_options(kClient, c.client, {.linger = Duration::zero()});
   s.send_octets(kClient, c.client, 3000);
-  s.abort(kClient, c.client);
+  s.close(kClient, c.client);
   s.run_ms(50);
   return s.drawing();
 }
@@ -331,6 +332,21 @@ std::string reopened_by_timestamp() {
   return s.drawing();
 }
 
+std::string reused_by_connect() {
+  Stage s({.watched = kClient, .settings = [](tcp::Settings& t) {
+             t.tcp_timestamps = true;
+             t.tcp_tw_reuse = 1;
+           }});
+  const auto c = s.open();
+  s.close(kClient, c.client);
+  s.run_ms(50);
+  s.close(kServer, c.server);
+  s.run(Duration::seconds(2));
+  (void)s.connect();
+  s.run_ms(50);
+  return s.drawing();
+}
+
 // Ends that nobody owns.
 
 std::string orphan_fin_wait_2() {
@@ -373,7 +389,7 @@ std::string close_wait() {
 std::string keepalive() {
   Stage s({.watched = kServer, .settings = [](tcp::Settings& t) { t.tcp_keepalive_probes = 3; }});
   const auto c = s.open();
-  if (!s.server().set_keepalive(c.server, true, s.now())) broken("set_keepalive");
+  s.set_options(kServer, c.server, {.keepalive = true});
   s.run(Duration::seconds(7201));
   s.say("the peer's host is switched off");
   s.cut_off();
@@ -384,7 +400,7 @@ std::string keepalive() {
 std::string user_timeout() {
   Stage s(kWatchClient);
   const auto c = s.open();
-  if (!s.client().set_user_timeout(c.client, Duration::seconds(3))) broken("set_user_timeout");
+  s.set_options(kClient, c.client, {.user_timeout = Duration::seconds(3)});
   s.cut_off();
   s.say("the cable is pulled");
   s.send(kClient, c.client, "hello?\r\n");
@@ -421,11 +437,12 @@ constexpr std::array kLadders{
     Exhibit{"reopened_by_number", reopened_by_number},
     Exhibit{"reset_rules", reset_rules},
     Exhibit{"reopened_by_timestamp", reopened_by_timestamp},
+    Exhibit{"reused_by_connect", reused_by_connect},
     Exhibit{"blind_data", blind_data},
     Exhibit{"restarted_peer", restarted_peer},
     Exhibit{"unread_data", unread_data},
     Exhibit{"data_after_close", data_after_close},
-    Exhibit{"close_aborted", close_aborted},
+    Exhibit{"linger_zero", linger_zero},
     Exhibit{"orphan_fin_wait_2", orphan_fin_wait_2},
     Exhibit{"orphan_zero_window", orphan_zero_window},
     Exhibit{"close_wait", close_wait},

@@ -73,6 +73,10 @@ std::string Stage::read_text(std::size_t host, stack::Handle connection) {
   }
 }
 
+void Stage::set_options(std::size_t host, stack::Handle connection, const tcp::Options& options) {
+  if (!network_.host(host).set_options(connection, options, now())) broken("set_options");
+}
+
 void Stage::shutdown(std::size_t host, stack::Handle connection, stack::Shutdown how) {
   if (!network_.host(host).shutdown(connection, how, now())) broken("shutdown");
 }
@@ -146,6 +150,16 @@ void Stage::forge(const Forged& f) {
   network_.inject(f.to, std::move(frame));
 }
 
+void Stage::answer_with_icmp(wire::IcmpKind kind) {
+  on_sent_ = [this, kind](const sim::Sighting& seen) {
+    auto error = wire::make_icmp_error(kind, wire::IpAddress::v4(10, 77, 0, 254), seen.packet->ip,
+                                       *seen.frame, network_.pool());
+    if (!error) broken("make_icmp_error");
+    auto packet = std::make_shared<wire::Frame>(std::move(*error));
+    network_.call_at(now() + kOneWay, [this, packet] { network_.inject(kClient, std::move(*packet)); });
+  };
+}
+
 void Stage::cut_off() {
   cut_off_ = true;
   constexpr std::uint32_t kAll = 1'000'000;
@@ -166,7 +180,8 @@ void Stage::sighted(const sim::Sighting& s) {
 
 void Stage::on_event(const trace::Event& e) {
   if (e.kind == trace::EventKind::kStateChanged) last_change_ = e.reason;
-  const bool of_listener = e.tuple.remote.port == 0;
+  const bool of_listener = e.tuple.remote.port == 0 &&
+                           (e.kind == trace::EventKind::kStateChanged || e.kind == trace::EventKind::kCall);
   if (!drawing_ || of_listener || (only_ != 0 && e.tuple.remote.port != only_)) return;
   if (epoch_.is_never()) epoch_ = e.at;
   ladder_.on_event(e);

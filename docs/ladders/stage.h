@@ -13,6 +13,7 @@
 #include "synfin/sim/network.h"
 #include "synfin/view/ladder.h"
 #include "synfin/view/rails.h"
+#include "synfin/wire/icmp.h"
 
 namespace synfin::ladders {
 
@@ -64,6 +65,7 @@ class Stage final : private trace::Sink {
   /// Reads all that is there.
   std::string read_text(std::size_t host, stack::Handle connection);
   void read(std::size_t host, stack::Handle connection) { (void)read_text(host, connection); }
+  void set_options(std::size_t host, stack::Handle connection, const tcp::Options& options);
   void shutdown(std::size_t host, stack::Handle connection, stack::Shutdown how = stack::Shutdown::kSend);
   void close(std::size_t host, stack::Handle connection) { network_.host(host).close(connection, now()); }
   void abort(std::size_t host, stack::Handle connection) { network_.host(host).abort(connection, now()); }
@@ -83,6 +85,8 @@ class Stage final : private trace::Sink {
     std::uint32_t payload = 0;
   };
   void forge(const Forged& f);
+  /// A router answers everything that the client sends from here on.
+  void answer_with_icmp(wire::IcmpKind kind);
   /// From here on the link carries nothing; the losses are not drawn.
   void cut_off();
   /// What an end of the last connection opened numbers with 0.

@@ -110,11 +110,11 @@ class Puppet {
   json close(Call c);
   json abort(Call c);
   json close_on_fin(Call c);
-  json keepalive(Call c);
-  json user_timeout(Call c);
+  json options(Call c);
   json shut_down(Call c);
   json state(Call c);
   json failure(Call c);
+  json ending(Call c);
   json events(Call c);
   json counters(Call c);
   json population(Call c);
@@ -152,11 +152,11 @@ const std::map<std::string, Puppet::Handler> Puppet::kCalls{
     {"close", &Puppet::close},                // id
     {"abort", &Puppet::abort},                // id
     {"close_on_fin", &Puppet::close_on_fin},  // id: as soon as the peer's FIN is there
-    {"keepalive", &Puppet::keepalive},        // id
-    {"user_timeout", &Puppet::user_timeout},  // id, ms
+    {"options", &Puppet::options},            // id, {name: number}, times in ms
     {"shut_down", &Puppet::shut_down},        //
     {"state", &Puppet::state},                // own address, port, peer's address, port → state
     {"failure", &Puppet::failure},            // id → in words
+    {"ending", &Puppet::ending},              // id → cause
     {"events", &Puppet::events},              // own port, peer's port → list
     {"counters", &Puppet::counters},          // → those that are not 0
     {"population", &Puppet::population},      //
@@ -226,11 +226,17 @@ json Puppet::close_on_fin(Call c) {
   closing_on_fin_.push_back(handle(c));
   return {{"ok", true}};
 }
-json Puppet::keepalive(Call c) {
-  return done(stack_.set_keepalive(handle(c), true, now()));
-}
-json Puppet::user_timeout(Call c) {
-  return done(stack_.set_user_timeout(handle(c), Duration::milliseconds(c.at(2).get<std::int64_t>())));
+json Puppet::options(Call c) {
+  auto options = stack_.options(handle(c));
+  if (!options) return failed(options.error());
+  for (const auto& [name, value] : c.at(2).items()) {
+    const auto ms = Duration::milliseconds(value.get<std::int64_t>());
+    if (name == "keepalive") options->keepalive = ms > Duration::zero();
+    if (name == "user_timeout") options->user_timeout = ms;
+    if (name == "linger") options->linger = ms;
+    if (name == "fin_timeout") options->fin_timeout = ms;
+  }
+  return done(stack_.set_options(handle(c), *options, now()));
 }
 json Puppet::shut_down(Call) {
   stack_.shut_down(now());
@@ -241,6 +247,10 @@ json Puppet::state(Call c) {
 }
 json Puppet::failure(Call c) {
   return {{"ok", tcp::message(stack_.failure(handle(c)))}};
+}
+json Puppet::ending(Call c) {
+  const auto ending = stack_.ending(handle(c));
+  return ending ? json{{"ok", trace::name(ending->cause)}} : failed(ending.error());
 }
 json Puppet::events(Call c) {
   return {{"ok", diary_.between(c.at(1).get<int>(), c.at(2).get<int>())}};
@@ -259,6 +269,7 @@ json Puppet::population(Call) {
            {{"connections", p.connections},
             {"half_open", p.half_open},
             {"time_wait", p.time_wait},
+            {"orphans", p.orphans},
             {"armed_timers", p.armed_timers}}}};
 }
 json Puppet::gate(Call c) {

@@ -110,8 +110,13 @@ class Connection:
     def close(self):
         self.puppet.close(self.id)
 
-    def failure(self):
-        return self.puppet.failure(self.id)
+    def options(self, **numbers):
+        """Times in ms."""
+        self.puppet.options(self.id, numbers)
+
+    def ending(self):
+        """The one cause, with the words that calls fail with."""
+        return self.puppet.ending(self.id), self.puppet.failure(self.id)
 
     def events(self):
         return self.puppet.events(self.peer[1], self.own[1])

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from release_kit import GONE, PATIENCE, RESET, Net, Puppet, soon, ss, sysctl, until
+from release_kit import GONE, PATIENCE, RESET, Connection, Net, Puppet, Refused, soon, ss, sysctl, until
 
 SCENES = {}
 
@@ -292,10 +292,7 @@ def last_ack_of_kernel_lost(net):
 @scene
 def close_with_a_zero_window(net):
     c = net.open()
-    sent = 0
-    while (taken := net.puppet.tries("send", c.id, 1 << 20)) is not None or c.queues()[0] == 0:
-        sent += taken or 0
-    soon("a probe", lambda: "persist_probe" in c.reasons())
+    sent = fill_the_kernels_window(net, c)
     c.close()
     c.expect("ESTAB", "FIN-WAIT-1")
     c.hear(sent)
@@ -326,7 +323,7 @@ def kernel_closes_with_unread_data(net):
     until("the data is there", c.queues, (1000, 0))
     c.kernel.close()
     c.expect(GONE, "CLOSED")
-    assert c.failure() == "connection reset by peer"
+    assert c.ending() == ("reset_by_peer", "connection reset by peer"), c.ending()
     c.close()
 
 
@@ -342,12 +339,75 @@ def synfin_aborts(net):
 
 
 @scene
+def synfin_lingers_for_no_time(net):
+    c = net.open()
+    c.options(linger=0)
+    c.close()
+    c.expect(GONE, "CLOSED")
+    assert c.heard() == RESET
+    assert "linger_abort" in c.reasons(), c.reasons()
+
+
+def fill_the_kernels_window(net, c):
+    """Returns how many octets of Synfin's have been acknowledged or wait."""
+    sent = 0
+    while (taken := net.puppet.tries("send", c.id, 1 << 20)) is not None or "persist_probe" not in c.reasons():
+        sent += taken or 0
+    return sent
+
+
+@scene
+def synfins_linger_runs_out(net):
+    c = net.open()
+    fill_the_kernels_window(net, c)
+    c.options(linger=300)
+    c.close()
+    c.expect("ESTAB", "FIN-WAIT-1")
+    c.expect(GONE, "CLOSED")
+    assert "linger_timed_out" in c.reasons(), c.reasons()[-5:]
+    while (text := c.heard(1 << 20)) != RESET:
+        assert text != b""
+
+
+@scene
+def synfins_linger_suffices(net):
+    c = net.open()
+    sent = fill_the_kernels_window(net, c)
+    c.options(linger=10_000)
+    c.close()
+    c.expect("ESTAB", "FIN-WAIT-1")
+    c.hear(sent)
+    assert c.heard() == b""
+    c.expect("CLOSE-WAIT", "FIN-WAIT-2")
+    c.kernel.close()
+    c.expect(GONE, "TIME-WAIT")
+
+
+@scene
+def too_many_orphans(net):
+    net.puppet.set("tcp_max_orphans", "1")
+    first, second = net.open(), net.open()
+    net.drop("in")
+    first.close()
+    first.expect("CLOSE-WAIT", "FIN-WAIT-1")
+    second.close()
+    second.expect(GONE, "CLOSED")
+    assert second.heard() == RESET
+    assert "too_many_orphans" in second.reasons(), second.reasons()
+    assert net.puppet.counters()["TCPAbortOnMemory"] == 1
+    net.let_pass("in")
+    first.expect("CLOSE-WAIT", "FIN-WAIT-2")
+    first.kernel.close()
+    first.expect(GONE, "TIME-WAIT")
+
+
+@scene
 def kernel_lingers_for_no_time(net):
     c = net.open()
     linger(c.kernel, 0)
     c.kernel.close()
     c.expect(GONE, "CLOSED")
-    assert c.failure() == "connection reset by peer"
+    assert c.ending() == ("reset_by_peer", "connection reset by peer"), c.ending()
     assert c.segments()[-1].startswith("< RST")
 
 
@@ -376,7 +436,7 @@ def data_after_kernel_closed(net):
     c.expect("FIN-WAIT-2", "CLOSE-WAIT")
     c.send(1000)
     c.expect(GONE, "CLOSED")
-    assert c.failure() == "connection reset by peer"
+    assert c.ending() == ("reset_by_peer", "connection reset by peer"), c.ending()
 
 
 @scene
@@ -404,7 +464,7 @@ def synfin_shuts_down(net):
     net.puppet.shut_down()
     for c in connections:
         c.expect(GONE, "CLOSED")
-        assert c.failure() == "the stack has been shut down", c.failure()
+        assert c.ending() == ("stack_shutdown", "the stack has been shut down"), c.ending()
         c.close()
     assert connections[0].heard() == RESET
     assert net.puppet.population()["connections"] == 0, net.puppet.population()
@@ -447,7 +507,7 @@ def kernels_orphan_times_out(net):
     c.expect(GONE, "CLOSE-WAIT")  # forgotten, and Synfin cannot know
     c.send(1000)
     c.expect(GONE, "CLOSED")
-    assert c.failure() == "connection reset by peer"
+    assert c.ending() == ("reset_by_peer", "connection reset by peer"), c.ending()
 
 
 @scene
@@ -491,7 +551,7 @@ def time_wait_ends(net):
     assert net.puppet.population()["time_wait"] == 1
     c.expect(GONE, "CLOSED")
     assert c.reasons()[-1] == "time_wait_expired"
-    assert net.puppet.population() == {"connections": 0, "half_open": 0, "time_wait": 0, "armed_timers": 0}
+    assert net.puppet.population() == {"connections": 0, "half_open": 0, "time_wait": 0, "orphans": 0, "armed_timers": 0}
 
 
 @scene
@@ -527,6 +587,32 @@ def synfin_reopens_kernels_time_wait(net):
     listener.close()
 
 
+@scene
+def synfin_reuses_its_time_wait(net):
+    listener = net.listen()
+    c = net.open_to_kernel(listener, 50002)
+    c.close()
+    c.expect("CLOSE-WAIT", "FIN-WAIT-2")
+    c.kernel.close()
+    c.expect(GONE, "TIME-WAIT")
+    to = listener.getsockname()[:2]
+    try:
+        net.puppet.connect(*to, 50002)
+        raise AssertionError("a pair in TIME-WAIT was given away")
+    except Refused as e:
+        assert str(e) == "address or port in use", e
+    net.puppet.set("tcp_tw_reuse", "1")
+    # Timestamps tell old from new once they have moved on.
+    id_ = soon("timestamps move on", lambda: net.puppet.tries("connect", *to, 50002))
+    again = Connection(net.puppet, id_, listener.accept()[0])
+    assert "time_wait_reused" in again.reasons(), again.reasons()
+    again.kernel.shutdown(socket.SHUT_WR)
+    again.expect("FIN-WAIT-2", "CLOSE-WAIT")
+    again.close()
+    again.expect("TIME-WAIT", "CLOSED")
+    listener.close()
+
+
 # A peer that does not answer.
 
 @scene
@@ -534,13 +620,12 @@ def keepalive_finds_a_dead_peer(net):
     for setting in ("tcp_keepalive_time=200ms", "tcp_keepalive_intvl=100ms", "tcp_keepalive_probes=3"):
         net.puppet.set(*setting.split("="))
     c = net.open()
-    net.puppet.keepalive(c.id)
+    c.options(keepalive=1)
     soon("a probe is answered", lambda: "keepalive_probe" in c.reasons() and c.segments()[-2:] == ["> ACK", "< ACK"])
     c.expect("ESTAB", "ESTABLISHED")
     net.drop("in", "out")
     c.expect("ESTAB", "CLOSED")
-    assert "keepalive_timed_out" in c.reasons()
-    assert c.failure() == "connection timed out"
+    assert c.ending() == ("keepalive_timed_out", "connection timed out"), c.ending()
     net.let_pass()
     c.kernel.sendall(b"k")
     c.expect(GONE, "CLOSED")
@@ -563,12 +648,11 @@ def kernels_keepalive_is_answered(net):
 @scene
 def user_timeout(net):
     c = net.open()
-    net.puppet.user_timeout(c.id, 400)
+    c.options(user_timeout=400)
     net.drop("out")
     c.send(1000)
     c.expect("ESTAB", "CLOSED")
-    assert c.failure() == "connection timed out"
-    assert "user_timeout" in c.reasons(), c.reasons()
+    assert c.ending() == ("user_timed_out", "connection timed out"), c.ending()
     net.let_pass("out")
     c.kernel.sendall(b"k")
     c.expect(GONE, "CLOSED")
