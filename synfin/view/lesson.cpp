@@ -276,7 +276,8 @@ bool is_timer(Reason r) {
 bool is_call(Reason r) {
   static constexpr std::array kList{Reason::kActiveOpen,     Reason::kPassiveOpen,    Reason::kCloseCalled,
                                     Reason::kAbortCalled,    Reason::kUnreadData,     Reason::kLingerAbort,
-                                    Reason::kTooManyOrphans, Reason::kListenerClosed, Reason::kStackShutdown};
+                                    Reason::kTooManyOrphans, Reason::kTimeWaitReused, Reason::kListenerClosed,
+                                    Reason::kStackShutdown};
   return one_of(r, kList);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A Synfin in a lab that does what a script beside it says, one call at a time, and tells it what it sees.
-//   synfin-puppet [NAME=VALUE ...] -- COMMAND...
+//   synfin-puppet [--ladder] [NAME=VALUE ...] -- COMMAND...
 // COMMAND runs in the lab; the number of the socket to talk through is in SYNFIN_PUPPET. A line is a JSON
 // array, such as ["close", 0]; the answer is {"ok": …} or {"error": "…"}. See `Puppet::kCalls`. Exit status:
 // that of COMMAND, or 77 where no lab can be made.
@@ -26,6 +26,7 @@
 #include "synfin/link/lab.h"
 #include "synfin/runtime/system_entropy.h"
 #include "synfin/stack/stack.h"
+#include "synfin/view/ladder.h"
 #include "synfin/view/text.h"
 
 namespace synfin::lab {
@@ -81,8 +82,9 @@ class Diary final : public trace::Sink {
 
 class Puppet {
  public:
-  Puppet(std::unique_ptr<link::Link> link, wire::BlockPool& pool, stack::Config config)
-      : gate_(std::move(link)), stack_(std::move(config), pool, entropy_, &diary_) {}
+  /// `ladder` may be null.
+  Puppet(std::unique_ptr<link::Link> link, wire::BlockPool& pool, stack::Config config, trace::Sink* ladder)
+      : sinks_(&diary_, ladder), gate_(std::move(link)), stack_(std::move(config), pool, entropy_, &sinks_) {}
 
   /// Serves until the script has closed its end.
   void run(int control);
@@ -131,6 +133,7 @@ class Puppet {
   stack::Handle handle(Call c) { return handles_.at(c.at(1).get<std::size_t>()); }
 
   Diary diary_;
+  trace::Fork sinks_;
   Gate gate_;
   runtime::SystemEntropy entropy_;
   stack::Stack stack_;
@@ -370,7 +373,8 @@ pid_t start(char** command, int control) {
 
 int run(int argc, char** argv) {
   stack::Config config;
-  int i = 1;
+  const bool draws = argc > 1 && std::strcmp(argv[1], "--ladder") == 0;
+  int i = draws ? 2 : 1;
   for (; i < argc && std::strcmp(argv[i], "--") != 0; ++i) {
     const std::string text = argv[i];
     const std::size_t equals = text.find('=');
@@ -378,7 +382,8 @@ int run(int argc, char** argv) {
         text.substr(0, equals), equals == std::string::npos ? std::string{} : text.substr(equals + 1));
     if (!set) return std::fprintf(stderr, "synfin-puppet: %s\n", set.error().c_str()), 2;
   }
-  if (i + 1 >= argc) return std::fprintf(stderr, "usage: synfin-puppet [NAME=VALUE ...] -- COMMAND...\n"), 2;
+  if (i + 1 >= argc)
+    return std::fprintf(stderr, "usage: synfin-puppet [--ladder] [NAME=VALUE ...] -- COMMAND...\n"), 2;
 
   wire::BlockPool pool;
   auto lab = link::make_lab({.pool = pool});
@@ -394,7 +399,8 @@ int run(int argc, char** argv) {
   const pid_t child = start(argv + i + 1, ends[1]);
   ::close(ends[1]);
   {
-    Puppet puppet(std::move(lab->link), pool, std::move(config));
+    view::Ladder ladder(view::Ladder::to_file(stdout));
+    Puppet puppet(std::move(lab->link), pool, std::move(config), draws ? &ladder : nullptr);
     puppet.run(control.get());
   }
   int status = 0;

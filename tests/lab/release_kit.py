@@ -173,6 +173,8 @@ class Connection:
             lines = "\n".join(f"  {e['kind']} {e.get('flags', '')} {e.get('from', '')} {e.get('to', '')} {e['reason']}"
                               for e in self.events())
             raise AssertionError(f"kernel and Synfin: {e}\nso far: {self.trail}\nSynfin saw:\n{lines}") from None
+        if os.environ.get("SYNFIN_LAB_SHOW"):
+            print(f"     ss -tan: {kernel:12} Synfin: {synfin}", flush=True)
 
 
 class Net:
