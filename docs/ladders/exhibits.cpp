@@ -4,7 +4,7 @@
 namespace synfin::ladders {
 
 const Exhibit* find_exhibit(std::string_view name) {
-  for (const auto& list : {opening_ladders(), opening_tables()}) {
+  for (const auto& list : {opening_ladders(), opening_tables(), state_tables()}) {
     for (const Exhibit& exhibit : list) {
       if (exhibit.name == name) return &exhibit;
     }

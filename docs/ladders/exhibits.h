@@ -20,6 +20,7 @@ struct Exhibit {
 
 std::span<const Exhibit> opening_ladders();
 std::span<const Exhibit> opening_tables();
+std::span<const Exhibit> state_tables();
 
 /// Null where there is none of that name.
 const Exhibit* find_exhibit(std::string_view name);

@@ -35,6 +35,22 @@ TEST(OpeningPage, ShowsEveryLadderOnce) {
   EXPECT_EQ(std::multiset<std::string>(filled->shown.begin(), filled->shown.end()), all);
 }
 
+const std::string kStates = SYNFIN_DOCS "/state-table.md";
+
+TEST(StatePage, ShowsTheTableThatTheTestHoldsTheStackTo) {
+  EXPECT_EQ(complaint_about(kStates), "");
+}
+
+TEST(StatePage, ShowsEveryStateOnce) {
+  const auto page = read_page(kStates);
+  ASSERT_TRUE(page) << page.error();
+  const auto filled = fill(*page);
+  ASSERT_TRUE(filled) << filled.error();
+  std::multiset<std::string> all;
+  for (const Exhibit& exhibit : state_tables()) all.emplace(exhibit.name);
+  EXPECT_EQ(std::multiset<std::string>(filled->shown.begin(), filled->shown.end()), all);
+}
+
 TEST(Ladders, AreNoWiderThanAHundredColumns) {
   for (const auto& list : {opening_ladders(), opening_tables()}) {
     for (const Exhibit& exhibit : list) {
