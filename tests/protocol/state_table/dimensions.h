@@ -4,7 +4,6 @@
 #pragma once
 
 #include <array>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -103,10 +102,21 @@ class Set {
  private:
   std::uint32_t bits_ = 0;
 };
+/// Enumerations that `|` joins to sets.
 template <class E>
-concept Dimension = std::same_as<E, Row> || std::same_as<E, Kind> || std::same_as<E, Position> ||
-    std::same_as<E, Ack> || std::same_as<E, Guard>;
-template <Dimension E>
+inline constexpr bool kIsDimension = false;
+template <>
+inline constexpr bool kIsDimension<Row> = true;
+template <>
+inline constexpr bool kIsDimension<Kind> = true;
+template <>
+inline constexpr bool kIsDimension<Position> = true;
+template <>
+inline constexpr bool kIsDimension<Ack> = true;
+template <>
+inline constexpr bool kIsDimension<Guard> = true;
+template <class E>
+requires kIsDimension<E>
 constexpr Set<E> operator|(E a, E b) {
   return Set<E>{a} | Set<E>{b};
 }

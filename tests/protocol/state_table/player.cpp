@@ -129,6 +129,7 @@ Player::Player(const Variation& variation, Guard guard)
 
 void Player::on_event(const trace::Event& event) {
   if (event.kind == trace::EventKind::kSegmentReceived) reason_ = event.reason;
+  if (event.kind == trace::EventKind::kStateChanged) change_ = event.reason;
 }
 
 void Player::collect() {
@@ -219,7 +220,6 @@ void Player::opens() {
   const auto connection = stack_->accept(listener_, now_);
   ASSERT_TRUE(connection);
   connection_ = *connection;
-  writes(kText);
 }
 
 void Player::ends_sending() {
@@ -233,7 +233,7 @@ void Player::ends_sending() {
 
 // The peer's FIN, which acknowledges nothing new.
 void Player::ends_peer() {
-  const SeqNum fin{variation_.peer_iss + 1};
+  const SeqNum fin{variation_.peer_iss + 1 + peer_text_};
   gives(Flags::kFin | Flags::kAck, fin, numbers_.snd_una);
 }
 
@@ -247,6 +247,7 @@ void Player::brings_to(Row row) {
   };
   if (has_window(row) && !is_opening(row)) {
     opens();
+    writes(kText);
     numbers_.snd_una = iss + 1;
   }
   switch (row) {
@@ -296,6 +297,50 @@ void Player::brings_to(Row row) {
     case Row::kRows:
       break;
   }
+  reads_numbers();
+}
+
+// Row by row as above, but nothing of ours is on its way but a SYN or a FIN, and the queues hold what `load`
+// says.
+void Player::brings_to(Row row, Load load) {
+  if (!has_handle(row)) {
+    brings_to(row);
+    return;
+  }
+  const SeqNum irs{variation_.peer_iss}, iss{variation_.own_iss};
+  const bool blocked = load == Load::kBlocked;
+  if (is_opening(row)) {
+    brings_to(row);
+    if (blocked) writes(kText);
+    return;
+  }
+  opens();
+  numbers_.iss = iss;
+  numbers_.snd_una = iss + 1;
+  if (load == Load::kUnread) {
+    peer_text_ = kText;
+    gives(Flags::kAck, irs + 1, iss + 1, kText);
+    runs_for(Duration::milliseconds(100));
+  }
+  const SeqNum peer_next = irs + 1 + peer_text_;
+  // A FIN takes part in the window, so nothing of it is open.
+  if (blocked) gives(Flags::kAck, peer_next, iss + 1, 0, 0);
+  if (blocked) writes(kText);
+  const bool ends_first =
+      row == Row::kFinWait1 || row == Row::kFinWait2 || row == Row::kClosing || row == Row::kTimeWait;
+  if (ends_first) ends_sending();
+  if (row == Row::kFinWait2 || row == Row::kTimeWait) {
+    numbers_.snd_una = iss + 2;
+    gives(Flags::kAck, peer_next, numbers_.snd_una);
+  }
+  const bool peer_ended =
+      row == Row::kCloseWait || row == Row::kClosing || row == Row::kLastAck || row == Row::kTimeWait;
+  if (peer_ended) gives(Flags::kFin | Flags::kAck, peer_next, numbers_.snd_una, 0, blocked ? 0 : kWindow);
+  if (row == Row::kLastAck) ends_sending();
+  reads_numbers();
+}
+
+void Player::reads_numbers() {
   numbers_.snd_nxt = numbers_.iss;
   for (const Packet& p : sent_) {
     const SeqNum end = p.header.seq + p.length();

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "rules.h"
+#include "calls.h"
 #include "synfin/stack/stack.h"
 #include "synfin/wire/packet.h"
 
@@ -48,7 +48,10 @@ class Player final : private trace::Sink {
   Player(const Player&) = delete;
   Player& operator=(const Player&) = delete;
 
+  /// For a segment: text and FIN, if there is one, are unacknowledged.
   void brings_to(Row row);
+  /// For a call: only a FIN may be unacknowledged.
+  void brings_to(Row row, Load load);
   /// Spends the share of challenge ACKs, which is one under Guard::kSpent.
   void spends_challenges();
   const Numbers& numbers() const { return numbers_; }
@@ -62,6 +65,8 @@ class Player final : private trace::Sink {
   std::vector<Packet> sent();
   /// The fate of the last segment.
   Reason reason() const { return reason_; }
+  /// Why the state last changed.
+  Reason change() const { return change_; }
   State state() const { return stack_->state_of(tuple_); }
   /// All memory, records and timers came back when the stack was shut down. Nothing may be asked afterwards.
   std::string leaves_behind();
@@ -72,13 +77,12 @@ class Player final : private trace::Sink {
   stack::Handle listener() const { return listener_; }
   stack::Handle connection() const { return connection_; }
 
-  // The program.
+ private:
   void writes(std::uint32_t octets);
   void closes();
   void gives(std::uint8_t flags, wire::SeqNum seq, wire::SeqNum ack, std::uint32_t text = 0,
              std::uint16_t window = kWindow);
-
- private:
+  void reads_numbers();
   void on_event(const trace::Event& event) override;
   void collect();
   void listens();
@@ -95,7 +99,8 @@ class Player final : private trace::Sink {
   stack::Handle listener_, connection_;
   Numbers numbers_;
   std::vector<Packet> sent_;
-  Reason reason_ = Reason::kNone;
+  Reason reason_ = Reason::kNone, change_ = Reason::kNone;
+  std::uint32_t peer_text_ = 0;
 };
 
 /// Octets of sequence space.

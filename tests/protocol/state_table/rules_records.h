@@ -49,19 +49,23 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
      .reason = Reason::kOutOfWindow,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
             "be sent in reply”"},
-    {.kinds = kAck | kNull,
-     .positions = kBefore | kJustBefore | kBeyond,
+    {.kinds = kAck,
+     .positions = kJustBefore,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”"},
-    {.kinds = kNull,
-     .positions = kPastEdge,
-     .answer = kSendsAck,
-     .reason = Reason::kOutOfWindow,
+            "be sent in reply”: it is the form of a keep-alive probe (§3.8.4), and the peer waits for a sign "
+            "of life"},
+    {.kinds = kAck,
+     .positions = kBefore | kPastEdge | kBeyond,
+     .reason = Reason::kAckIgnored,
      .why =
-         "RFC 9293 §3.10.7.4, first: SEG.SEQ = RCV.NXT+RCV.WND is not acceptable; the allowance for a full "
-         "window is for ACKs only"},
+         "RFC 9293 §3.10.7.4, first, would answer; RFC 5961 §7 asks for a limit, for which the record has no "
+         "room, and two ends out of step would answer each other for ever"},
+    {.kinds = kNull,
+     .reason = Reason::kNoAck,
+     .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”; where it lies "
+            "outside of the window it is not answered either, as there is no honest sender of it"},
     {.kinds = kSyn | kSynAck | kSynFin,
      .answer = kSendsChallenge,
      .reason = Reason::kSynChallenged,
@@ -94,12 +98,14 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
     {.positions = kLeftEdge,
      .answer = kSendsAckOfSegment,
      .next = State::kTimeWait,
-     .reason = Reason::kFinReceived,
+     .reason = Reason::kTimeWaitEntered,
      .why = "RFC 9293 §3.10.7.4, eighth, FIN-WAIT-2: “Enter the TIME-WAIT state. Start the time-wait timer”"},
-    {.answer = kSendsAck,
-     .reason = Reason::kFinOutOfOrder,
-     .why = "RFC 9293 §3.10.7.4, first: “Segments with higher beginning sequence numbers SHOULD be held for "
-            "later processing (SHLD-31)”, and the FIN with them"},
+    {.answer = kResetAtNext,
+     .next = State::kClosed,
+     .reason = Reason::kDataAfterClose,
+     .why =
+         "RFC 9293 §3.6.1: a FIN beyond RCV.NXT proves that text was sent “after CLOSE is called”: “SHOULD "
+         "send a RST to show that data was lost (SHLD-3)”, as on Linux"},
 };
 static_assert(EveryCellIsDecided<first_undecided(kFinWait2OrphanRules, Row::kFinWait2Orphan)>::value);
 static_assert(EveryRuleDecides<first_dead(kFinWait2OrphanRules,
