@@ -12,7 +12,7 @@
 
 #include "exhibits.h"
 #include "synfin/trace/reason.h"
-#include "tests/protocol/state_table/rules.h"
+#include "tests/protocol/state_table/calls.h"
 
 namespace synfin::ladders {
 namespace {
@@ -26,33 +26,39 @@ std::vector<E> all(E end) {
   return values;
 }
 
-/// Rules by the numbers that a section gives them, from 1, in the order in which they are asked.
-class Numbering {
+/// What a section calls its rules: 1, 2, … in the order in which they are asked; a, b, … for the checks that
+/// all full connections share.
+class Labels {
  public:
-  explicit Numbering(Row row) : rules_(rules_of(row)) {
+  explicit Labels(Row row) : rules_(rules_of(row)), shared_(shared_checks(row)) {
     for_each_cell(row, [&](const Cell& cell) {
-      numbers_[decide(rules_, cell)] = 0;
+      labels_[decide(rules_, cell)] = {};
       return true;
     });
     std::size_t n = 0;
-    for (const Rule& rule : rules_) {
-      const auto it = numbers_.find(&rule);
-      if (it != numbers_.end()) it->second = ++n;
+    for (std::size_t i = 0; i < rules_.size(); ++i) {
+      const auto it = labels_.find(&rules_[i]);
+      if (it == labels_.end()) continue;
+      it->second = i < shared_ ? std::string(1, static_cast<char>('a' + i)) : std::to_string(++n);
     }
   }
-  std::size_t operator()(const Rule* rule) const { return numbers_.at(rule); }
+  const std::string& operator()(const Rule* rule) const { return labels_.at(rule); }
   /// In order.
-  std::vector<const Rule*> used() const {
+  std::vector<const Rule*> shared() const { return used(0, shared_); }
+  std::vector<const Rule*> own() const { return used(shared_, rules_.size()); }
+
+ private:
+  std::vector<const Rule*> used(std::size_t from, std::size_t to) const {
     std::vector<const Rule*> list;
-    for (const Rule& rule : rules_) {
-      if (numbers_.contains(&rule)) list.push_back(&rule);
+    for (const Rule& rule : rules_.subspan(from, to - from)) {
+      if (labels_.contains(&rule)) list.push_back(&rule);
     }
     return list;
   }
 
- private:
   Rules rules_;
-  std::map<const Rule*, std::size_t> numbers_;
+  std::size_t shared_;
+  std::map<const Rule*, std::string> labels_;
 };
 
 // What decides a segment of one kind with one acknowledgement at each position; null where there is no cell.
@@ -157,7 +163,7 @@ std::string acks_cell(const Group& group, const Acknowledging& line) {
   return joined(line.acks);
 }
 
-std::string grid(const std::vector<Group>& groups, const Numbering& number) {
+std::string grid(const std::vector<Group>& groups, const Labels& label) {
   const auto columns = columns_of(groups);
   std::string out = "| segment | acknowledges |";
   for (const auto& column : columns) out += fmt::format(" {} |", joined(column));
@@ -170,7 +176,7 @@ std::string grid(const std::vector<Group>& groups, const Numbering& number) {
       out += fmt::format("| {} | {} |", std::exchange(kinds, ""), acks_cell(group, line));
       for (const auto& column : columns) {
         const Rule* rule = line.line[std::to_underlying(column.front())];
-        out += fmt::format(" {} <sup>{}</sup> |", outcome(*rule), number(rule));
+        out += fmt::format(" {} <sup>{}</sup> |", outcome(*rule), label(rule));
       }
       out += '\n';
     }
@@ -179,22 +185,25 @@ std::string grid(const std::vector<Group>& groups, const Numbering& number) {
 }
 
 // For each rule that only a guard brings in, those that it stands for.
-std::map<const Rule*, std::pair<Guard, std::vector<std::size_t>>> stand_ins(Row row,
-                                                                            const Numbering& number) {
-  std::map<const Rule*, std::pair<Guard, std::vector<std::size_t>>> found;
+struct StandIn {
+  Guard guard = Guard::kNormal;
+  std::vector<std::string> of;
+};
+std::map<const Rule*, StandIn> stand_ins(Row row, const Labels& label) {
+  std::map<const Rule*, StandIn> found;
   for_each_cell(row, [&](const Cell& cell) {
-    if (cell.guard == Guard::kNormal) return true;
     Cell normal = cell;
     normal.guard = Guard::kNormal;
     const Rule* rule = decide(rules_of(row), cell);
     const Rule* usual = decide(rules_of(row), normal);
     if (rule == usual) return true;
-    auto& [guard, list] = found[rule];
-    guard = cell.guard;
-    if (std::ranges::find(list, number(usual)) == list.end()) list.push_back(number(usual));
+    StandIn& stand_in = found[rule];
+    stand_in.guard = cell.guard;
+    if (std::ranges::find(stand_in.of, label(usual)) == stand_in.of.end())
+      stand_in.of.push_back(label(usual));
     return true;
   });
-  for (auto& [rule, guarded] : found) std::ranges::sort(guarded.second);
+  for (auto& [rule, stand_in] : found) std::ranges::sort(stand_in.of);
   return found;
 }
 
@@ -226,22 +235,96 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-std::string sentences(Row row, const Numbering& number) {
-  const auto guarded = stand_ins(row, number);
+std::string ended(std::string text) {
+  for (const std::string_view end : {".”", "."})
+    if (text.ends_with(end)) return text;
+  return text + '.';
+}
+
+std::string sentences(Row row, const std::vector<const Rule*>& rules, const Labels& label) {
+  const auto guarded = stand_ins(row, label);
   std::string out;
-  for (const Rule* rule : number.used()) {
-    out += fmt::format("{}. {}, `{}`", number(rule), outcome(*rule), trace::name(rule->reason));
+  for (const Rule* rule : rules) {
+    // A list of Markdown has numbers only.
+    const bool letter = label(rule)[0] >= 'a';
+    out += fmt::format("{}{}{} {}, `{}`", letter ? "- **" : "", label(rule), letter ? "**" : ".",
+                       outcome(*rule), trace::name(rule->reason));
     if (const auto it = guarded.find(rule); it != guarded.end())
-      out += fmt::format(" instead of {}, {}", fmt::join(it->second.second, ", "), when(it->second.first));
-    out += fmt::format(". {}.\n", escaped(rule->why));
+      out += fmt::format(" instead of {}, {}", fmt::join(it->second.of, ", "), when(it->second.guard));
+    out += fmt::format(". {}\n", ended(escaped(rule->why)));
   }
   return out;
 }
 
 template <Row row>
 std::string section() {
-  const Numbering number{row};
-  return grid(groups_of(row), number) + '\n' + sentences(row, number);
+  const Labels label{row};
+  return grid(groups_of(row), label) + '\n' + sentences(row, label.own(), label);
+}
+
+std::string checks() {
+  const Labels label{Row::kEstablished};
+  return sentences(Row::kEstablished, label.shared(), label);
+}
+
+// Calls.
+
+std::string outcome(const CallRule& rule) {
+  std::vector<std::string> parts;
+  if (rule.told != Told::kToldNothing) parts.emplace_back(name(rule.told));
+  if (rule.output != Output::kNoOutput) parts.push_back(fmt::format("sends {}", name(rule.output)));
+  if (rule.next) parts.push_back(fmt::format("**→&nbsp;{}**", trace::name(*rule.next)));
+  return parts.empty() ? "—" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+struct CallLine {
+  std::vector<Row> rows;
+  std::vector<Load> loads;
+  const CallRule* rule = nullptr;
+};
+
+// States with the same rules under the same loads are drawn as one, and loads that a state does not tell
+// apart.
+std::vector<CallLine> lines_of(Call call) {
+  std::vector<CallLine> lines;
+  for (const Row row : all(Row::kRows)) {
+    std::vector<CallLine> of_row;
+    for (const Load load : all(Load::kLoads)) {
+      const CallCell cell{row, call, load};
+      if (!exists(cell)) continue;
+      const auto same = std::ranges::find(of_row, decide(cell), &CallLine::rule);
+      if (same != of_row.end()) {
+        same->loads.push_back(load);
+      } else {
+        of_row.push_back({{row}, {load}, decide(cell)});
+      }
+    }
+    for (CallLine& line : of_row) {
+      if (of_row.size() == 1) line.loads.clear();
+      const auto same = std::ranges::find_if(
+          lines, [&](const CallLine& l) { return l.rule == line.rule && l.loads == line.loads; });
+      if (same != lines.end()) {
+        same->rows.push_back(row);
+      } else {
+        lines.push_back(std::move(line));
+      }
+    }
+  }
+  return lines;
+}
+
+std::string calls() {
+  std::string out = "| call | states | queues | what happens | decided by |\n|---|---|---|---|---|\n";
+  for (const Call call : all(Call::kCalls)) {
+    std::string title = fmt::format("`{}`", name(call));
+    for (const CallLine& line : lines_of(call)) {
+      const std::string reason =
+          line.rule->next ? fmt::format(", `{}`", trace::name(line.rule->reason)) : std::string{};
+      out += fmt::format("| {} | {} | {} | {}{} | {} |\n", std::exchange(title, ""), joined(line.rows),
+                         joined(line.loads), outcome(*line.rule), reason, ended(escaped(line.rule->why)));
+    }
+  }
+  return out;
 }
 
 std::string sizes() {
@@ -252,13 +335,20 @@ std::string sizes() {
       return true;
     });
   }
-  return fmt::format("{} cells of segments in {} states, decided by {} rules.\n", cells,
-                     std::to_underlying(Row::kRows), rule_count());
+  std::size_t call_cells = 0;
+  for_each_call([&](const CallCell&) {
+    ++call_cells;
+    return true;
+  });
+  return fmt::format(
+      "{} cells of segments in {} states, decided by {} rules; {} cells of calls, decided by {}.\n", cells,
+      std::to_underlying(Row::kRows), rule_count(), call_cells, call_rules().size());
 }
 
 constexpr auto kMarkdown = Exhibit::Form::kMarkdown;
 constexpr std::array kStateTables = {
     Exhibit{"state_table_size", sizes, kMarkdown},
+    Exhibit{"state_checks", checks, kMarkdown},
     Exhibit{"state_closed", section<Row::kClosed>, kMarkdown},
     Exhibit{"state_listen", section<Row::kListen>, kMarkdown},
     Exhibit{"state_syn_sent", section<Row::kSynSent>, kMarkdown},
@@ -273,6 +363,7 @@ constexpr std::array kStateTables = {
     Exhibit{"state_closing", section<Row::kClosing>, kMarkdown},
     Exhibit{"state_last_ack", section<Row::kLastAck>, kMarkdown},
     Exhibit{"state_time_wait", section<Row::kTimeWait>, kMarkdown},
+    Exhibit{"state_calls", calls, kMarkdown},
 };
 
 }  // namespace

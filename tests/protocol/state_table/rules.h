@@ -108,6 +108,8 @@ struct EveryRuleDecides {
 
 /// The rules of a row.
 Rules rules_of(Row row);
+/// How many of them, from the first, are the checks that all full connections make alike.
+std::size_t shared_checks(Row row);
 /// Of all rows together.
 std::size_t rule_count();
 

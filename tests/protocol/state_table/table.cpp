@@ -41,6 +41,10 @@ Rules rules_of(Row row) {
   return {};
 }
 
+std::size_t shared_checks(Row row) {
+  return rules_of(row).data() == kSynchronizedRules.data() ? std::size(kChecks) : 0;
+}
+
 std::size_t rule_count() {
   constexpr std::array kLists = {std::size(kClosedRules),
                                  std::size(kListenRules),
