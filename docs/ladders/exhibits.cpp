@@ -7,7 +7,8 @@ namespace synfin::ladders {
 
 std::vector<Page> pages() {
   return {{"opening.md", opening_ladders(), opening_tables()},
-          {"closing.md", closing_ladders(), closing_tables()}};
+          {"closing.md", closing_ladders(), closing_tables()},
+          {"state-table.md", {}, state_tables()}};
 }
 
 std::vector<Exhibit> all_exhibits() {
