@@ -265,8 +265,8 @@ class Connection {
   trace::Reason challenge(trace::Reason why, trace::Counter counter, Context& ctx);
   /// Whether this connection may send one more answer to a segment that proves nothing (RFC 5961 §7).
   bool may_challenge(Context& ctx);
-  /// The same for a segment that is not acceptable: whether it may be told where this end stands.
-  bool may_answer(const Segment& seg, Context& ctx);
+  /// The same for one without text that is not acceptable.
+  bool may_answer_bare(Context& ctx);
 
   /// One past the last octet that is queued: where the FIN goes.
   SeqNum stream_end() const { return snd_.base + snd_.queue.size(); }
@@ -293,9 +293,11 @@ class Connection {
   bool cork_ : 1 = false;
   bool quick_ack_ : 1 = false;
   bool keepalive_ : 1 = false;
+  bool report_trouble_ : 1 = true;
   bool syn_to_send_ : 1 = false;
   bool resend_first_ : 1 = false;
   bool probe_ : 1 = false;
+  bool send_small_ : 1 = false;  // what fits has waited long enough (§3.8.6.2.1)
   bool timing_ : 1 = false;          // a segment's round trip is being measured
   bool wants_writable_ : 1 = false;  // the program found the send buffer full
   bool scaling_ : 1 = false;         // window scaling is offered, then agreed on

@@ -31,6 +31,7 @@ Reason Connection::on_segment_synchronized(const Segment& seg, Context& ctx) {
   // traffic.
   step = fourth_check_syn(seg, ctx);
   if (step.next == Next::kStop) return step.reason;
+  const bool opening = state_ == State::kSynReceived;
   step = fifth_check_ack(seg, ctx);
   if (step.next == Next::kStop) return step.reason;
   Reason fate = step.reason;
@@ -41,6 +42,8 @@ Reason Connection::on_segment_synchronized(const Segment& seg, Context& ctx) {
   if (step.next == Next::kStop) return fate;
   step = eighth_check_fin(seg, ctx);
   if (step.reason != Reason::kNone) fate = step.reason;
+  // Whatever else it brought, it was the third segment.
+  if (opening) return Reason::kHandshakeComplete;
   return sequence != Reason::kNone ? sequence : fate;
 }
 
@@ -59,7 +62,8 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   if (stamped && static_cast<std::int32_t>(seg.header.options.timestamps.value - rcv_.ts_recent) < 0 &&
       ctx.now - last_heard_ < kTimestampLife) {
     ctx.count(Counter::kPAWSEstab);
-    if (may_answer(seg, ctx)) owe_ack(Reason::kPawsRejected);
+    if (seg.length() == 0 && !may_answer_bare(ctx)) return stop(Reason::kChallengeLimited);
+    owe_ack(Reason::kPawsRejected);
     return stop(Reason::kPawsRejected);
   }
 
@@ -90,15 +94,20 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
     if (length > 0) owe_ack(Reason::kZeroWindowProbe);
     return go_on(length > 0 ? Reason::kZeroWindowProbe : Reason::kNone);
   }
-  if (length == 0 && seg.seq() == rcv_.edge && !f.rst()) return go_on();
+  if (length == 0 && seg.seq() == rcv_.edge && f.ack() && !f.rst()) return go_on();
 
   if (f.rst()) return stop(Reason::kOutOfWindowReset);
+  // "irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK)"  (RFC
+  // 5961 §4.2)
+  if (f.syn()) return stop(challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx));
   const bool old = length > 0 && last.before(rcv_.nxt);
-  if (may_answer(seg, ctx)) owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
+  // Text is always answered, as its ACK may have been lost.
+  if (length == 0 && !may_answer_bare(ctx)) return stop(Reason::kChallengeLimited);
+  owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
   // A probe of one octet or a FIN that was taken, again. Where those of both ends cross, neither ever sends
-  // anything that the other finds acceptable, so the acknowledgement in it must count
-  // (RFC 9293 §A.2, draft-gont-tcpm-tcp-seq-validation); text and FIN do not, as they lie left of the window.
-  if (length == 1 && seg.seq() == rcv_.nxt - 1 && !f.syn()) return go_on(Reason::kOldDuplicate);
+  // anything that the other finds acceptable, so the acknowledgement in it must count (RFC 9293 §A.2,
+  // draft-gont-tcpm-tcp-seq-validation); text and FIN do not, as they lie left of the window.
+  if (length == 1 && seg.seq() == rcv_.nxt - 1) return go_on(Reason::kOldDuplicate);
   return stop(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
 }
 
@@ -163,12 +172,17 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
   // "SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT … All incoming segments whose ACK value doesn't satisfy the
   // above condition MUST be discarded and an ACK sent back."  (RFC 5961 §5.2)
   if (seg.ack().after(snd_.max)) {
-    if (may_answer(seg, ctx)) owe_ack(Reason::kAckOfUnsent);
+    if (!(seg.length() == 0 ? may_answer_bare(ctx) : may_challenge(ctx)))
+      return stop(Reason::kChallengeLimited);
+    owe_ack(Reason::kAckOfUnsent);
     return stop(Reason::kAckOfUnsent);
   }
   if (seg.ack().before(snd_.una - snd_.max_wnd)) {
-    if (seg.length() == 0 && !may_answer(seg, ctx)) return stop(Reason::kAckTooOld);
-    return stop(challenge(Reason::kAckTooOld, Counter::kTCPChallengeACK, ctx));
+    if (!(seg.length() == 0 ? may_answer_bare(ctx) : may_challenge(ctx)))
+      return stop(Reason::kChallengeLimited);
+    ctx.count(Counter::kTCPChallengeACK);
+    owe_ack(Reason::kChallengeAckSent);
+    return stop(Reason::kAckTooOld);
   }
 
   if (ecn_ && seg.flags().ece() && !seg.flags().syn()) on_congestion_echo(ctx);
@@ -280,13 +294,10 @@ Connection::Step Connection::eighth_check_fin(const Segment& seg, Context& ctx) 
   return go_on(Reason::kFinReceived);
 }
 
-// Text and FIN are always answered, as the ACK of them may have been lost. A bare ACK may itself be such an
-// answer: of two ends out of step each would answer the other's for ever. So the next one that is answered
-// must come later than an answer to our answer can, or than half a second, as on Linux
-// (tcp_invalid_ratelimit).
-bool Connection::may_answer(const Segment& seg, Context& ctx) {
-  if (seg.flags().syn()) return may_challenge(ctx);
-  if (seg.length() > 0) return true;
+// A bare ACK may itself be an answer of this kind: two ends out of step would answer each other's for ever.
+// So the next that is answered must come later than the answer to our answer does, and than half a second, as
+// on Linux (tcp_invalid_ratelimit).
+bool Connection::may_answer_bare(Context& ctx) {
   Rare& r = rare();
   const Duration apart = std::max(Duration::milliseconds(500), rtt_.smoothed() * 2);
   if (r.answered_bare != Instant{} && ctx.now - r.answered_bare < apart) return false;
