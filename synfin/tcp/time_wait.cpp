@@ -60,11 +60,9 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
   const Flags f = seg.flags();
   const std::uint32_t window = offered(tw);
   const SeqNum end = seg.seq() + seg.length();
-  // As in TIME-WAIT, no bare ACK is answered.
-  const auto answer = seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop;
   if (tw.timestamps && seg.has_timestamps() && !f.rst() &&
       static_cast<std::int32_t>(seg.header.options.timestamps.value - tw.ts_recent) < 0)
-    return {answer, Reason::kPawsRejected};
+    return {seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop, Reason::kPawsRejected};
 
   const bool begins_inside = seg.seq() == tw.rcv_nxt || seg.seq().in(tw.rcv_nxt, window);
   const bool acceptable = begins_inside || (seg.length() > 0 && (end - 1).in(tw.rcv_nxt, window));
@@ -86,11 +84,12 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
   }
   if (f.syn()) return {TimeWaitVerdict::kAcknowledge, Reason::kSynChallenged};
   if (!f.ack()) return {TimeWaitVerdict::kDrop, Reason::kNoAck};
-  if (seg.ack().after(tw.snd_nxt)) return {answer, Reason::kAckOfUnsent};
+  if (seg.ack().after(tw.snd_nxt)) return {TimeWaitVerdict::kAcknowledge, Reason::kAckOfUnsent};
   // The largest window that the peer offered is forgotten; RFC 5961 §5.2 allows the largest that there can
   // be.
   constexpr std::uint32_t kLargestWindow = 65535u << 14;
-  if (seg.ack().before(tw.snd_nxt - kLargestWindow)) return {answer, Reason::kAckTooOld};
+  if (seg.ack().before(tw.snd_nxt - kLargestWindow))
+    return {TimeWaitVerdict::kAcknowledge, Reason::kAckTooOld};
   // New text has nobody to go to (SHLD-3); of what came before, a part may come again with the FIN.
   const SeqNum text_end = end - (f.fin() ? 1u : 0u);
   if (seg.length() > 0 && text_end.after(tw.rcv_nxt))
