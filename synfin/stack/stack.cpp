@@ -185,8 +185,11 @@ std::expected<void, Error> Stack::unreachable_pending(Handle handle, Unreachable
 
 std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const ConnectOptions& options,
                                             Instant now) {
+  // "A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP address"
+  //   (RFC 9293 §3.9.1.1, MUST-46)
   if (remote.port == 0 || remote.address.is_unspecified() || remote.address.is_multicast() ||
-      remote.address.is_limited_broadcast()) {
+      remote.address.is_limited_broadcast() ||
+      std::ranges::find(impl_->broadcasts, remote.address) != impl_->broadcasts.end()) {
     return std::unexpected(Error::kInvalidArgument);
   }
   const auto& addresses = impl_->config.addresses;
