@@ -213,6 +213,7 @@ TEST(ParseIpv4, SourceRoutesAreRefused) {
   EXPECT_EQ(error_of(v4_with("01 89 07 04 0a 00 00 01")), ParseError::kIpSourceRoute);
 }
 
+// RFC 9293: MUST-50.
 TEST(ParseIpv6, ExtensionHeadersAreSkipped) {
   struct Case {
     std::uint8_t next;

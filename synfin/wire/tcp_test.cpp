@@ -342,6 +342,32 @@ TEST(EmitTcp, ParseGivesBackWhatWasEmitted) {
   EXPECT_GT(with_all_blocks, 1000);
 }
 
+// What would follow an end of list has to be zero (and to be there at all): none is written, and every octet
+// belongs to an option with its length or is a no-operation.
+// RFC 9293: MUST-68, MUST-69.
+TEST(EmitTcp, FillsTheHeaderWithOptionsAndNops) {
+  SeededEntropy entropy{9293};
+  std::size_t options = 0;
+  for (int round = 0; round < 5000; ++round) {
+    const Octets octets = emit(testing::random_tcp_header(entropy));
+    for (std::size_t at = TcpHeader::kMinSize; at < octets.size();) {
+      const auto kind = std::to_integer<unsigned>(octets[at]);
+      ASSERT_NE(kind, 0U) << "seed 9293, round " << round;
+      if (kind == 1) {
+        ++at;
+        continue;
+      }
+      ASSERT_LT(at + 1, octets.size()) << "seed 9293, round " << round;
+      const auto length = std::to_integer<std::size_t>(octets[at + 1]);
+      ASSERT_GE(length, 2U) << "seed 9293, round " << round;
+      at += length;
+      ASSERT_LE(at, octets.size()) << "seed 9293, round " << round;
+      ++options;
+    }
+  }
+  EXPECT_GT(options, 5000U);
+}
+
 TEST(TcpOptions, EqualityLooksOnlyAtWhatIsPresent) {
   TcpOptions a;
   TcpOptions b;

@@ -342,6 +342,7 @@ LADDER_TEST(ActiveOpen, SegmentWithoutSynIsDropped) {
 
 // Linux's schedule with tcp_syn_retries 6: at 1, 3, 7, 15, 31, 63 s; "aborted" at 127 s (§3.8.3 e: at least 3
 // minutes for a SYN is what the RFC asks for; Linux's 127 s is the documented choice of tcp_syn_retries).
+// RFC 9293: MUST-22.
 LADDER_TEST(ActiveOpen, SynIsSentAgainAndFailsAfter127Seconds) {
   Ladder l(variant);
   l.app_connects().sends({.flags = SYN, .seq = 0});

@@ -134,6 +134,7 @@ LADDER_TEST(SynOptions, RetransmissionsCarryThem) {
 
 // RFC 7323 §2.2: "The window field in a segment where the SYN bit is set MUST NOT be scaled", afterwards it
 // is.
+// RFC 9293: REC-1.
 LADDER_TEST(WindowScaling, OfferedWindowIsScaledAfterTheSyn) {
   Ladder l(variant, {.peer = {.wscale = 0}, .settings = [](tcp::Settings& s) { s.tcp_rmem = 1 << 20; }});
   l.app_listens().receives({.flags = SYN, .mss = 1460, .wscale = 0});
