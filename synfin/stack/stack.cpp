@@ -224,6 +224,7 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
   ConnectionRecord& record = impl_->connections[*index];
   record.owned = true;
   const bool fast_open = options.fast_open && (impl_->config.settings.tcp_fastopen & kFastOpenClient) != 0;
+  record.tcp.set_traffic_class(options.traffic_class);
   tcp::Context ctx = impl_->context(now);
   record.tcp.open_active(tuple, tcp::Connection::FastOpen{fast_open}, ctx);
   impl_->settle(*index, ctx);
@@ -326,6 +327,13 @@ std::expected<void, Error> Stack::set_user_timeout(Handle handle, Duration timeo
   ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   record->tcp.set_user_timeout(timeout);
+  return {};
+}
+
+std::expected<void, Error> Stack::set_traffic_class(Handle handle, std::uint8_t value) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  record->tcp.set_traffic_class(value);
   return {};
 }
 

@@ -46,6 +46,8 @@ struct ListenOptions {
   /// the listener gives out no cookies and takes no data with a SYN. Needs bit 2 of the setting
   /// `tcp_fastopen`.
   std::uint32_t fast_open = 0;
+  /// Of what answers SYNs here, and of the connections that are accepted, until `set_traffic_class`.
+  std::uint8_t traffic_class = 0;
 
   /// Every SYN waits, unanswered, for the program's decision (`next_pending`).
   bool hold = false;
@@ -64,6 +66,8 @@ struct ConnectOptions {
   /// peer is known; else the SYN asks for one. The data may then be delivered twice, should the SYN be
   /// duplicated on the way (§2.1). Needs bit 1 of the setting `tcp_fastopen`.
   bool fast_open = false;
+  /// From the SYN on; see `set_traffic_class`.
+  std::uint8_t traffic_class = 0;
 };
 
 /// The answer to a held SYN that cannot be served (ICMP, RFC 1122 §3.2.2.1; RFC 4443 §3.1).
@@ -231,6 +235,9 @@ class Stack {
   std::expected<void, tcp::Error> set_keepalive(Handle connection, bool on, Instant now);
   /// How long data may stay unacknowledged (RFC 9293 §3.8.3, RFC 5482); zero: the settings decide.
   std::expected<void, tcp::Error> set_user_timeout(Handle connection, Duration timeout);
+  /// Type of service or traffic class of what is sent from now on (RFC 9293 §3.9.1.9): the codepoint in the
+  /// six upper bits. The two lower ones are the stack's own (ECN) and ignored.
+  std::expected<void, tcp::Error> set_traffic_class(Handle connection, std::uint8_t value);
 
   /// SYN cookies are made with `current` and checked with both; keys that are set are not rotated. Hosts
   /// behind one load balancer honour each other's cookies with the same keys and the same clock.

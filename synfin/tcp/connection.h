@@ -20,6 +20,7 @@
 #include "synfin/tcp/state.h"
 #include "synfin/tcp/time_wait.h"
 #include "synfin/tcp/timers.h"
+#include "synfin/wire/ip.h"
 
 namespace synfin::tcp {
 
@@ -132,6 +133,8 @@ class Connection {
   void set_no_delay(bool on) { no_delay_ = on; }
   void set_keepalive(bool on, Context& ctx);
   void set_user_timeout(Duration t) { user_timeout_ = t; }
+  /// Of the network header (RFC 9293 §3.9.1.9); the two bits of ECN are ours (RFC 3168 §5).
+  void set_traffic_class(std::uint8_t value) { traffic_class_ = value & ~wire::ecn::kMask; }
 
   // Questions.
 
@@ -148,6 +151,7 @@ class Connection {
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
+  std::uint8_t traffic_class() const { return traffic_class_; }
 
  private:
   enum class Next : bool {
@@ -244,6 +248,7 @@ class Connection {
   Error failure_ = Error::kWouldBlock;
   Error soft_error_ = Error::kTimedOut;  // what ICMP suggested, should the connection time out
   std::uint8_t events_ = 0;
+  std::uint8_t traffic_class_ = 0;
 
   bool passive_ : 1 = false;       // came from LISTEN
   bool program_gone_ : 1 = false;  // closed: nobody will read or write any more

@@ -220,6 +220,7 @@ TimeWait Connection::time_wait() const {
   tw.window = Window{receive_window()} >> rcv_.scale;
   tw.scale = rcv_.scale.shift();
   tw.timestamps = timestamps_;
+  tw.traffic_class = traffic_class_;
   return tw;
 }
 

@@ -280,6 +280,7 @@ Reply Connection::reset_reply(Reason why, Context& ctx) const {
   r.tuple = tuple_;
   r.state = state_;
   r.reason = why;
+  r.traffic_class = traffic_class_;
   // The highest number that the peer can have reached: it believes a reset only at the number it expects
   // next.
   const SeqNum window_end = snd_.una + snd_.wnd;

@@ -149,6 +149,7 @@ void Connection::on_keepalive_timer(Context& ctx) {
   probe.tuple = tuple_;
   probe.state = state_;
   probe.reason = Reason::kKeepaliveProbe;
+  probe.traffic_class = traffic_class_;
   probe.header.seq = snd_.una - 1;
   probe.header.ack = rcv_.nxt;
   probe.header.flags = Flags::kAck;

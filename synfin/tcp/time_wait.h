@@ -19,6 +19,7 @@ struct TimeWait {
   wire::WireWindow window;  // as it was last written into a header
   bool timestamps = false;
   std::uint8_t scale = 0;  // of `window`
+  std::uint8_t traffic_class = 0;
 };
 static_assert(sizeof(TimeWait) <= 64, "a TIME-WAIT record is one cache line, IPv6 included");
 

@@ -57,6 +57,13 @@ LADDER_TEST(DelayedAck, LoneSegmentIsAcknowledgedWithin40Milliseconds) {
   l.sends_within(40_ms, {.flags = ACK, .seq = 1, .ack = 11, .len = 0}).silent_for(1_s);
 }
 
+// RFC 9293: MUST-40.
+TEST(DelayedAck, HalfASecondIsRefused) {
+  tcp::Settings settings;
+  EXPECT_FALSE(settings.set("tcp_delack_max", "500ms"));
+  EXPECT_TRUE(settings.set("tcp_delack_max", "499ms"));
+}
+
 LADDER_TEST(DelayedAck, SettingDecides) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_delack_max = 0_ms; }});
   l.opened_passively()

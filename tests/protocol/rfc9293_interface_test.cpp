@@ -160,6 +160,128 @@ TEST_P(Network, TimeToLiveIsASetting) {
   }
 }
 
+class TrafficClass : public RawHost {
+ protected:
+  static constexpr std::uint8_t kExpedited = 46 << 2, kLowDelay = 0x10;
+  std::vector<int> classes() {
+    std::vector<int> out;
+    for (const Packet& p : sent()) out.push_back(p.ip.traffic_class);
+    return out;
+  }
+  /// Everything sent since last asked, of which there is something, has this class.
+  void all_have(int value) {
+    const auto seen = classes();
+    EXPECT_FALSE(seen.empty());
+    EXPECT_EQ(seen, std::vector<int>(seen.size(), value));
+  }
+};
+RAW_HOST_SUITE(TrafficClass);
+
+// From the SYN to the last ACK out of TIME-WAIT: text, retransmission, probe, challenge, FIN.
+// RFC 9293: MUST-48, SHLD-22.
+TEST_P(TrafficClass, OfAnActiveConnectionIsOnEverySegment) {
+  stack_.settings().tcp_keepalive_time = 10_s;
+  const auto connection = stack_.connect(peer(), {.local = own(5000), .traffic_class = kExpedited}, now_);
+  ASSERT_TRUE(connection);
+  keep(*connection);
+  const auto gives_here = [&](const TcpHeader& h) { gives(peer(), h, {}, false, own(5000)); };
+  runs_for(1_s + kSlack);  // the SYN again
+  const auto syns = sent();
+  ASSERT_EQ(syns.size(), 2u);
+  for (const Packet& p : syns) EXPECT_EQ(p.ip.traffic_class, kExpedited);
+  const wire::SeqNum first = syns[0].tcp.seq + 1;
+  TcpHeader syn_ack = syn();
+  syn_ack.flags = SYN | ACK;
+  syn_ack.ack = first;
+  gives_here(syn_ack);
+  all_have(kExpedited);
+  writes(*connection, "text");
+  runs_for(1_s);
+  all_have(kExpedited);
+  gives_here(header(ACK, kPeerIss + 1, first + 4));
+  ASSERT_TRUE(stack_.set_keepalive(*connection, true, now_));
+  runs_for(10_s + kSlack);
+  all_have(kExpedited);
+  gives_here(header(RST, kPeerIss + 2));
+  all_have(kExpedited);
+  EXPECT_TRUE(stack_.shutdown(*connection, Shutdown::kSend, now_));
+  all_have(kExpedited);
+  gives_here(header(FIN | ACK, kPeerIss + 1, first + 5));
+  all_have(kExpedited);
+  EXPECT_EQ(stack_.state_of({own(5000), peer()}), State::kTimeWait);
+  gives_here(header(FIN | ACK, kPeerIss + 1, first + 5));
+  all_have(kExpedited);
+}
+
+// A listener's is inherited; a half-open connection has it, too, and one that a cookie made.
+// RFC 9293: MUST-48, SHLD-22.
+TEST_P(TrafficClass, OfAListenerIsThatOfItsConnections) {
+  for (const std::uint32_t cookies : {1u, 2u}) {
+    stack_.settings().tcp_syncookies = cookies;
+    const Handle listener = listens({.traffic_class = kLowDelay});
+    const Packet syn_ack = knocks(peer(cookies));
+    EXPECT_EQ(syn_ack.ip.traffic_class, kLowDelay);
+    if (cookies == 1) {
+      runs_for(1_s + kSlack);
+      all_have(kLowDelay);
+      gives(peer(cookies), syn());
+      all_have(kLowDelay);
+      gives(peer(cookies), header(ACK, kPeerIss + 0x4000'0000, syn_ack.tcp.seq + 1));
+      all_have(kLowDelay);
+    }
+    gives(peer(cookies), third(syn_ack.tcp));
+    const Handle connection = accepts(listener);
+    writes(connection, "text");
+    all_have(kLowDelay);
+    stack_.abort(connection, now_);
+    all_have(kLowDelay);
+    stack_.close(listener, now_);
+  }
+}
+
+// RFC 9293: MUST-48.
+TEST_P(TrafficClass, OfAHeldSynsListenerIsThatOfTheConnection) {
+  const Handle listener = listens({.traffic_class = kLowDelay, .hold = true});
+  gives(peer(), syn());
+  const auto connection = stack_.accept_pending(*stack_.next_pending(listener), now_);
+  ASSERT_TRUE(connection);
+  keep(*connection);
+  all_have(kLowDelay);
+}
+
+// RFC 9293: SHLD-21.
+TEST_P(TrafficClass, CanBeChangedAtAnyTime) {
+  const Handle listener = listens();
+  const Packet syn_ack = knocks(peer());
+  EXPECT_EQ(syn_ack.ip.traffic_class, 0);
+  gives(peer(), third(syn_ack.tcp));
+  const Handle connection = accepts(listener);
+  for (const std::uint8_t value : {kExpedited, std::uint8_t{0}, kLowDelay}) {
+    ASSERT_TRUE(stack_.set_traffic_class(connection, value));
+    gives(peer(), header(RST, kPeerIss + 2));
+    all_have(value);
+  }
+  EXPECT_EQ(stack_.set_traffic_class(listener, 0).error(), Error::kInvalidHandle);
+}
+
+// RFC 3168 §5: the two bits are not the program's.
+// RFC 9293: SHLD-22.
+TEST_P(TrafficClass, LeavesTheBitsOfEcnAlone) {
+  stack_.settings().tcp_ecn = 2;
+  const Handle listener = listens({.traffic_class = 0xff});
+  TcpHeader asks = syn();
+  asks.flags = SYN | ECE | CWR;
+  const Packet syn_ack = knocks(peer(), asks);
+  EXPECT_EQ(syn_ack.ip.traffic_class, 0xfc);
+  gives(peer(), third(syn_ack.tcp));
+  const Handle connection = accepts(listener);
+  writes(connection, "text");
+  EXPECT_EQ(only().ip.traffic_class, 0xfc | wire::ecn::kEct0);
+  ASSERT_TRUE(stack_.set_traffic_class(connection, 3));
+  writes(connection, std::string(1400, 'x'));
+  EXPECT_EQ(only().ip.traffic_class, wire::ecn::kEct0);
+}
+
 class Ipv4Network : public RawOctets {};
 INSTANTIATE_TEST_SUITE_P(Families, Ipv4Network, testing::Values(wire::Family::kIpv4),
                          [](auto&) { return "IPv4"; });
