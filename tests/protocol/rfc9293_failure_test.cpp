@@ -62,13 +62,13 @@ RAW_HOST_SUITE(KeepAliveRules);
 TEST_P(KeepAliveRules, AreTurnedOnAndOffForEachConnection) {
   const Handle with = opens(1), without = opens(2), turned_off = opens(3);
   (void)without;
-  ASSERT_TRUE(stack_.set_keepalive(with, true, now_));
-  ASSERT_TRUE(stack_.set_keepalive(turned_off, true, now_));
+  ASSERT_TRUE(stack_.set_options(with, {.keepalive = true}, now_));
+  ASSERT_TRUE(stack_.set_options(turned_off, {.keepalive = true}, now_));
   runs_for(3600_s);
-  ASSERT_TRUE(stack_.set_keepalive(turned_off, false, now_));
+  ASSERT_TRUE(stack_.set_options(turned_off, {.keepalive = false}, now_));
   runs_for(3600_s + kSlack);
   EXPECT_EQ(asked(), std::vector{peer(1)});
-  ASSERT_TRUE(stack_.set_keepalive(with, false, now_));
+  ASSERT_TRUE(stack_.set_options(with, {.keepalive = false}, now_));
   runs_for(86'400_s);
   EXPECT_TRUE(asked().empty());
   for (std::uint32_t n = 1; n <= 3; ++n) EXPECT_EQ(state(peer(n)), State::kEstablished);
@@ -83,7 +83,7 @@ LADDER_TEST(KeepAlive, IntervalIsASettingAndProbesAreEmpty) {
   for (const Duration time : {1_s, 10_s, 20'000_s}) {
     Ladder l(variant, probes_after(time));
     l.opened_passively();
-    ASSERT_TRUE(l.stack().set_keepalive(l.connection(), true, l.now()));
+    ASSERT_TRUE(l.stack().set_options(l.connection(), {.keepalive = true}, l.now()));
     l.silent_for(time - 10_ms).after(10_ms + Ladder::kSlack);
     l.sends({.flags = ACK, .seq = 0, .ack = 1, .len = 0}).sends_nothing();
   }
@@ -94,7 +94,7 @@ LADDER_TEST(KeepAlive, IntervalIsASettingAndProbesAreEmpty) {
 LADDER_TEST(KeepAlive, IsNotSentWhileDataIsInFlight) {
   Ladder l(variant, probes_after(2_s));
   l.opened_passively();
-  ASSERT_TRUE(l.stack().set_keepalive(l.connection(), true, l.now()));
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.keepalive = true}, l.now()));
   l.app_sends(100).sends({.seq = 1, .len = 100});
   std::size_t retransmissions = 0;
   for (int i = 0; i < 60; ++i) {
@@ -114,7 +114,7 @@ LADDER_TEST(KeepAlive, IsNotSentWhileDataIsInFlight) {
 LADDER_TEST(KeepAlive, CountsFromTheLastSegmentOfThePeer) {
   Ladder l(variant, probes_after(10_s));
   l.opened_passively();
-  ASSERT_TRUE(l.stack().set_keepalive(l.connection(), true, l.now()));
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.keepalive = true}, l.now()));
   l.at(9_s).receives({.seq = 1, .ack = 1, .len = 10}).app_reads(10).sends_within(40_ms, {.ack = 11});
   l.at(18_s).sends_nothing().receives({.seq = 11, .ack = 1});
   l.at(27_s).sends_nothing();
@@ -126,7 +126,7 @@ LADDER_TEST(KeepAlive, CountsFromTheLastSegmentOfThePeer) {
 LADDER_TEST(KeepAlive, OneAnswerOutOfNineIsEnough) {
   Ladder l(variant, probes_after(100_s));
   l.opened_passively();
-  ASSERT_TRUE(l.stack().set_keepalive(l.connection(), true, l.now()));
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.keepalive = true}, l.now()));
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 9; ++i) l.sends_within(101_s, {.flags = ACK, .seq = 0}).state(State::kEstablished);
     l.receives({.seq = 1, .ack = 1}).sends_nothing().no_event(kFailed);

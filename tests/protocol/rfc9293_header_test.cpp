@@ -171,7 +171,7 @@ TEST_P(Options, OnlyASynCarriesTheMaximumSegmentSize) {
   syn_ack_ = all[0];
   gives(peer(), third(syn_ack_.tcp));
   const Handle connection = accepts(listener);
-  ASSERT_TRUE(stack_.set_keepalive(connection, true, now_));
+  ASSERT_TRUE(stack_.set_options(connection, {.keepalive = true}, now_));
   gives(peer(), next(ACK, 0), "text");
   EXPECT_EQ(reads(connection), "text");
   runs_for(1_s);

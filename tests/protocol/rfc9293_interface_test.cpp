@@ -181,7 +181,8 @@ RAW_HOST_SUITE(TrafficClass);
 // RFC 9293: MUST-48, SHLD-22.
 TEST_P(TrafficClass, OfAnActiveConnectionIsOnEverySegment) {
   stack_.settings().tcp_keepalive_time = 10_s;
-  const auto connection = stack_.connect(peer(), {.local = own(5000), .traffic_class = kExpedited}, now_);
+  const auto connection =
+      stack_.connect(peer(), {.local = own(5000), .connection = {.traffic_class = kExpedited}}, now_);
   ASSERT_TRUE(connection);
   keep(*connection);
   const auto gives_here = [&](const TcpHeader& h) { gives(peer(), h, {}, false, own(5000)); };
@@ -199,7 +200,7 @@ TEST_P(TrafficClass, OfAnActiveConnectionIsOnEverySegment) {
   runs_for(1_s);
   all_have(kExpedited);
   gives_here(header(ACK, kPeerIss + 1, first + 4));
-  ASSERT_TRUE(stack_.set_keepalive(*connection, true, now_));
+  ASSERT_TRUE(stack_.set_options(*connection, {.keepalive = true, .traffic_class = kExpedited}, now_));
   runs_for(10_s + kSlack);
   all_have(kExpedited);
   gives_here(header(RST, kPeerIss + 2));
@@ -218,7 +219,7 @@ TEST_P(TrafficClass, OfAnActiveConnectionIsOnEverySegment) {
 TEST_P(TrafficClass, OfAListenerIsThatOfItsConnections) {
   for (const std::uint32_t cookies : {1u, 2u}) {
     stack_.settings().tcp_syncookies = cookies;
-    const Handle listener = listens({.traffic_class = kLowDelay});
+    const Handle listener = listens({.connection = {.traffic_class = kLowDelay}});
     const Packet syn_ack = knocks(peer(cookies));
     EXPECT_EQ(syn_ack.ip.traffic_class, kLowDelay);
     if (cookies == 1) {
@@ -241,7 +242,7 @@ TEST_P(TrafficClass, OfAListenerIsThatOfItsConnections) {
 
 // RFC 9293: MUST-48.
 TEST_P(TrafficClass, OfAHeldSynsListenerIsThatOfTheConnection) {
-  const Handle listener = listens({.traffic_class = kLowDelay, .hold = true});
+  const Handle listener = listens({.hold = true, .connection = {.traffic_class = kLowDelay}});
   gives(peer(), syn());
   const auto connection = stack_.accept_pending(*stack_.next_pending(listener), now_);
   ASSERT_TRUE(connection);
@@ -257,18 +258,18 @@ TEST_P(TrafficClass, CanBeChangedAtAnyTime) {
   gives(peer(), third(syn_ack.tcp));
   const Handle connection = accepts(listener);
   for (const std::uint8_t value : {kExpedited, std::uint8_t{0}, kLowDelay}) {
-    ASSERT_TRUE(stack_.set_traffic_class(connection, value));
+    ASSERT_TRUE(stack_.set_options(connection, {.traffic_class = value}, now_));
     gives(peer(), header(RST, kPeerIss + 2));
     all_have(value);
   }
-  EXPECT_EQ(stack_.set_traffic_class(listener, 0).error(), Error::kInvalidHandle);
+  EXPECT_EQ(stack_.options(connection)->traffic_class, kLowDelay);
 }
 
 // RFC 3168 §5: the two bits are not the program's.
 // RFC 9293: SHLD-22.
 TEST_P(TrafficClass, LeavesTheBitsOfEcnAlone) {
   stack_.settings().tcp_ecn = 2;
-  const Handle listener = listens({.traffic_class = 0xff});
+  const Handle listener = listens({.connection = {.traffic_class = 0xff}});
   TcpHeader asks = syn();
   asks.flags = SYN | ECE | CWR;
   const Packet syn_ack = knocks(peer(), asks);
@@ -277,7 +278,7 @@ TEST_P(TrafficClass, LeavesTheBitsOfEcnAlone) {
   const Handle connection = accepts(listener);
   writes(connection, "text");
   EXPECT_EQ(only().ip.traffic_class, 0xfc | wire::ecn::kEct0);
-  ASSERT_TRUE(stack_.set_traffic_class(connection, 3));
+  ASSERT_TRUE(stack_.set_options(connection, {.traffic_class = 3}, now_));
   writes(connection, std::string(1400, 'x'));
   EXPECT_EQ(only().ip.traffic_class, wire::ecn::kEct0);
 }
