@@ -35,6 +35,8 @@ ENDINGS = ('_test.cpp', '_test.py')
 ID = re.compile(r'(MUST|SHLD|MAY|REC)-([1-9][0-9]*)')
 COMMENTS = {'.cpp': re.compile(r'\s*// ?(.*)'), '.py': re.compile(r'\s*# ?(.*)')}
 TAG = re.compile(r'RFC 9293:\s*(.*)')
+# What a formatter that joins lines makes of a tag.
+LOST_TAG = re.compile(rf'.+RFC 9293:\s*({ID.pattern}.*)?')
 CPP_TEST = re.compile(r' *(?:LADDER_TEST|TEST|TEST_F|TEST_P|TYPED_TEST|TYPED_TEST_P)\(\s*(\w+)\s*,\s*(\w+)\s*\)')
 PYTHON_TEST = re.compile(r'\s*def (test\w*)\(')
 PYTHON_CLASS = re.compile(r'class (\w+)')
@@ -108,6 +110,8 @@ def read_tags(file, text, faults):
                 open_tag = [number, tag[1]]
             elif open_tag:
                 open_tag[1] += ' ' + comment[1]
+            elif LOST_TAG.fullmatch(comment[1]):
+                faults.append(f'{file}:{number}: a tag begins a line of its own')
         if open_tag and (not comment or open_tag[1].rstrip().endswith('.')):
             ids = open_tag[1].rstrip()
             if not re.fullmatch(rf'{ID.pattern}(, {ID.pattern})*\.', ids):
@@ -200,7 +204,7 @@ tests fail when it does not, or why it is not met. The requirements stand here i
 `./test lab`. A test appears here because it carries the tag `RFC 9293: …`; `./test rules` fails where a MUST or a
 SHOULD has neither test nor reason, and where this page is not what the tags say.
 """]
-    out.append('| | in the RFC | met, with tests | not met, with reason | open |\n|---|--:|--:|--:|--:|')
+    out.append('| | in the RFC | met, with tests | left out, with reason | open |\n|---|--:|--:|--:|--:|')
     total = [0, 0, 0, 0]
     for kind, count in COUNTS.items():
         of_kind = [i for i in items.values() if i.kind == kind]
@@ -213,7 +217,7 @@ SHOULD has neither test nor reason, and where this page is not what the tags say
 
     missing = [i for i in items.values() if not i.tests]
     if missing:
-        out.append('## What is not met, and why\n\n| id | requirement | why not |\n|---|---|---|')
+        out.append('## What is left out, and why\n\n| id | requirement | why |\n|---|---|---|')
         order = list(COUNTS)
         for i in sorted(missing, key=lambda i: order.index(i.kind)):
             out.append(f'| [{i.name}](#{i.name.lower()}) | {code_safe(i.text)} | {code_safe(i.reason) or "open"} |')
@@ -230,7 +234,7 @@ SHOULD has neither test nor reason, and where this page is not what the tags say
         if i.tests:
             shows = code_safe(i.how) + ('<br>' if i.how else '') + '<br>'.join(link(t) for t in i.tests)
         elif i.reason:
-            shows = f'**Not met.** {code_safe(i.reason)}'
+            shows = f'**Left out.** {code_safe(i.reason)}'
         else:
             shows = '**Open.**'
         out.append(f'| {anchor(i.name)} | {code_safe(i.text)} | {shows} |')

@@ -87,6 +87,11 @@ class Tags(unittest.TestCase):
             tags, faults = self.read(f'// RFC 9293: {ids}\nTEST(A, B) {{\n')
             self.assertEqual((tags, len(faults)), ([], 1), ids)
 
+    def test_one_that_was_joined_to_other_comment_is_a_fault(self):
+        for text in ('// Why. RFC 9293: MUST-8.\n', '// Why. RFC 9293:\n// MUST-8.\n'):
+            tags, faults = self.read(text + 'TEST(A, B) {\n')
+            self.assertEqual((tags, len(faults)), ([], 1))
+
     def test_one_that_never_runs_is_a_fault(self):
         self.assertEqual(len(self.read('// RFC 9293: MUST-8.\nTEST(A, DISABLED_B) {\n')[1]), 1)
 

@@ -268,6 +268,16 @@ std::expected<std::size_t, Error> Stack::send(Handle handle, std::span<const Byt
   return result;
 }
 
+std::expected<std::size_t, Error> Stack::send_urgent(Handle handle, std::span<const Bytes> data,
+                                                     Instant now) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  tcp::Context ctx = impl_->context(now);
+  auto result = record->tcp.send_urgent(data, ctx);
+  impl_->settle(handle.index(), ctx);
+  return result;
+}
+
 std::expected<std::size_t, Error> Stack::receive(Handle handle, std::span<const MutableBytes> into,
                                                  Instant now) {
   ConnectionRecord* record = impl_->connection(handle);
@@ -377,6 +387,7 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
   s.tuple = c.tuple();
   s.send_queue = c.snd().queue.size();
   s.receive_queue = c.rcv().queue.size();
+  s.urgent = c.urgent();
   s.send_window = c.snd().wnd;
   s.receive_window = static_cast<std::uint32_t>(c.rcv().edge - c.rcv().nxt);
   s.congestion_window = c.congestion().window();

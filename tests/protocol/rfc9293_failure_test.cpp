@@ -39,6 +39,87 @@ LADDER_TEST(ConnectionFailure, ComesNoEarlierThanAfterAHundredSeconds) {
   l.app_sends(1).sends({.seq = 101, .len = 1});
 }
 
+// Three retransmissions (tcp_retries1): told, once, and the connection goes on until R2; then it is over.
+// There is one way out of a link, so that nobody below could take another: the advice is the event.
+// RFC 9293: MUST-20, SHLD-9, SHLD-10.
+LADDER_TEST(ConnectionFailure, IsForetoldAtTheThirdRetransmission) {
+  Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_retries2 = 6; }});
+  l.opened_passively().app_sends(100).sends({.seq = 1, .len = 100}).forgets_events();
+  const auto in_trouble = [&] {
+    const auto status = l.stack().status(l.connection());
+    return status && status->in_trouble;
+  };
+  for (int retransmission = 1; retransmission <= 6; ++retransmission) {
+    l.sends_within(60_s, {.seq = 1, .len = 100}).no_event(kFailed).state(State::kEstablished);
+    if (retransmission < 3) l.no_event(stack::kTrouble);
+    EXPECT_EQ(in_trouble(), retransmission >= 3) << retransmission << "\n" << l.text();
+    if (retransmission == 3) l.event(stack::kTrouble).forgets_events();
+    if (retransmission > 3) l.no_event(stack::kTrouble);
+  }
+  l.after(60_s).sends_nothing().state(State::kClosed).event(kFailed).failure(Error::kTimedOut);
+}
+
+// RFC 9293: SHLD-9.
+LADDER_TEST(ConnectionFailure, ThatPassesIsNoTroubleAnyMore) {
+  Ladder l(variant);
+  l.opened_passively().app_sends(100).sends({.seq = 1, .len = 100}).forgets_events();
+  for (int i = 0; i < 4; ++i) l.sends_within(60_s, {.seq = 1, .len = 100});
+  l.event(stack::kTrouble).receives({.seq = 1, .ack = 101}).sends_nothing().state(State::kEstablished);
+  const auto status = l.stack().status(l.connection());
+  ASSERT_TRUE(status);
+  EXPECT_FALSE(status->in_trouble);
+  // The next time begins at nothing.
+  l.forgets_events().app_sends(10).sends({.seq = 101, .len = 10});
+  for (int i = 0; i < 2; ++i) l.sends_within(60_s, {.seq = 101, .len = 10}).no_event(stack::kTrouble);
+  l.sends_within(60_s, {.seq = 101, .len = 10}).event(stack::kTrouble);
+}
+
+// RFC 9293: MUST-21.
+LADDER_TEST(ConnectionFailure, TimeIsTheProgramsChoiceForEachConnection) {
+  for (const Duration timeout : {3_s, 30_s}) {
+    Ladder l(variant);
+    l.opened_passively();
+    ASSERT_TRUE(l.stack().set_options(l.connection(), {.user_timeout = timeout}, l.now()));
+    l.app_sends(100).sends({.seq = 1, .len = 100});
+    const Duration begin = l.time();
+    while (l.time() < begin + timeout - 200_ms) l.after(100_ms).whatever();
+    l.state(State::kEstablished).no_event(kFailed).after(400_ms).whatever();
+    l.state(State::kClosed).event(kFailed).failure(Error::kTimedOut);
+  }
+}
+
+// A SYN is no other than text: told at R1, given up at R2, which the program may set.
+// RFC 9293: MUST-22.
+LADDER_TEST(ConnectionFailure, OfASynIsForetoldAndTold) {
+  for (const std::uint32_t retries : {0u, 5u}) {
+    Ladder l(variant);
+    l.app_connects().sends({.flags = SYN, .seq = 0}).forgets_events();
+    if (retries > 0) {
+      ASSERT_TRUE(l.stack().set_options(l.connection(), {.syn_retries = retries}, l.now()));
+    }
+    const std::uint32_t most = retries > 0 ? retries : tcp::Settings{}.tcp_syn_retries;
+    for (std::uint32_t retransmission = 1; retransmission <= most; ++retransmission) {
+      l.sends_within(130_s, {.flags = SYN, .seq = 0}).no_event(kFailed).state(State::kSynSent);
+      if (retransmission < 3) l.no_event(stack::kTrouble);
+      if (retransmission == 3) l.event(stack::kTrouble).forgets_events();
+    }
+    l.no_event(stack::kTrouble).after(130_s).sends_nothing().state(State::kClosed);
+    l.event(kFailed).failure(Error::kTimedOut);
+  }
+}
+
+// RFC 9293: MUST-23.
+LADDER_TEST(ConnectionFailure, OfASynComesNoEarlierThanAfterThreeMinutes) {
+  Ladder l(variant);
+  l.app_connects().sends({.flags = SYN, .seq = 0});
+  std::size_t retransmissions = 0;
+  while (l.time() < 180_s) retransmissions += l.after(1_s).take_all().size();
+  EXPECT_GE(retransmissions, 5u) << l.text();
+  l.state(State::kSynSent).no_event(kFailed);
+  l.receives({.flags = SYN | ACK, .seq = 0, .ack = 1, .mss = 1460}).sends({.flags = ACK, .seq = 1, .ack = 1});
+  l.state(State::kEstablished).event(kConnected);
+}
+
 class KeepAliveRules : public RawHost {
  protected:
   Handle opens(std::uint32_t n) {

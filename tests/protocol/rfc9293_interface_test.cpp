@@ -408,5 +408,61 @@ TEST_P(IcmpErrors, SoftOnesEndNoConnection) {
   EXPECT_EQ(count(Reason::kIcmpSoftError), 2 * soft().size());
 }
 
+// The event says that there is something, the status what: the last error, until the peer answers.
+// RFC 9293: MUST-47, SHLD-25.
+TEST_P(IcmpErrors, SoftOnesAreTold) {
+  const Handle listener = listens();
+  const Packet syn_ack = knocks(peer());
+  gives(peer(), third(syn_ack.tcp));
+  const Handle connection = accepts(listener);
+  EXPECT_EQ(stack_.status(connection)->soft_error, Error::kWouldBlock);
+  writes(connection, "text");
+  const Packet text = only();
+  EXPECT_EQ(events(connection) & stack::kTrouble, 0);
+  const Kind host = v4() ? Kind{3, 1} : Kind{1, 3}, net = v4() ? Kind{3, 0} : Kind{1, 0};
+  gives_icmp(host.type, host.code, text);
+  EXPECT_NE(events(connection) & stack::kTrouble, 0);
+  EXPECT_EQ(stack_.status(connection)->soft_error, Error::kHostUnreachable);
+  gives_icmp(net.type, net.code, text);
+  EXPECT_NE(events(connection) & stack::kTrouble, 0);
+  EXPECT_EQ(stack_.status(connection)->soft_error, Error::kNetUnreachable);
+  gives(peer(), header(ACK, kPeerIss + 1, syn_ack.tcp.seq + 5));
+  EXPECT_EQ(stack_.status(connection)->soft_error, Error::kWouldBlock);
+  EXPECT_EQ(events(connection) & stack::kTrouble, 0);
+}
+
+// While it opens, too.
+// RFC 9293: MUST-47, SHLD-25.
+TEST_P(IcmpErrors, SoftOnesAreToldOfAnAttempt) {
+  const Handle active = connects(peer());
+  const Packet first = only();
+  (void)events(active);
+  for (const Kind kind : soft()) {
+    gives_icmp(kind.type, kind.code, first);
+    EXPECT_NE(events(active) & stack::kTrouble, 0) << int{kind.type} << '/' << int{kind.code};
+    EXPECT_NE(stack_.status(active)->soft_error, Error::kWouldBlock);
+  }
+}
+
+// A program that does not ask is not told: no call returns what was only reported, and none fails by it.
+// RFC 9293: SHLD-20.
+TEST_P(IcmpErrors, SoftOnesDisturbNobodyWhoDoesNotAsk) {
+  const Handle listener = listens();
+  const Packet syn_ack = knocks(peer());
+  gives(peer(), third(syn_ack.tcp));
+  const Handle connection = accepts(listener);
+  writes(connection, "text");
+  const Packet text = only();
+  for (const Kind kind : soft()) gives_icmp(kind.type, kind.code, text);
+  std::array<std::byte, 8> octets{};
+  const MutableBytes into = octets;
+  const auto nothing = stack_.receive(connection, std::span{&into, 1}, now_);
+  EXPECT_TRUE(!nothing && nothing.error() == Error::kWouldBlock);
+  EXPECT_EQ(stack_.failure(connection), Error::kWouldBlock);
+  writes(connection, "more");
+  gives(peer(), header(ACK, kPeerIss + 1, syn_ack.tcp.seq + 5), "answer");
+  EXPECT_EQ(reads(connection), "answer");
+}
+
 }  // namespace
 }  // namespace synfin::protocol_test
