@@ -105,7 +105,7 @@ LADDER_TEST(UrgentReceived, MayBeOfAnyLength) {
     l.receives({.flags = kUrgentData, .seq = seq, .ack = 1, .len = size, .urgent_pointer = 0xffff});
     seq += size;
     EXPECT_EQ(urgent(l), 0xffffu) << l.text();
-    l.event(stack::kUrgent).app_reads(size).whatever().forgets_events();
+    l.whatever().event(stack::kUrgent).app_reads(size).whatever().forgets_events();
   }
 }
 
@@ -134,7 +134,7 @@ LADDER_TEST(UrgentReceived, IsOverOnceItWasRead) {
   const std::uint32_t size = full(l);
   std::int64_t seq = 2;
   for (int i = 0; i < 100; ++i) {
-    l.receives({.seq = seq, .ack = 1, .len = size}).app_reads(size).whatever();
+    l.receives({.seq = seq, .ack = 1, .len = size}).whatever().app_reads(size).whatever();
     seq += size;
     ASSERT_EQ(urgent(l), 0u) << l.text();
   }
@@ -237,8 +237,7 @@ LADDER_TEST(UrgentSent, DoesNotWaitForNagle) {
 // Before the handshake has ended: with the data, and not on the SYN.
 LADDER_TEST(UrgentSent, BeforeTheConnectionIsOpenFollowsIt) {
   Ladder l(variant);
-  l.app_connects();
-  l.app_sends_urgent(10);
+  l.app_connects().sends({.flags = SYN, .seq = 0}).app_sends_urgent(10);
   for (const auto& p : l.take_all()) EXPECT_FALSE(p.tcp.flags.urg()) << l.text();
   l.receives({.flags = SYN | ACK, .seq = 0, .ack = 1, .mss = 1460});
   const auto sent = l.take_all();
