@@ -62,7 +62,6 @@ std::uint32_t Connection::urgent() const {
 std::expected<std::size_t, Error> Connection::receive(std::span<const MutableBytes> into) {
   if (!rcv_.queue.empty()) {
     const std::size_t n = rcv_.queue.read(into);
-    if (urgent() == 0) urgent_pending_ = false;
     // The peer is told once it has used up half of what it was offered and reading has made room for twice
     // what is left (§3.8.6.2.2).
     const std::uint32_t left = receive_window();
