@@ -42,6 +42,7 @@ LADDER_TEST(Attacks, E7_NoFinBeforeASimultaneousOpenHasEnded) {
       .state(State::kFinWait1);
 }
 
+// RFC 9293: MAY-12.
 LADDER_TEST(Attacks, E8_AnAckFarBehindBringsNoDataIn) {
   Ladder l(variant, {.peer = {.wscale = 14}});
   l.opened_passively();
