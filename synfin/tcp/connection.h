@@ -211,6 +211,7 @@ class Connection {
   bool update_window(const Segment& seg);
   trace::Reason on_duplicate_ack(Context& ctx);
   void remember_timestamp(const Segment& seg);
+  void hear_user_timeout(const Segment& seg);
   void on_congestion_echo(Context& ctx);
 
   // Parts of the seventh and eighth (connection_receive.cpp).
@@ -227,6 +228,7 @@ class Connection {
   bool resend_first(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_probe(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_ack(Sent& out, Context& ctx);
+  void add_user_timeout(wire::TcpOptions& options) const;
   void fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx);
   void point_to_urgent(Sent& out);
   std::uint32_t text_room() const;
@@ -295,10 +297,11 @@ class Connection {
   bool quick_ack_ : 1 = false;
   bool keepalive_ : 1 = false;
   bool report_trouble_ : 1 = true;
+  bool user_timeout_to_send_ : 1 = false;  // with the next segment (RFC 5482 §3.1)
   bool syn_to_send_ : 1 = false;
   bool resend_first_ : 1 = false;
   bool probe_ : 1 = false;
-  bool send_small_ : 1 = false;  // what fits has waited long enough (§3.8.6.2.1)
+  bool send_small_ : 1 = false;      // what fits has waited long enough (§3.8.6.2.1)
   bool timing_ : 1 = false;          // a segment's round trip is being measured
   bool wants_writable_ : 1 = false;  // the program found the send buffer full
   bool scaling_ : 1 = false;         // window scaling is offered, then agreed on
@@ -335,6 +338,7 @@ class Connection {
   // What few connections have.
   struct Rare {
     Options options;
+    Duration agreed_user_timeout{};  // with the peer (RFC 5482)
     Ending ending;
     SeqNum snd_up;             // behind the last urgent octet
     SeqNum rcv_up;             // the same of the peer's
@@ -359,7 +363,11 @@ class Connection {
     return rare_ != nullptr && rare_->options.keepalive_probes > 0 ? rare_->options.keepalive_probes
                                                                    : s.tcp_keepalive_probes;
   }
-  Duration user_timeout() const { return rare_ != nullptr ? rare_->options.user_timeout : Duration{}; }
+  Duration user_timeout() const {
+    if (rare_ == nullptr) return {};
+    return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
+                                                          : rare_->agreed_user_timeout;
+  }
   std::unique_ptr<Rare> rare_;
 };
 

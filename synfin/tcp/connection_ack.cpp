@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "synfin/tcp/connection.h"
+#include "synfin/tcp/user_timeout.h"
 
 namespace synfin::tcp {
 
@@ -14,6 +15,7 @@ using trace::Reason;
 Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
   heard_from_peer(ctx);
   remember_timestamp(seg);
+  hear_user_timeout(seg);
   const std::uint32_t window_before = snd_.wnd;
   // The same acknowledgement of outstanding data, saying nothing else (RFC 5681 §2).
   const bool repeats = seg.ack() == snd_.una && snd_.max.after(snd_.una) && seg.length() == 0;
@@ -126,6 +128,14 @@ void Connection::remember_timestamp(const Segment& seg) {
   if (static_cast<std::int32_t>(value - rcv_.ts_recent) >= 0 && seg.seq().at_or_before(rcv_.last_ack_sent)) {
     rcv_.ts_recent = value;
   }
+}
+
+void Connection::hear_user_timeout(const Segment& seg) {
+  if (rare_ == nullptr || !seg.header.options.has(wire::TcpOptions::kUserTimeout)) return;
+  const Duration own = rare_->options.advertised_user_timeout;
+  const Duration wanted = decode_user_timeout(seg.header.options.user_timeout);
+  if (own > Duration::zero() && wanted > Duration::zero())
+    rare_->agreed_user_timeout = agreed_user_timeout(own, wanted);
 }
 
 void Connection::heard_from_peer(Context& ctx) {
