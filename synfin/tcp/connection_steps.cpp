@@ -105,7 +105,8 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   if (f.rst()) return stop(Reason::kOutOfWindowReset);
   // "irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK)"  (RFC
   // 5961 §4.2)
-  if (f.syn()) return stop(challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx));
+  if (f.syn() && is_synchronized(state_))
+    return stop(challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx));
   const bool old = length > 0 && last.before(rcv_.nxt);
   // Text is always answered, as its ACK may have been lost. Two ends out of step must not answer each other's
   // bare ACKs for ever.
