@@ -230,14 +230,14 @@ SHOULD has neither test nor reason, and where this page is not what the tags say
             number = section.split(' ')[0]
             url = f'https://www.rfc-editor.org/rfc/rfc9293#section-{number}'
             out.append(f'\n## [{number}]({url}) {section[len(number) + 1:]}\n')
-            out.append('| id | requirement | how, and what shows it |\n|---|---|---|')
+            out.append('| id | requirement | how | tests |\n|---|---|---|---|')
         if i.tests:
-            shows = code_safe(i.how) + ('<br>' if i.how else '') + '<br>'.join(link(t) for t in i.tests)
+            how, shows = code_safe(i.how), '<br>'.join(link(t) for t in i.tests)
         elif i.reason:
-            shows = f'**Left out.** {code_safe(i.reason)}'
+            how, shows = f'**Left out.** {code_safe(i.reason)}', ''
         else:
-            shows = '**Open.**'
-        out.append(f'| {anchor(i.name)} | {code_safe(i.text)} | {shows} |')
+            how, shows = '**Open.**', ''
+        out.append(f'| {anchor(i.name)} | {code_safe(i.text)} | {how} | {shows} |')
     text = '\n'.join(out) + '\n'
     return re.sub(r'\n{3,}', '\n\n', text)
 
