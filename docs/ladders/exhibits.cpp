@@ -17,7 +17,8 @@ std::vector<Exhibit> joined(std::initializer_list<std::span<const Exhibit>> list
 
 std::vector<Page> pages() {
   return {{"opening.md", joined({opening_ladders(), opening_tables()})},
-          {"closing.md", joined({closing_ladders(), closing_sudden_ladders(), closing_tables()})}};
+          {"closing.md", joined({closing_ladders(), closing_sudden_ladders(), closing_tables()})},
+          {"state-table.md", joined({state_tables()})}};
 }
 
 std::vector<Exhibit> all_exhibits() {

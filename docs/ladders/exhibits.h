@@ -24,6 +24,7 @@ std::span<const Exhibit> opening_tables();
 std::span<const Exhibit> closing_ladders();
 std::span<const Exhibit> closing_sudden_ladders();
 std::span<const Exhibit> closing_tables();
+std::span<const Exhibit> state_tables();
 
 /// A page below docs/ and what it shows.
 struct Page {
