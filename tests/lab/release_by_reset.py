@@ -135,6 +135,45 @@ def data_after_kernel_closed(net):
 
 
 @scene
+def synfin_closes_while_it_connects(net):
+    listener = net.listen()
+    to = listener.getsockname()[:2]
+    net.hold("in")
+    id_ = net.puppet.connect(*to, 50003)
+
+    def states():
+        return ss().get((to[1], 50003), (GONE,))[0], net.puppet.state(net.synfin, 50003, *to)
+
+    until("half-open", states, ("SYN-RECV", "SYN-SENT"))
+    net.puppet.close(id_)
+    until("closed", states, ("SYN-RECV", "CLOSED"))
+    net.let_pass("in")  # the SYN-ACK, for which nobody is there any more
+    until("reset", states, (GONE, "CLOSED"))
+    listener.close()
+
+
+@scene
+def kernel_closes_while_it_connects(net):
+    listener = net.puppet.listen(net.synfin, 80)
+    net.hold("out")
+    kernel = socket.socket(net.socket_family())
+    kernel.setblocking(False)
+    kernel.connect_ex((net.synfin, 80))
+    peer = kernel.getsockname()[:2]
+
+    def states():
+        return ss().get((peer[1], 80), (GONE,))[0], net.puppet.state(net.synfin, 80, *peer)
+
+    until("half-open", states, ("SYN-SENT", "SYN-RECEIVED"))
+    kernel.close()
+    until("closed", states, (GONE, "SYN-RECEIVED"))
+    net.let_pass("out")
+    until("reset", states, (GONE, "CLOSED"))
+    assert net.puppet.counters()["EmbryonicRsts"] == 1
+    net.puppet.close(listener)
+
+
+@scene
 def listener_closed_before_accept(net):
     listener = net.puppet.listen(net.synfin, 81)
     kernel = socket.create_connection((net.synfin, 81), timeout=PATIENCE)

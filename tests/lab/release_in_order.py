@@ -281,3 +281,23 @@ def close_with_a_zero_window(net):
     c.expect("CLOSE-WAIT", "FIN-WAIT-2")
     c.kernel.close()
     c.expect(GONE, "TIME-WAIT")
+
+
+@scene
+def kernel_closes_with_a_zero_window(net):
+    net.puppet.set("tcp_rmem", "16384")
+    c = net.open()
+    c.kernel.setblocking(False)
+    sent = 0
+    while True:
+        try:
+            sent += c.kernel.send(b"k" * 100_000)
+        except BlockingIOError:
+            break
+    c.kernel.close()
+    c.expect("FIN-WAIT-1", "ESTABLISHED")
+    c.receive(sent)
+    c.end_of_stream()
+    c.expect("FIN-WAIT-2", "CLOSE-WAIT")
+    c.close()
+    c.expect("TIME-WAIT", "CLOSED")

@@ -194,6 +194,9 @@ class Net:
         self.puppet, self.family = puppet, family
         self.kernel, self.synfin = ADDRESSES[family]
 
+    def socket_family(self):
+        return FAMILIES[self.family]
+
     def open(self, port=None):
         """The kernel connects to Synfin; from `port`, if any."""
         listener = self.puppet.listen(self.synfin, 80)
@@ -202,7 +205,7 @@ class Net:
         return connection
 
     def connect_to(self, listener, port=None):
-        kernel = socket.socket(FAMILIES[self.family])
+        kernel = socket.socket(self.socket_family())
         kernel.settimeout(PATIENCE)
         if port is not None:
             kernel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -217,7 +220,7 @@ class Net:
 
     def listen(self):
         """A listener of the kernel's."""
-        listener = socket.create_server((self.kernel, 0), family=FAMILIES[self.family])
+        listener = socket.create_server((self.kernel, 0), family=self.socket_family())
         listener.settimeout(PATIENCE)
         return listener
 
