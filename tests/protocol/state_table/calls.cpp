@@ -27,12 +27,14 @@ constexpr CallRule kCallRules[] = {
      .why = "RFC 9293 §3.10.1, CLOSED: “If passive, enter the LISTEN state and return.”"},
     {.rows = kOpening,
      .calls = kListenHere,
-     .why = "RFC 9293 §3.1: a listener names one end and a connection both, so they are different TCBs; what "
-            "belongs to the connection goes on to it"},
+     .why = "RFC 9293 §3.9.1.1: “an OPEN call that will functionally allow an application to LISTEN on "
+            "a port while a connection block with the same local port is in SYN-SENT or SYN-RECEIVED "
+            "state (MUST-42)”"},
     {.calls = kListenHere,
      .told = kInUse,
-     .why = "RFC 9293 §3.10.1: “Return \"error: connection already exists\".” One port has one listener "
-            "(MUST-42 is about one peer connecting twice, not about two listeners)"},
+     .why = "RFC 9293 §3.10.1: “Return \"error: connection already exists\".” A port and address have "
+            "one listener; §3.9.1.1: a passive OPEN “either creates a new connection record in LISTEN "
+            "state, or it returns an error” (MUST-41)"},
     {.rows = kClosed | Row::kListen,
      .calls = kConnect,
      .output = kOurSyn,

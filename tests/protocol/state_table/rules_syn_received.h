@@ -75,7 +75,7 @@ inline constexpr Rule kSynReceivedPassiveRules[] = {
      .next = State::kEstablished,
      .reason = Reason::kHandshakeComplete,
      .why = "RFC 9293 §3.10.7.4, fifth, SYN-RECEIVED: “If SND.UNA < SEG.ACK =< SND.NXT, then enter "
-            "ESTABLISHED and continue processing”"},
+            "ESTABLISHED state and continue processing”"},
     {.kinds = kData | kUrg,
      .positions = kLeftEdge | kJustBefore,
      .answer = kSendsDelayedAck,
@@ -88,8 +88,8 @@ inline constexpr Rule kSynReceivedPassiveRules[] = {
      .answer = kSendsAckOfSegment,
      .next = State::kCloseWait,
      .reason = Reason::kHandshakeComplete,
-     .why = "RFC 9293 §3.10.7.4, fifth, then eighth: “SYN-RECEIVED STATE, ESTABLISHED STATE: Enter the "
-            "CLOSE-WAIT state”, and “send an acknowledgment for the FIN”"},
+     .why = "RFC 9293 §3.10.7.4, fifth, then eighth: “Enter the CLOSE-WAIT state”, and “send an "
+            "acknowledgment for the FIN”"},
     {.kinds = kFinAck | kWithText,
      .answer = kSendsAck,
      .next = State::kEstablished,
@@ -186,9 +186,8 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .guards = kNormal,
      .answer = kSendsChallenge,
      .reason = Reason::kSynChallenged,
-     .why =
-         "RFC 9293 §3.10.7.4, fourth: “Otherwise, handle per the directions for synchronized states”: “TCP "
-         "endpoints MUST send a challenge ACK”"},
+     .why = "RFC 9293 §3.10.7.4, fourth: “Otherwise, handle per the directions for synchronized "
+            "states”: “TCP endpoints MUST send a \"challenge ACK\"”"},
     {.kinds = kSyn | kSynAck | kSynFin,
      .reason = Reason::kChallengeLimited,
      .why = "RFC 5961 §7: challenge ACKs are throttled"},
@@ -205,7 +204,7 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .next = State::kEstablished,
      .reason = Reason::kHandshakeComplete,
      .why = "RFC 9293 §3.10.7.4, fifth, SYN-RECEIVED: “If SND.UNA < SEG.ACK =< SND.NXT, then enter "
-            "ESTABLISHED and continue processing”"},
+            "ESTABLISHED state and continue processing”"},
     {.kinds = kData | kUrg,
      .positions = kLeftEdge | kJustBefore,
      .answer = kSendsDelayedAck,
@@ -218,8 +217,8 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .answer = kSendsAckOfSegment,
      .next = State::kCloseWait,
      .reason = Reason::kHandshakeComplete,
-     .why = "RFC 9293 §3.10.7.4, fifth, then eighth: “SYN-RECEIVED STATE, ESTABLISHED STATE: Enter the "
-            "CLOSE-WAIT state”, and “send an acknowledgment for the FIN”"},
+     .why = "RFC 9293 §3.10.7.4, fifth, then eighth: “Enter the CLOSE-WAIT state”, and “send an "
+            "acknowledgment for the FIN”"},
     {.kinds = kFinAck | kWithText,
      .answer = kSendsAck,
      .next = State::kEstablished,
