@@ -138,6 +138,7 @@ std::uint32_t Connection::usable_window() const {
 // §3.7.4, SHLD-7).
 bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const {
   if (snd_.nxt.before(snd_.max)) return true;  // it was worth it the first time
+  if (send_small_) return true;
   if (size >= text_room()) return true;
   // "unacknowledged data": our SYN is none (RFC 7413 §4.2.2 lets data follow it at once).
   const bool idle = snd_.nxt == later(snd_.una, snd_.base);
@@ -185,6 +186,7 @@ bool Connection::send_text(wire::Frame& frame, Sent& out, Context& ctx) {
   out.reason = again ? Reason::kRetransmitTimeout : fin ? Reason::kFinSent : Reason::kDataSent;
   if (again) ++total_retransmissions_;
 
+  send_small_ = false;
   snd_.nxt += size + (fin ? 1u : 0u);
   sent_up_to(snd_.nxt, !again, ctx);
   if (fin && state_ == State::kCloseWait) transition_to(State::kLastAck, Reason::kFinSent, ctx);
