@@ -74,7 +74,7 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
     if (f.syn()) return {TimeWaitVerdict::kAcknowledge, Reason::kSynChallenged};
     // A keep-alive probe: the peer sits in CLOSE-WAIT and wants to know that there is still somebody
     // (§3.8.4).
-    const bool probe = seg.length() == 0 && seg.seq() == tw.rcv_nxt - 1;
+    const bool probe = f.ack() && seg.length() == 0 && seg.seq() == tw.rcv_nxt - 1;
     // No other bare ACK is answered: two ends out of step would go on for ever.
     if (seg.length() == 0 && !probe)
       return {TimeWaitVerdict::kDrop, f.ack() ? Reason::kAckIgnored : Reason::kNoAck};
@@ -91,7 +91,8 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
     return {TimeWaitVerdict::kAcknowledge, Reason::kAckTooOld};
   // New text has nobody to go to (SHLD-3); of what came before, a part may come again with the FIN.
   const SeqNum text_end = end - (f.fin() ? 1u : 0u);
-  if (seg.length() > 0 && text_end.after(tw.rcv_nxt)) return {TimeWaitVerdict::kResetRemove, Reason::kDataAfterClose};
+  if (seg.length() > 0 && text_end.after(tw.rcv_nxt))
+    return {TimeWaitVerdict::kResetRemove, Reason::kDataAfterClose};
   if (f.fin() && text_end == tw.rcv_nxt) return {TimeWaitVerdict::kTimeWait, Reason::kTimeWaitEntered};
   if (seg.length() > 0) return {TimeWaitVerdict::kAcknowledge, Reason::kOldDuplicate};
   return {TimeWaitVerdict::kDrop, Reason::kAckIgnored};
