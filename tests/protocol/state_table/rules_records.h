@@ -31,19 +31,24 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
      .reason = Reason::kOutOfWindowReset,
      .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
             "silently drop the segment.”"},
-    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kData | kUrg | kFinData,
+    {.kinds = kSyn | kSynAck | kSynFin,
+     .answer = kSendsChallenge,
+     .reason = Reason::kSynChallenged,
+     .why = "RFC 9293 §3.10.7.4, fourth: “if the SYN bit is set, irrespective of the sequence number, TCP "
+            "endpoints MUST send a \"challenge ACK\" to the remote peer”"},
+    {.kinds = kFin | kFinAck | kData | kUrg | kFinData,
      .positions = kBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
             "be sent in reply”; its own may have been lost"},
-    {.kinds = kSyn | kSynAck | kFin | kFinAck,
+    {.kinds = kFin | kFinAck,
      .positions = kJustBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
             "be sent in reply”"},
-    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kData | kUrg | kFinData,
+    {.kinds = kFin | kFinAck | kData | kUrg | kFinData,
      .positions = kPastEdge | kBeyond,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
@@ -66,11 +71,6 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
      .reason = Reason::kNoAck,
      .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”; where it lies "
             "outside of the window it is not answered either, as there is no honest sender of it"},
-    {.kinds = kSyn | kSynAck | kSynFin,
-     .answer = kSendsChallenge,
-     .reason = Reason::kSynChallenged,
-     .why = "RFC 9293 §3.10.7.4, fourth: “if the SYN bit is set, irrespective of the sequence number, TCP "
-            "endpoints MUST send a \"challenge ACK\" to the remote peer”"},
     {.acks = kNoAck,
      .reason = Reason::kNoAck,
      .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”"},
