@@ -166,6 +166,7 @@ class Ladder {
   Ladder& app_accepts(Where w = Where::current());
   Ladder& app_accepts_nothing(Where w = Where::current());
   Ladder& app_sends(std::uint32_t n, Where w = Where::current());
+  Ladder& app_sends_urgent(std::uint32_t n, Where w = Where::current());
   Ladder& app_send_fails(tcp::Error e, Where w = Where::current());
   Ladder& app_reads(std::uint32_t n, Where w = Where::current());
   Ladder& app_reads_end(Where w = Where::current());

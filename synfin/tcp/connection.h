@@ -22,6 +22,7 @@
 #include "synfin/tcp/state.h"
 #include "synfin/tcp/time_wait.h"
 #include "synfin/tcp/timers.h"
+#include "synfin/wire/ip.h"
 
 namespace synfin::tcp {
 
@@ -127,6 +128,8 @@ class Connection {
   // Commands.
 
   [[nodiscard]] std::expected<std::size_t, Error> send(std::span<const Bytes> data, Context& ctx);
+  /// As `send`; what is queued so far is urgent.
+  [[nodiscard]] std::expected<std::size_t, Error> send_urgent(std::span<const Bytes> data, Context& ctx);
   [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into);
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
   [[nodiscard]] std::expected<void, Error> shutdown_receive();
@@ -151,6 +154,10 @@ class Connection {
   /// How the connection ended, where the program had not let go of it before.
   Ending ending() const { return rare_ != nullptr ? rare_->ending : Ending{}; }
   Options options() const;
+  /// Octets to read up to the end of the peer's urgent data, arrived or not.
+  std::uint32_t urgent() const;
+  /// For the network header, the bits of ECN left out.
+  std::uint8_t traffic_class() const { return traffic_class_; }
   /// How long FIN-WAIT-2 lasts once the program has closed.
   Duration fin_timeout(const Settings& s) const {
     return rare_ != nullptr && rare_->options.fin_timeout > Duration::zero() ? rare_->options.fin_timeout
@@ -193,6 +200,7 @@ class Connection {
   Step second_check_rst(const Segment& seg, Context& ctx);
   Step fourth_check_syn(const Segment& seg, Context& ctx);
   Step fifth_check_ack(const Segment& seg, Context& ctx);
+  void sixth_check_urg(const Segment& seg);
   Step seventh_process_text(const Segment& seg, Context& ctx);
   Step eighth_check_fin(const Segment& seg, Context& ctx);
 
@@ -220,6 +228,7 @@ class Connection {
   bool send_probe(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_ack(Sent& out, Context& ctx);
   void fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx);
+  void point_to_urgent(Sent& out);
   std::uint32_t text_room() const;
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
@@ -257,6 +266,8 @@ class Connection {
   /// Whether this connection may send one more answer to a segment that proves nothing (RFC 5961 §7).
   bool may_challenge(Context& ctx);
 
+  /// The next octet that the program reads.
+  SeqNum next_to_read() const { return rcv_.nxt - rcv_.queue.size(); }
   /// One past the last octet that is queued: where the FIN goes.
   SeqNum stream_end() const { return snd_.base + snd_.queue.size(); }
   bool fin_sent() const { return snd_.max.after(stream_end()); }
@@ -272,6 +283,7 @@ class Connection {
   Error failure_ = Error::kWouldBlock;
   Error soft_error_ = Error::kWouldBlock;
   std::uint16_t events_ = 0;
+  std::uint8_t traffic_class_ = 0;
 
   bool passive_ : 1 = false;       // came from LISTEN
   bool program_gone_ : 1 = false;  // closed: nobody will read or write any more
@@ -294,6 +306,8 @@ class Connection {
   bool ecn_ : 1 = false;             // agreed on (RFC 3168 §6.1.1)
   bool echo_marks_ : 1 = false;      // a mark arrived, and no CWR since
   bool cwr_to_send_ : 1 = false;     // the window was reduced because of ECE
+  bool urgent_sent_ : 1 = false;     // SND.UP of `Rare` lies ahead of SND.UNA
+  bool urgent_pending_ : 1 = false;  // RCV.UP of `Rare` lies ahead of what was read
 
   std::uint8_t acks_owed_ = 0;
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
@@ -322,6 +336,8 @@ class Connection {
   struct Rare {
     Options options;
     Ending ending;
+    SeqNum snd_up;             // behind the last urgent octet
+    SeqNum rcv_up;             // the same of the peer's
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
   };

@@ -105,6 +105,7 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx) {
   out.header.ack = rcv_.nxt;
   out.header.flags = flags.with(Flags::kAck | (echo_marks_ ? Flags::kEce : 0));
   out.header.window = offer_window();
+  if (urgent_sent_) point_to_urgent(out);
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   if (sack_ && rcv_.beyond != nullptr) {
     const std::size_t most = timestamps_ ? 3 : 4;
@@ -116,6 +117,18 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx) {
   unacknowledged_text_ = 0;
   timers_.stop(Timer::kDelayedAck);
   last_sent_ = ctx.now;
+}
+
+// The pointer counts from the segment's number; urgent data that reaches further than it can say has more
+// than one pointer on the way (§3.8.5, MUST-31).
+void Connection::point_to_urgent(Sent& out) {
+  const SeqNum up = rare_->snd_up;
+  if (!up.after(snd_.una)) {
+    urgent_sent_ = false;
+  } else if (up.after(out.header.seq)) {
+    out.header.urgent_pointer = static_cast<std::uint16_t>(std::min(up - out.header.seq, 0xffff));
+    out.header.flags = out.header.flags.with(Flags::kUrg);
+  }
 }
 
 bool Connection::send_ack(Sent& out, Context& ctx) {
@@ -142,7 +155,8 @@ bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool
   if (size >= text_room()) return true;
   // "unacknowledged data": our SYN is none (RFC 7413 §4.2.2 lets data follow it at once).
   const bool idle = snd_.nxt == later(snd_.una, snd_.base);
-  if (size == available && (idle || no_delay_ || fin)) return true;
+  // Urgent data does not wait, as on Linux.
+  if (size == available && (idle || no_delay_ || fin || urgent_sent_)) return true;
   return size > 0 && size >= snd_.max_wnd / 2 && (idle || no_delay_);
 }
 
@@ -280,6 +294,7 @@ Reply Connection::reset_reply(Reason why, Context& ctx) const {
   r.tuple = tuple_;
   r.state = state_;
   r.reason = why;
+  r.traffic_class = traffic_class_;
   // The highest number that the peer can have reached: it believes a reset only at the number it expects
   // next.
   const SeqNum window_end = snd_.una + snd_.wnd;

@@ -87,8 +87,10 @@ std::uint32_t Connection::most_retries(const Settings& settings) const {
 // §3.8.3, SHLD-9)
 void Connection::one_more_retry(Context& ctx) {
   if (retries_ < 255) ++retries_;
-  if (retries_ != ctx.settings.tcp_retries1 || !is_synchronized(state_) || program_gone_) return;
-  ctx.timer_fired(tuple_, state_, Reason::kRetransmitR1);
+  if (retries_ != ctx.settings.tcp_retries1 || program_gone_) return;
+  // A SYN's failure "MUST be handled in the general way …, including notification of the application layer"
+  //   (MUST-22); the trace tells of every SYN as it is.
+  if (is_synchronized(state_)) ctx.timer_fired(tuple_, state_, Reason::kRetransmitR1);
   if (report_trouble_) events_ |= kTrouble;
 }
 
@@ -180,6 +182,7 @@ void Connection::on_keepalive_timer(Context& ctx) {
   probe.tuple = tuple_;
   probe.state = state_;
   probe.reason = Reason::kKeepaliveProbe;
+  probe.traffic_class = traffic_class_;
   probe.header.seq = snd_.una - 1;
   probe.header.ack = rcv_.nxt;
   probe.header.flags = Flags::kAck;
