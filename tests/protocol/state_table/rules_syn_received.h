@@ -140,29 +140,19 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
             "silently drop the segment.”"},
 
-    {.kinds = kSyn | kSynAck | kSynFin,
-     .guards = kNormal,
-     .answer = kSendsChallenge,
-     .reason = Reason::kSynChallenged,
-     .why = "RFC 9293 §3.10.7.4, fourth: “if the SYN bit is set, irrespective of the sequence number, TCP "
-            "endpoints MUST send a \"challenge ACK\" to the remote peer”; SYN-RECEIVED by an active OPEN: "
-            "“handle per the directions for synchronized states”"},
-    {.kinds = kSyn | kSynAck | kSynFin,
-     .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: challenge ACKs are throttled"},
-    {.kinds = kFin | kFinAck | kWithText,
+    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kWithText,
      .positions = kBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
             "be sent in reply”"},
-    {.kinds = kFin | kFinAck,
+    {.kinds = kSyn | kFin | kFinAck,
      .positions = kJustBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
-     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”"},
-    {.kinds = kFin | kFinAck | kWithText,
+     .why = "RFC 9293 §3.10.7.4, first: its only octet is the SYN that has been taken; “an acknowledgment "
+            "should be sent in reply”, and the SYN-ACK that the peer may lack is sent again by its timer"},
+    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kWithText,
      .positions = kPastEdge | kBeyond,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
@@ -192,6 +182,15 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .reason = Reason::kChallengeLimited,
      .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
 
+    {.kinds = kSyn | kSynAck | kSynFin,
+     .guards = kNormal,
+     .answer = kSendsChallenge,
+     .reason = Reason::kSynChallenged,
+     .why = "RFC 9293 §3.10.7.4, fourth: “Otherwise, handle per the directions for synchronized "
+            "states”: “TCP endpoints MUST send a \"challenge ACK\"”"},
+    {.kinds = kSyn | kSynAck | kSynFin,
+     .reason = Reason::kChallengeLimited,
+     .why = "RFC 5961 §7: challenge ACKs are throttled"},
     {.acks = kNoAck,
      .reason = Reason::kNoAck,
      .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”"},
