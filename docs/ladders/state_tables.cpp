@@ -213,6 +213,10 @@ std::string_view when(Guard g) {
       return "once the challenge ACKs of this second are spent";
     case Guard::kRfc1337:
       return "where `tcp_rfc1337` is on";
+    case Guard::kStale:
+      return "where both ends use timestamps and the segment's is older than the newest seen";
+    case Guard::kNewer:
+      return "where both ends use timestamps and the segment's is newer";
     case Guard::kNormal:
     case Guard::kGuards:
       break;
@@ -235,6 +239,13 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+// Too many to name: only PAWS stands for nearly all.
+std::string replaced(const std::vector<std::string>& labels) {
+  constexpr std::size_t kMost = 4;
+  if (labels.size() > kMost) return "all but what answers a reset";
+  return fmt::format("{}", fmt::join(labels, ", "));
+}
+
 std::string ended(std::string text) {
   for (const std::string_view end : {".”", "."})
     if (text.ends_with(end)) return text;
@@ -250,7 +261,7 @@ std::string sentences(Row row, const std::vector<const Rule*>& rules, const Labe
     out += fmt::format("{}{}{} {}, `{}`", letter ? "- **" : "", label(rule), letter ? "**" : ".",
                        outcome(*rule), trace::name(rule->reason));
     if (const auto it = guarded.find(rule); it != guarded.end())
-      out += fmt::format(" instead of {}, {}", fmt::join(it->second.of, ", "), when(it->second.guard));
+      out += fmt::format(" instead of {}, {}", replaced(it->second.of), when(it->second.guard));
     out += fmt::format(". {}\n", ended(escaped(rule->why)));
   }
   return out;

@@ -119,6 +119,10 @@ std::string_view name(Guard g) {
       return "challenge ACKs spent";
     case Guard::kRfc1337:
       return "tcp_rfc1337 on";
+    case Guard::kStale:
+      return "older timestamp";
+    case Guard::kNewer:
+      return "newer timestamp";
     case Guard::kGuards:
       break;
   }

@@ -24,7 +24,7 @@ inline constexpr Rule kChecks[] = {
             "number (RCV.NXT), then TCP endpoints MUST reset the connection”"},
     {.kinds = kRst | kRstAck,
      .positions = kInside | kRightEdge,
-     .guards = kNormal,
+     .guards = kNormal | kStale,
      .answer = kSendsChallenge,
      .reason = Reason::kResetChallenged,
      .why = "RFC 9293 §3.10.7.4, second, 3: “does not exactly match the next expected sequence value, yet is "
@@ -37,6 +37,14 @@ inline constexpr Rule kChecks[] = {
      .reason = Reason::kOutOfWindowReset,
      .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
             "silently drop the segment.”"},
+
+    // PAWS, which spares resets.
+    {.guards = kStale,
+     .answer = kSendsAck,
+     .reason = Reason::kPawsRejected,
+     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
+            "lies: an "
+            "acknowledgment is sent, and it is dropped"},
 
     // Fourth, which does not wait for the first.
     {.kinds = kSyn | kSynAck | kSynFin,
