@@ -406,6 +406,7 @@ void Ladder::settle(Where w) {
       sent_.push_back({clock_.now(), *packet, std::move(payload), describe(*packet, '>')});
     }
   }
+  if (stack_->records_without_timer() != 0) fails("a record has neither a timer nor an idle owner", w);
   poll_events();
 }
 

@@ -170,11 +170,20 @@ class Connection {
     return settings.tcp_retries1 > 0 && retries_ >= settings.tcp_retries1;
   }
   bool program_gone() const { return program_gone_; }
+  /// Nothing is queued, in flight or owed.
+  bool idle() const {
+    return snd_.una == snd_.max && snd_.queue.empty() && snd_.fin_queued == fin_acknowledged() &&
+           acks_owed_ == 0;
+  }
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
 
  private:
+  // 24 days: 2^31 of the fastest clock that RFC 7323 §5.4 allows, 1 ms. What was remembered before says
+  // nothing.
+  static constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
+
   enum class Next : bool {
     kContinue,
     kStop
@@ -210,7 +219,7 @@ class Connection {
   void measure(const Segment& seg, Context& ctx);
   bool update_window(const Segment& seg);
   trace::Reason on_duplicate_ack(Context& ctx);
-  void remember_timestamp(const Segment& seg);
+  void remember_timestamp(const Segment& seg, const Context& ctx);
   void hear_user_timeout(const Segment& seg);
   void on_congestion_echo(Context& ctx);
 
@@ -267,6 +276,8 @@ class Connection {
   trace::Reason challenge(trace::Reason why, trace::Counter counter, Context& ctx);
   /// Whether this connection may send one more answer to a segment that proves nothing (RFC 5961 §7).
   bool may_challenge(Context& ctx);
+  /// The same for one without text that is not acceptable.
+  bool may_answer_bare(Context& ctx);
 
   /// The next octet that the program reads.
   SeqNum next_to_read() const { return rcv_.nxt - rcv_.queue.size(); }
@@ -344,6 +355,7 @@ class Connection {
     SeqNum rcv_up;             // the same of the peer's
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
+    Instant answered_bare;  // when a bare segment that was not acceptable was last answered
   };
   Rare& rare() {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();

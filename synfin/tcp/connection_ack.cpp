@@ -13,8 +13,8 @@ using trace::Counter;
 using trace::Reason;
 
 Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
+  remember_timestamp(seg, ctx);
   heard_from_peer(ctx);
-  remember_timestamp(seg);
   hear_user_timeout(seg);
   const std::uint32_t window_before = snd_.wnd;
   // The same acknowledgement of outstanding data, saying nothing else (RFC 5681 §2).
@@ -45,6 +45,7 @@ void Connection::acknowledge(SeqNum ack, const Segment& seg, Context& ctx) {
     }
   }
   snd_.una = ack;
+  ecn_recover_ = later(ecn_recover_, ack);  // or it would lie ahead again 2 GiB later
   snd_.nxt = later(snd_.nxt, ack);
   measure(seg, ctx);
   retries_ = 0;
@@ -122,12 +123,13 @@ void Connection::on_congestion_echo(Context& ctx) {
 
 // RFC 7323 §4.3: TS.Recent takes SEG.TSval where that is not older and the segment begins at or before
 // Last.ACK.sent. Only once the acknowledgement is known to be good, so that a blind forger cannot poison it.
-void Connection::remember_timestamp(const Segment& seg) {
+// One that has outlived the sign of its clock looks newer than any (§5.5): it makes way.
+void Connection::remember_timestamp(const Segment& seg, const Context& ctx) {
   if (!timestamps_ || !seg.has_timestamps()) return;
   const std::uint32_t value = seg.header.options.timestamps.value;
-  if (static_cast<std::int32_t>(value - rcv_.ts_recent) >= 0 && seg.seq().at_or_before(rcv_.last_ack_sent)) {
-    rcv_.ts_recent = value;
-  }
+  const bool newer = static_cast<std::int32_t>(value - rcv_.ts_recent) >= 0;
+  const bool outlived = ctx.now - last_heard_ >= kTimestampLife;
+  if ((newer || outlived) && seg.seq().at_or_before(rcv_.last_ack_sent)) rcv_.ts_recent = value;
 }
 
 void Connection::hear_user_timeout(const Segment& seg) {

@@ -147,8 +147,11 @@ void Connection::point_to_urgent(Sent& out) {
 }
 
 bool Connection::send_ack(Sent& out, Context& ctx) {
-  fill_header(out, snd_.nxt.before(snd_.max) && state_ != State::kSynReceived ? snd_.max : snd_.nxt, Flags{},
-              ctx);
+  // SND.NXT as far as it has ever been, but not beyond a closed window, where a probe has put it: the peer
+  // would have to answer what lies there, and we its answer, if its window is probed too.
+  const SeqNum window_end = snd_.una + snd_.wnd;
+  const SeqNum seq = state_ == State::kSynReceived ? snd_.nxt : earlier(snd_.max, window_end);
+  fill_header(out, seq, Flags{}, ctx);
   out.reason = ack_reason_;
   ack_reason_ = Reason::kAckSent;
   --acks_owed_;
