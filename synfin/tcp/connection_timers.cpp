@@ -10,6 +10,15 @@ namespace synfin::tcp {
 using trace::Counter;
 using trace::Reason;
 
+namespace {
+
+// Linux's least wait for a tail loss probe beyond two round trips, and TLP.max_ack_delay of RFC 8985 §7.2:
+// how long a peer may keep back the acknowledgement of a single segment.
+constexpr Duration kLeastProbeWait = Duration::milliseconds(2);
+constexpr Duration kMostAckDelay = Duration::milliseconds(200);
+
+}  // namespace
+
 void Connection::on_timer(Context& ctx) {
   // Each is looked at once; what one sets anew lies in the future.
   for (std::uint8_t i = 0; i < std::to_underlying(Timer::kCount); ++i) {
@@ -46,17 +55,57 @@ void Connection::on_timer(Context& ctx) {
   }
 }
 
+// From now on, for whatever is in flight. A closed window is probed by what is sent again, at growing
+// intervals (RFC 9293 §3.8.6.1); the timeout itself keeps to the round trip.
 void Connection::arm_retransmit(Context& ctx) {
   timers_.stop(Timer::kPersist);
-  timers_.set(Timer::kRetransmit, ctx.now + rtt_.timeout());
+  Duration timeout = rtt_.timeout();
+  if (snd_.wnd == 0 && is_synchronized(state_)) timeout = backed_off(timeout, ctx);
+  const Instant at = ctx.now + timeout;
+  timers_.set(Timer::kRetransmit, at);
+  if (flight_ == nullptr) return;
+  flight_->timeout_at = at;
+  flight_->wait = Flight::Wait::kTimeout;
+}
+
+// One timer runs while anything is in flight: for the reordering window, the probe of the tail or the
+// timeout, whichever comes first. `progress`: something was delivered or sent, so the probe's time begins
+// anew.
+void Connection::arm_for_flight(bool progress, std::optional<Duration> reordering, Context& ctx) {
+  Flight& f = *flight_;
+  if (f.sent.empty() || snd_.wnd == 0) return;
+  Instant at = f.timeout_at;
+  if (reordering) {
+    f.wait = Flight::Wait::kReordering;
+    at = std::min(at, ctx.now + *reordering);
+  } else if (may_probe_tail(ctx)) {
+    if (!progress && f.wait == Flight::Wait::kTailProbe) return;
+    f.wait = Flight::Wait::kTailProbe;
+    Duration wait = rtt_.has_sample() ? rtt_.smoothed() * 2 + kLeastProbeWait : Rtt::kInitial;
+    if (f.sent.size() == 1) wait += kMostAckDelay;
+    at = std::min(at, ctx.now + wait);
+  } else {
+    f.wait = Flight::Wait::kTimeout;
+  }
+  timers_.set(Timer::kRetransmit, std::max(at, ctx.now));
+}
+
+// RFC 8985 §7.2: not in recovery, nothing sacked, and one at a time.
+bool Connection::may_probe_tail(const Context& ctx) const {
+  return sack_ && ctx.settings.tcp_early_retrans >= 3 && is_synchronized(state_) &&
+         flight_->state == CaState::kOpen && flight_->sent.sacked() == 0 && !tail_probe_;
+}
+
+Duration Connection::backed_off(Duration timeout, const Context& ctx) const {
+  const std::int64_t factor = std::int64_t{1} << std::min<std::uint8_t>(persist_backoff_, 10);
+  return std::min(timeout * factor, ctx.settings.tcp_rto_max);
 }
 
 // "SHOULD increase exponentially the interval between successive probes"  (RFC 9293 §3.8.6.1, SHLD-30),
 // whether they are answered or not.
 void Connection::arm_persist(Context& ctx) {
   if (timers_.armed(Timer::kPersist)) return;
-  const std::int64_t factor = std::int64_t{1} << std::min<std::uint8_t>(persist_backoff_, 10);
-  timers_.set(Timer::kPersist, ctx.now + std::min(rtt_.timeout() * factor, ctx.settings.tcp_rto_max));
+  timers_.set(Timer::kPersist, ctx.now + backed_off(rtt_.timeout(), ctx));
 }
 
 void Connection::stop_persist() {
@@ -69,6 +118,24 @@ void Connection::arm_fin_wait_2(Context& ctx) {
 }
 
 void Connection::on_retransmit_timer(Context& ctx) {
+  if (flight_ != nullptr && is_synchronized(state_) && flight_->wait == Flight::Wait::kReordering) {
+    ctx.timer_fired(tuple_, state_, Reason::kReorderTimeout);
+    const auto next = detect_losses(ctx);
+    if (flight_->sent.lost() > 0 && !in_loss_recovery()) enter_recovery(ctx);
+    arm_for_flight(false, next, ctx);
+    return;
+  }
+  if (flight_ != nullptr && is_synchronized(state_) && flight_->wait == Flight::Wait::kTailProbe) {
+    ctx.timer_fired(tuple_, state_, Reason::kTailLossProbe);
+    flight_->probe_due = true;
+    arm_retransmit(ctx);
+    return;
+  }
+  on_timeout(ctx);
+}
+
+// The timer of RFC 6298.
+void Connection::on_timeout(Context& ctx) {
   const bool opening = !is_synchronized(state_);
   std::uint32_t most = ctx.settings.tcp_retries2;
   if (state_ == State::kSynSent) most = ctx.settings.tcp_syn_retries;
@@ -84,12 +151,14 @@ void Connection::on_retransmit_timer(Context& ctx) {
     return;
   }
 
-  // The peer took its window back behind what is in flight: probing finds out when it opens (MUST-34,
-  // MUST-35).
+  // The peer has closed its window, or taken it back from behind what is in flight: what is sent again finds
+  // out when it opens (MUST-34, MUST-35, MUST-36).
   if (!opening && snd_.wnd == 0) {
-    snd_.nxt = snd_.una;
-    timing_ = false;
-    on_persist_timer(ctx);
+    ctx.timer_fired(tuple_, state_, Reason::kPersistProbe);
+    if (retries_ < 255) ++retries_;
+    if (persist_backoff_ < 255) ++persist_backoff_;
+    resend_first_ = true;
+    arm_retransmit(ctx);
     return;
   }
 
@@ -106,11 +175,15 @@ void Connection::on_retransmit_timer(Context& ctx) {
     ctx.count(Counter::kTCPSynRetrans);
     return;
   }
-  // The earliest unacknowledged segment goes again (RFC 6298 §5.4), and the rest as far as the window lets.
-  if (retries_ == 1) congestion_.on_timeout(static_cast<std::uint32_t>(snd_.max - snd_.una), ctx.now);
-  recovery_.on_timeout(snd_.max);
-  resend_first_ = false;
-  snd_.nxt = snd_.una;
+  // The earliest unacknowledged segment goes again (RFC 6298 §5.4), and the rest as acknowledgements let it.
+  tail_probe_ = false;
+  if (flight_ != nullptr) {
+    enter_loss(ctx);
+  } else if (retries_ == 1) {
+    congestion_.on_timeout(0, ctx.now);  // a FIN alone
+  }
+  resend_first_ = true;
+  arm_retransmit(ctx);
 }
 
 void Connection::on_persist_timer(Context& ctx) {
