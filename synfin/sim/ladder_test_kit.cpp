@@ -97,9 +97,9 @@ std::uint32_t as_u32(std::int64_t n) {
 
 }  // namespace
 
-std::string ladder_detail::event_names(std::uint8_t bits) {
-  static constexpr std::array names = {"connected", "readable",    "writable",   "acceptable",
-                                       "failed",    "peer-closed", "send-closed"};
+std::string ladder_detail::event_names(std::uint16_t bits) {
+  static constexpr std::array names = {"connected",   "readable",    "writable", "acceptable", "failed",
+                                       "peer-closed", "send-closed", "pending",  "trouble"};
   std::string s;
   for (std::size_t i = 0; i < names.size(); ++i) {
     if ((bits >> i & 1) != 0) s += s.empty() ? names[i] : std::string(" ") + names[i];
@@ -204,6 +204,8 @@ void Ladder::Recorder::on_event(const trace::Event& event) {
       ladder_.note(fmt::format("  timer: {}", trace::name(event.reason)));
       return;
     case trace::EventKind::kSegmentSent:
+      ladder_.sent_reasons_.push_back(event.reason);
+      return;
     case trace::EventKind::kPacketSent:
     case trace::EventKind::kCall:
     case trace::EventKind::kFlood:

@@ -151,6 +151,11 @@ class Ladder {
   Ladder& sends_nothing(Where w = Where::current());
   /// Nothing is sent up to and including `d` from now.
   Ladder& silent_for(Duration d, Where w = Where::current());
+  /// After a call to the stack itself: takes out what it gives.
+  Ladder& settles(Where w = Where::current()) {
+    settle(w);
+    return *this;
+  }
   /// Takes whatever was sent.
   Ladder& whatever();
   std::vector<wire::TcpPacket> take_all();
@@ -161,6 +166,7 @@ class Ladder {
   Ladder& app_accepts(Where w = Where::current());
   Ladder& app_accepts_nothing(Where w = Where::current());
   Ladder& app_sends(std::uint32_t n, Where w = Where::current());
+  Ladder& app_sends_urgent(std::uint32_t n, Where w = Where::current());
   Ladder& app_send_fails(tcp::Error e, Where w = Where::current());
   Ladder& app_reads(std::uint32_t n, Where w = Where::current());
   Ladder& app_reads_end(Where w = Where::current());
@@ -176,8 +182,8 @@ class Ladder {
   /// Why the last packet received met its fate.
   Ladder& reason(trace::Reason r, Where w = Where::current());
   /// All these bits have been reported for the connection (the listener: kAcceptable) since last asked.
-  Ladder& event(std::uint8_t bits, Where w = Where::current());
-  Ladder& no_event(std::uint8_t bits, Where w = Where::current());
+  Ladder& event(std::uint16_t bits, Where w = Where::current());
+  Ladder& no_event(std::uint16_t bits, Where w = Where::current());
   /// From here on only new events count.
   Ladder& forgets_events();
   Ladder& failure(tcp::Error e, Where w = Where::current());
@@ -209,6 +215,7 @@ class Ladder {
 
   stack::Stack& stack() { return *stack_; }
   stack::Handle connection() const { return connection_; }
+  stack::Handle listener() const { return listener_; }
   const wire::FourTuple& tuple() const { return tuple_; }
   wire::Endpoint endpoint(std::uint8_t last_octet, std::uint16_t port) const;
   std::uint32_t own_mss() const;
@@ -218,6 +225,8 @@ class Ladder {
   /// The stack's timestamp clock as last seen.
   std::uint32_t last_tsval() const { return last_tsval_; }
   std::uint32_t stack_iss() const { return stack_iss_; }
+  /// Why each segment was sent, from the first on.
+  const std::vector<trace::Reason>& sent_reasons() const { return sent_reasons_; }
   bool failed() const { return failed_; }
   const std::string& text() const { return text_; }
   /// Of the peer, now.
@@ -266,8 +275,9 @@ class Ladder {
   stack::Handle listener_, connection_;
 
   std::deque<Seen> sent_;
-  std::uint8_t events_ = 0;
+  std::uint16_t events_ = 0;
   trace::Reason last_reason_ = trace::Reason::kNone;
+  std::vector<trace::Reason> sent_reasons_;
   std::uint32_t stack_iss_ = 0;
   bool iss_known_ = false;
   std::optional<std::uint8_t> stack_wscale_;
@@ -287,7 +297,7 @@ namespace ladder_detail {
 /// Runs the body over all variants, up to the first that fails.
 void run(const std::function<void(const Variant&)>& body);
 /// The bits of `stack::SocketEventBits` in words.
-std::string event_names(std::uint8_t bits);
+std::string event_names(std::uint16_t bits);
 }  // namespace ladder_detail
 
 }  // namespace synfin::sim

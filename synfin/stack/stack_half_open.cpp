@@ -57,7 +57,8 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       listeners[owner].monitor->on_repeated_syn(ctx.now);
       judge_flood(owner, ctx);
       ctx.count(Counter::kTCPSynRetrans);
-      tcp::send_syn_ack(half, ctx.timestamp_offset(half.tuple), ctx, d.reason);
+      tcp::send_syn_ack(half, ctx.timestamp_offset(half.tuple), ctx, d.reason).traffic_class =
+          listeners[owner].traffic_class();
       return fate;
     }
     case tcp::HalfOpenVerdict::kRemove:
@@ -70,6 +71,7 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       return fate;
     case tcp::HalfOpenVerdict::kAcknowledge:
       replies.push_back(tcp::half_open_ack(half, ctx, d.reason));
+      replies.back().traffic_class = listeners[*listener_for(half.tuple.local)].traffic_class();
       return fate;
     case tcp::HalfOpenVerdict::kDrop:
       return fate;
@@ -128,6 +130,7 @@ std::optional<std::uint32_t> Stack::Impl::complete(const tcp::HalfOpen& half, Re
   if (!index) return std::nullopt;
   ConnectionRecord& record = connections[*index];
   record.waits_for_accept = true;
+  record.tcp.set_options(listeners[listener_index].options.connection, ctx);
   record.tcp.open_from(half, third, handshake, ctx);
   Listener& l = listeners[listener_index];
   l.accept_queue.push_back(*index);
@@ -226,7 +229,8 @@ void Stack::Impl::on_half_open_expired(RecordRef ref, tcp::Context& ctx) {
   if (half.retransmissions >= defer) {
     ctx.count(Counter::kTCPSynRetrans);
     ctx.timer_fired(half.tuple, State::kSynReceived, Reason::kSynAckRetransmitted);
-    tcp::send_syn_ack(half, ctx.timestamp_offset(half.tuple), ctx, Reason::kSynAckRetransmitted);
+    tcp::send_syn_ack(half, ctx.timestamp_offset(half.tuple), ctx, Reason::kSynAckRetransmitted)
+        .traffic_class = l.traffic_class();
   }
   arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
 }

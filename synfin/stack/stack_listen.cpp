@@ -98,6 +98,7 @@ Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash&
   ++l.young;
   ctx.state_changed(half.tuple, State::kListen, State::kSynReceived, why);
   tcp::Reply& reply = tcp::send_syn_ack(half, hash.timestamp_offset, ctx, Reason::kSynAckSent);
+  reply.traffic_class = l.traffic_class();
   // Whatever cookie it brought was not good enough, so it gets one that will be.
   if (serves_fast_open(l, syn)) fast_open_cookies.give(half.tuple, reply.header.options);
   arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
@@ -116,6 +117,7 @@ Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, const tcp::TupleHash& ha
     value = tcp::SynCookies::timestamp(half, value);
   }
   reply.state = State::kListen;
+  reply.traffic_class = l.traffic_class();
   ctx.count(Counter::kSyncookiesSent);
   return {Reason::kSynCookieSent, State::kListen, State::kListen, half.send_scale};
 }
@@ -164,6 +166,7 @@ Stack::Impl::Fate Stack::Impl::open_fast(std::uint32_t index, std::uint32_t hash
   ++l.fast_open;
   l.accept_queue.push_back(*connection);
   ctx.count(Counter::kTCPFastOpenPassive);
+  record.tcp.set_options(l.options.connection, ctx);
   record.tcp.open_passive(half, &syn, ctx);
   settle(*connection, ctx);
   tell_listener(index, kAcceptable);

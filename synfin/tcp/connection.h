@@ -9,10 +9,12 @@
 
 #include "synfin/tcp/congestion/congestion.h"
 #include "synfin/tcp/context.h"
+#include "synfin/tcp/ending.h"
 #include "synfin/tcp/error.h"
 #include "synfin/tcp/flight.h"
 #include "synfin/tcp/half_open.h"
 #include "synfin/tcp/info.h"
+#include "synfin/tcp/options.h"
 #include "synfin/tcp/reassembly.h"
 #include "synfin/tcp/rtt.h"
 #include "synfin/tcp/segment.h"
@@ -21,6 +23,7 @@
 #include "synfin/tcp/state.h"
 #include "synfin/tcp/time_wait.h"
 #include "synfin/tcp/timers.h"
+#include "synfin/wire/ip.h"
 
 namespace synfin::tcp {
 
@@ -99,7 +102,9 @@ class Connection {
   };
   /// Active OPEN (RFC 9293 §3.10.1): the SYN leaves with the next `transmit`; with Fast Open, so does what
   /// was sent until then.
-  void open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx);
+  /// `reused`: the pair is taken over from this TIME-WAIT, behind whose numbers the new ones begin.
+  void open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx,
+                   const TimeWait* reused = nullptr);
   /// The program answers a SYN before there is a third segment: SYN-RECEIVED, the SYN-ACK leaves with the
   /// next `transmit`. `half.iss` is set. With Fast Open `syn`'s text is received and text may be sent at
   /// once.
@@ -128,8 +133,8 @@ class Connection {
   [[nodiscard]] bool transmit(wire::Frame& frame, Sent& out, Context& ctx);
   Instant next_deadline() const { return timers_.next(); }
   /// `SocketEventBits` since the last call.
-  std::uint8_t take_events() { return std::exchange(events_, std::uint8_t{0}); }
-  /// In TIME-WAIT: the record that takes over.
+  std::uint16_t take_events() { return std::exchange(events_, std::uint16_t{0}); }
+  /// In TIME-WAIT, or in FIN-WAIT-2 without a program: the record that takes over.
   TimeWait time_wait() const;
   /// An acknowledgement is due that `transmit` has not given yet.
   bool owes_ack() const { return acks_owed_ > 0; }
@@ -137,15 +142,17 @@ class Connection {
   // Commands.
 
   [[nodiscard]] std::expected<std::size_t, Error> send(std::span<const Bytes> data, Context& ctx);
+  /// As `send`; what is queued so far is urgent.
+  [[nodiscard]] std::expected<std::size_t, Error> send_urgent(std::span<const Bytes> data, Context& ctx);
   [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into);
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
   [[nodiscard]] std::expected<void, Error> shutdown_receive();
-  /// CLOSE by a program that lets go of the connection.
+  /// CLOSE by a program that lets go of the connection. What is not delivered yet is treated as
+  /// `Options::linger` says.
   void close(Context& ctx);
   void abort(Error error, trace::Reason why, Context& ctx);
-  void set_no_delay(bool on) { no_delay_ = on; }
-  void set_keepalive(bool on, Context& ctx);
-  void set_user_timeout(Duration t) { user_timeout_ = t; }
+  /// Before opening or at any time later.
+  void set_options(const Options& options, Context& ctx);
 
   // Questions.
 
@@ -158,6 +165,24 @@ class Connection {
   std::uint32_t retransmissions() const { return total_retransmissions_; }
   /// kWouldBlock while the connection lives.
   Error failure() const { return failure_; }
+  /// How the connection ended, where the program had not let go of it before.
+  Ending ending() const { return rare_ != nullptr ? rare_->ending : Ending{}; }
+  Options options() const;
+  /// Octets to read up to the end of the peer's urgent data, arrived or not.
+  std::uint32_t urgent() const;
+  /// For the network header, the bits of ECN left out.
+  std::uint8_t traffic_class() const { return traffic_class_; }
+  /// How long FIN-WAIT-2 lasts once the program has closed.
+  Duration fin_timeout(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.fin_timeout > Duration::zero() ? rare_->options.fin_timeout
+                                                                             : s.tcp_fin_timeout;
+  }
+  /// What ICMP said last; kWouldBlock: nothing.
+  Error soft_error() const { return soft_error_; }
+  /// R1 has been reached: the peer has not answered for a while (RFC 9293 §3.8.3).
+  bool in_trouble(const Settings& settings) const {
+    return settings.tcp_retries1 > 0 && retries_ >= settings.tcp_retries1;
+  }
   bool program_gone() const { return program_gone_; }
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
@@ -191,6 +216,7 @@ class Connection {
   Step second_check_rst(const Segment& seg, Context& ctx);
   Step fourth_check_syn(const Segment& seg, Context& ctx);
   Step fifth_check_ack(const Segment& seg, Context& ctx);
+  void sixth_check_urg(const Segment& seg);
   Step seventh_process_text(const Segment& seg, Context& ctx);
   Step eighth_check_fin(const Segment& seg, Context& ctx);
 
@@ -265,6 +291,7 @@ class Connection {
   bool send_probe(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_ack(Sent& out, Context& ctx);
   void fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t text, Context& ctx);
+  void point_to_urgent(Sent& out);
   std::uint32_t text_room() const;
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
@@ -292,18 +319,31 @@ class Connection {
   bool may_probe_tail(const Context& ctx) const;
   Duration backed_off(Duration timeout, const Context& ctx) const;
   void arm_persist(Context& ctx);
-  void arm_fin_wait_2(Context& ctx);
+  void arm_user_timeout(Context& ctx);
+  /// Retransmissions or probes after which the peer is given up (R2).
+  std::uint32_t most_retries(const Settings& settings) const;
+  /// The error that a program gets whose peer was given up.
+  Error gave_up_error() const { return soft_error_ == Error::kWouldBlock ? Error::kTimedOut : soft_error_; }
+  void one_more_retry(Context& ctx);
+  void send_reminder(trace::Reason why, Context& ctx);
   void heard_from_peer(Context& ctx);
 
   // Both ends of a life.
   void queue_fin(Context& ctx);
   void transition_to(State to, trace::Reason why, Context& ctx);
   void fail(Error error, trace::Reason why, Context& ctx);
+  bool ended() const { return state_ == State::kClosed || state_ == State::kTimeWait; }
+  void note_ending(trace::Reason why, Instant now);
+  void note_ending_segment(const Ending::Segment& segment);
+  /// What of ours the peer has not acknowledged first.
+  Ending::Segment unanswered() const;
   void owe_ack(trace::Reason why);
   trace::Reason challenge(trace::Reason why, trace::Counter counter, Context& ctx);
   /// Whether this connection may send one more answer to a segment that proves nothing (RFC 5961 §7).
   bool may_challenge(Context& ctx);
 
+  /// The next octet that the program reads.
+  SeqNum next_to_read() const { return rcv_.nxt - rcv_.queue.size(); }
   /// One past the last octet that is queued: where the FIN goes.
   SeqNum stream_end() const { return snd_.base + snd_.queue.size(); }
   bool fin_sent() const { return snd_.max.after(stream_end()); }
@@ -317,8 +357,9 @@ class Connection {
   wire::FourTuple tuple_;
   State state_ = State::kClosed;
   Error failure_ = Error::kWouldBlock;
-  Error soft_error_ = Error::kTimedOut;  // what ICMP suggested, should the connection time out
-  std::uint8_t events_ = 0;
+  Error soft_error_ = Error::kWouldBlock;
+  std::uint16_t events_ = 0;
+  std::uint8_t traffic_class_ = 0;
 
   bool passive_ : 1 = false;       // came from LISTEN
   bool program_gone_ : 1 = false;  // closed: nobody will read or write any more
@@ -326,28 +367,32 @@ class Connection {
   bool timestamps_ : 1 = false;
   bool sack_ : 1 = false;
   bool no_delay_ : 1 = false;
+  bool cork_ : 1 = false;
+  bool quick_ack_ : 1 = false;
   bool keepalive_ : 1 = false;
+  bool report_trouble_ : 1 = true;
   bool syn_to_send_ : 1 = false;
   bool resend_first_ : 1 = false;  // the first segment goes again, whatever the windows say
   bool probe_ : 1 = false;
+  bool send_small_ : 1 = false;         // what fits has waited long enough (§3.8.6.2.1)
   bool timing_ : 1 = false;             // the SYN-ACK was sent once, at `last_sent_`
   bool tail_probe_ : 1 = false;         // one was sent, and it is not known yet what it did
   bool tail_probe_resent_ : 1 = false;  // it was sent before
   bool wants_writable_ : 1 = false;     // the program found the send buffer full
-  bool end_reported_ : 1 = false;
-  bool scaling_ : 1 = false;      // window scaling is offered, then agreed on
-  bool fast_open_ : 1 = false;    // the SYN may carry text: ours, or the peer's did
-  bool ecn_ : 1 = false;          // agreed on (RFC 3168 §6.1.1)
-  bool echo_marks_ : 1 = false;   // a mark arrived, and no CWR since
-  bool cwr_to_send_ : 1 = false;  // the window was reduced because of ECE
+  bool scaling_ : 1 = false;            // window scaling is offered, then agreed on
+  bool fast_open_ : 1 = false;          // the SYN may carry text: ours, or the peer's did
+  bool ecn_ : 1 = false;                // agreed on (RFC 3168 §6.1.1)
+  bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since
+  bool cwr_to_send_ : 1 = false;        // the window was reduced because of ECE
+  bool urgent_sent_ : 1 = false;        // SND.UP of `Rare` lies ahead of SND.UNA
+  bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
 
   std::uint8_t acks_owed_ = 0;
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
   std::uint8_t retries_ =
       0;  // of the retransmission, persist or keep-alive timer since the peer was last heard
   std::uint8_t persist_backoff_ = 0;  // probes since the window closed, answered or not
-  std::uint16_t challenges_left_ = 0;
-  std::uint16_t seen_mss_ = 536;  // largest text that came: what a full-sized segment is
+  std::uint16_t seen_mss_ = 536;      // largest text that came: what a full-sized segment is
   std::uint32_t unacknowledged_text_ = 0;
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
@@ -366,8 +411,36 @@ class Connection {
   SeqNum ecn_recover_;  // ECE for what was sent before this is about a reduction already made
   Instant last_heard_;
   Instant last_sent_;  // text, SYN or FIN
-  Instant challenge_period_;
-  Duration user_timeout_;
+
+  // What few connections have.
+  struct Rare {
+    Options options;
+    Ending ending;
+    SeqNum snd_up;             // behind the last urgent octet
+    SeqNum rcv_up;             // the same of the peer's
+    Instant challenge_period;  // a second, and what is left of it to challenge with
+    std::uint16_t challenges_left = 0;
+  };
+  Rare& rare() {
+    if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
+    return *rare_;
+  }
+  Duration keepalive_time(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.keepalive_time > Duration::zero()
+               ? rare_->options.keepalive_time
+               : s.tcp_keepalive_time;
+  }
+  Duration keepalive_interval(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.keepalive_interval > Duration::zero()
+               ? rare_->options.keepalive_interval
+               : s.tcp_keepalive_intvl;
+  }
+  std::uint32_t keepalive_probes(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.keepalive_probes > 0 ? rare_->options.keepalive_probes
+                                                                   : s.tcp_keepalive_probes;
+  }
+  Duration user_timeout() const { return rare_ != nullptr ? rare_->options.user_timeout : Duration{}; }
+  std::unique_ptr<Rare> rare_;
 };
 
 }  // namespace synfin::tcp

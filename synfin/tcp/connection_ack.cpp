@@ -68,12 +68,12 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
   }
   retries_ = 0;
   resend_first_ = false;
+  soft_error_ = Error::kWouldBlock;
 
   timers_.stop(Timer::kUser);
   if (snd_.nxt == snd_.una) {
     timers_.stop(Timer::kRetransmit);  // (5.2) of RFC 6298 §5
   } else {
-    if (user_timeout_ > Duration::zero()) timers_.set(Timer::kUser, ctx.now + user_timeout_);
     arm_retransmit(ctx);  // (5.3)
   }
 }
@@ -230,7 +230,7 @@ void Connection::remember_timestamp(const Segment& seg) {
 void Connection::heard_from_peer(Context& ctx) {
   last_heard_ = ctx.now;
   if (keepalive_ && is_synchronized(state_))
-    timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_time);
+    timers_.set(Timer::kKeepalive, ctx.now + keepalive_time(ctx.settings));
   // A closed window that goes on being confirmed is no reason to give up (RFC 9293 §3.8.6.1), unless the
   // program has left.
   if ((timers_.armed(Timer::kPersist) || persist_backoff_ > 0) && !program_gone_) retries_ = 0;

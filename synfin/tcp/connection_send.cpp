@@ -111,6 +111,7 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
   out.header.ack = rcv_.nxt;
   out.header.flags = flags.with(Flags::kAck | (echo_marks_ ? Flags::kEce : 0));
   out.header.window = offer_window();
+  if (urgent_sent_) point_to_urgent(out);
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   if (sack_ && rcv_.beyond != nullptr) {
     // As many blocks as fit beside the text: what is sent again was cut to size without them.
@@ -124,6 +125,18 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
   unacknowledged_text_ = 0;
   timers_.stop(Timer::kDelayedAck);
   ++traffic_.segments_out;
+}
+
+// The pointer counts from the segment's number; urgent data that reaches further than it can say has more
+// than one pointer on the way (§3.8.5, MUST-31).
+void Connection::point_to_urgent(Sent& out) {
+  const SeqNum up = rare_->snd_up;
+  if (!up.after(snd_.una)) {
+    urgent_sent_ = false;
+  } else if (up.after(out.header.seq)) {
+    out.header.urgent_pointer = static_cast<std::uint16_t>(std::min(up - out.header.seq, 0xffff));
+    out.header.flags = out.header.flags.with(Flags::kUrg);
+  }
 }
 
 bool Connection::send_ack(Sent& out, Context& ctx) {
@@ -143,10 +156,12 @@ std::uint32_t Connection::peer_room() const {
 // The sender's side of silly-window avoidance, and Nagle's algorithm (RFC 9293 §3.8.6.2.1, MUST-38, and
 // §3.7.4, SHLD-7).
 bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const {
+  if (send_small_) return true;
   if (size >= text_room()) return true;
   // "unacknowledged data": our SYN is none (RFC 7413 §4.2.2 lets data follow it at once).
   const bool idle = snd_.nxt == later(snd_.una, snd_.base);
-  if (size == available && (idle || no_delay_ || fin)) return true;
+  // Urgent data does not wait, as on Linux.
+  if (size == available && (idle || no_delay_ || fin || urgent_sent_)) return true;
   return size > 0 && size >= snd_.max_wnd / 2 && (idle || no_delay_);
 }
 
@@ -202,6 +217,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   out.ecn_capable = ecn_capable;
   out.reason = fin ? Reason::kFinSent : Reason::kDataSent;
 
+  send_small_ = false;
   snd_.nxt += size + (fin ? 1u : 0u);
   snd_.max = later(snd_.max, snd_.nxt);
   if (flight_ != nullptr) {
@@ -275,8 +291,6 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
   last_sent_ = ctx.now;
   if (!timers_.armed(Timer::kRetransmit)) arm_retransmit(ctx);
   if (flight_ != nullptr) arm_for_flight(true, std::nullopt, ctx);
-  if (user_timeout_ > Duration::zero() && !timers_.armed(Timer::kUser))
-    timers_.set(Timer::kUser, ctx.now + user_timeout_);
   return true;
 }
 
@@ -308,6 +322,7 @@ Reply Connection::reset_reply(Reason why, Context& ctx) const {
   r.tuple = tuple_;
   r.state = state_;
   r.reason = why;
+  r.traffic_class = traffic_class_;
   // The highest number that the peer can have reached: it believes a reset only at the number it expects
   // next.
   const SeqNum window_end = snd_.una + snd_.wnd;

@@ -21,7 +21,11 @@ constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
 Reason Connection::on_segment(const Segment& seg, Context& ctx) {
   ++traffic_.segments_in;
   if (seg.text_size > 0) ++traffic_.text_segments_in;
-  return state_ == State::kSynSent ? on_segment_syn_sent(seg, ctx) : on_segment_synchronized(seg, ctx);
+  const bool ended_before = ended();
+  const Reason fate =
+      state_ == State::kSynSent ? on_segment_syn_sent(seg, ctx) : on_segment_synchronized(seg, ctx);
+  if (ended() && !ended_before) note_ending_segment({true, seg.seq(), seg.ack(), seg.flags(), seg.text_size});
+  return fate;
 }
 
 // The eight steps in the RFC's order. Nothing else belongs here. The last step that has something to say
@@ -36,16 +40,18 @@ Reason Connection::on_segment_synchronized(const Segment& seg, Context& ctx) {
   // traffic.
   step = fourth_check_syn(seg, ctx);
   if (step.next == Next::kStop) return step.reason;
+  const bool opening = state_ == State::kSynReceived;
   step = fifth_check_ack(seg, ctx);
   if (step.next == Next::kStop) return step.reason;
   Reason fate = step.reason;
-  // Sixth: urgent data stays in the stream, as with SO_OOBINLINE; the pointer is not followed (RFC 6093
-  // advises against its use).
+  if (seg.flags().urg() || urgent_pending_) sixth_check_urg(seg);
   step = seventh_process_text(seg, ctx);
   if (step.reason != Reason::kNone) fate = step.reason;
   if (step.next == Next::kStop) return fate;
   step = eighth_check_fin(seg, ctx);
   if (step.reason != Reason::kNone) fate = step.reason;
+  // Whatever else it brought, it was the third segment.
+  if (opening) return Reason::kHandshakeComplete;
   return sequence != Reason::kNone ? sequence : fate;
 }
 
@@ -64,7 +70,8 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   if (stamped && static_cast<std::int32_t>(seg.header.options.timestamps.value - rcv_.ts_recent) < 0 &&
       ctx.now - last_heard_ < kTimestampLife) {
     ctx.count(Counter::kPAWSEstab);
-    if (seg.length() > 0 || may_challenge(ctx)) owe_ack(Reason::kPawsRejected);
+    if (seg.length() == 0 && !may_challenge(ctx)) return stop(Reason::kChallengeLimited);
+    owe_ack(Reason::kPawsRejected);
     return stop(Reason::kPawsRejected);
   }
 
@@ -95,13 +102,18 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
     if (length > 0) owe_ack(Reason::kZeroWindowProbe);
     return go_on(length > 0 ? Reason::kZeroWindowProbe : Reason::kNone);
   }
-  if (length == 0 && seg.seq() == rcv_.edge && !f.rst()) return go_on();
+  if (length == 0 && seg.seq() == rcv_.edge && f.ack() && !f.rst()) return go_on();
 
   if (f.rst()) return stop(Reason::kOutOfWindowReset);
+  // "irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK)"  (RFC
+  // 5961 §4.2)
+  if (f.syn() && is_synchronized(state_))
+    return stop(challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx));
   const bool old = length > 0 && last.before(rcv_.nxt);
   // Text is always answered, as its ACK may have been lost. Two ends out of step must not answer each other's
   // bare ACKs for ever.
-  if (length > 0 || may_challenge(ctx)) owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
+  if (length == 0 && !may_challenge(ctx)) return stop(Reason::kChallengeLimited);
+  owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
   return stop(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
 }
 
@@ -166,7 +178,8 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
   // "SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT … All incoming segments whose ACK value doesn't satisfy the
   // above condition MUST be discarded and an ACK sent back."  (RFC 5961 §5.2)
   if (seg.ack().after(snd_.max)) {
-    if (may_challenge(ctx)) owe_ack(Reason::kAckOfUnsent);
+    if (!may_challenge(ctx)) return stop(Reason::kChallengeLimited);
+    owe_ack(Reason::kAckOfUnsent);
     return stop(Reason::kAckOfUnsent);
   }
   if (seg.ack().before(snd_.una - snd_.max_wnd)) {
@@ -180,7 +193,7 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
       if (fin_acknowledged()) {
         transition_to(State::kFinWait2, Reason::kFinAcknowledged, ctx);
         events_ |= kSendClosed;
-        if (program_gone_) arm_fin_wait_2(ctx);
+        timers_.stop(Timer::kLinger);
         return go_on(Reason::kFinAcknowledged);
       }
       break;
@@ -210,6 +223,21 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
       break;
   }
   return go_on(fate);
+}
+
+// "If the URG bit is set, RCV.UP <- max(RCV.UP,SEG.UP), and signal the user that the remote side has urgent
+// data if the urgent pointer (RCV.UP) is in advance of the data consumed."  (§3.10.7.4) The data stays in the
+// stream, as with SO_OOBINLINE (RFC 6093 §3.4); the pointer is compared and never indexes anything.
+void Connection::sixth_check_urg(const Segment& seg) {
+  if (urgent() == 0) urgent_pending_ = false;
+  if (!seg.flags().urg() || !may_receive_text(state_)) return;
+  const SeqNum up = seg.seq() + seg.header.urgent_pointer;
+  if (!up.after(next_to_read()) || (urgent_pending_ && !up.after(rare().rcv_up))) return;
+  rare().rcv_up = up;
+  urgent_pending_ = true;
+  // "whenever it receives an urgent pointer and there was previously no pending urgent data, or whenever the
+  // urgent pointer advances in the data stream"  (§3.8.5, MUST-32)
+  events_ |= kUrgent;
 }
 
 Connection::Step Connection::seventh_process_text(const Segment& seg, Context& ctx) {
@@ -286,16 +314,17 @@ Connection::Step Connection::eighth_check_fin(const Segment& seg, Context& ctx) 
 bool Connection::may_challenge(Context& ctx) {
   const std::uint32_t limit = ctx.settings.tcp_challenge_ack_limit;
   if (limit == 0) return true;
-  if (ctx.now - challenge_period_ >= Duration::seconds(1) || challenge_period_ == Instant{}) {
-    challenge_period_ = ctx.now;
+  Rare& r = rare();
+  if (ctx.now - r.challenge_period >= Duration::seconds(1) || r.challenge_period == Instant{}) {
+    r.challenge_period = ctx.now;
     // Between half and all of the limit: who counts the answers cannot tell what others caused
     // (CVE-2016-5696).
     const std::uint32_t least = (limit + 1) / 2;
-    challenges_left_ =
+    r.challenges_left =
         static_cast<std::uint16_t>(std::min(least + ctx.entropy.below(limit - least + 1), 0xffffu));
   }
-  if (challenges_left_ == 0) return false;
-  --challenges_left_;
+  if (r.challenges_left == 0) return false;
+  --r.challenges_left;
   return true;
 }
 

@@ -41,6 +41,7 @@ LADDER_TEST(Attacks, E7_NoFinBeforeASimultaneousOpenHasEnded) {
       .state(State::kFinWait1);
 }
 
+// RFC 9293: MAY-12.
 LADDER_TEST(Attacks, E8_AnAckFarBehindBringsNoDataIn) {
   Ladder l(variant, {.peer = {.wscale = 14}});
   l.opened_passively();
@@ -155,6 +156,7 @@ LADDER_TEST(Attacks, R10_AFinThatAcknowledgesTheUnsentIsNotProcessed) {
       .state(State::kFinWait1);
 }
 
+// RFC 9293: MUST-12.
 LADDER_TEST(Attacks, R11_AResetAfterTheEndOfTheStreamIsTold) {
   Ladder l(variant);
   l.brought_to(State::kCloseWait).app_reads_end();
@@ -164,7 +166,7 @@ LADDER_TEST(Attacks, R11_AResetAfterTheEndOfTheStreamIsTold) {
 LADDER_TEST(Attacks, R12_APeerThatDiesAfterOurFinIsForgotten) {
   Ladder l(variant);
   l.opened_passively().app_closes().sends({.flags = FIN | ACK, .seq = 1});
-  l.receives({.flags = ACK, .seq = 1, .ack = 2}).state(State::kFinWait2).silent_for(59_s).population(1, 0, 0);
+  l.receives({.flags = ACK, .seq = 1, .ack = 2}).state(State::kFinWait2).silent_for(59_s).population(0, 0, 1);
   l.after(2_s).sends_nothing().population(0, 0, 0).wakes_never();
 }
 

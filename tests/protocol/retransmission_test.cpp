@@ -33,6 +33,7 @@ LADDER_TEST(RetransmissionTimeout, HandshakeGivesAnActiveOpenItsFirstSample) {
 }
 
 // RFC 6298 (5.1), (5.4), (5.5), (5.6): 200 ms at least, doubled each time.
+// RFC 9293: MUST-19.
 LADDER_TEST(RetransmissionTimeout, DoublesFromTheMinimum) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
@@ -49,6 +50,7 @@ LADDER_TEST(RetransmissionTimeout, DoublesFromTheMinimum) {
 }
 
 // RFC 6298 (2.2): SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 * RTTVAR.
+// RFC 9293: MUST-18.
 LADDER_TEST(RetransmissionTimeout, FollowsTheFirstSample) {
   Ladder l(variant);
   opened_with_rtt(l, 200_ms);
@@ -58,6 +60,7 @@ LADDER_TEST(RetransmissionTimeout, FollowsTheFirstSample) {
 }
 
 // RFC 6298 (2.3): RTTVAR = 3/4 RTTVAR + 1/4 |SRTT - R'|, SRTT = 7/8 SRTT + 1/8 R'.
+// RFC 9293: MUST-18.
 LADDER_TEST(RetransmissionTimeout, FollowsFurtherSamples) {
   Ladder l(variant);
   opened_with_rtt(l, 400_ms);
@@ -97,6 +100,7 @@ LADDER_TEST(RetransmissionTimeout, NewAckRestartsTheTimer) {
 
 // Karn (RFC 6298 §3): no sample from what was sent twice; §5: the backed-off timeout stays until there is
 // one.
+// RFC 9293: MUST-18.
 LADDER_TEST(RetransmissionTimeout, KarnKeepsTheBackedOffTimeout) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
@@ -109,6 +113,7 @@ LADDER_TEST(RetransmissionTimeout, KarnKeepsTheBackedOffTimeout) {
 }
 
 // … and then it collapses.
+// RFC 9293: MUST-18.
 LADDER_TEST(RetransmissionTimeout, FreshSampleCollapsesTheBackoff) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
@@ -166,10 +171,11 @@ LADDER_TEST(RetransmissionTimeout, GivesUpAfterRetries2) {
 }
 
 // §3.8.3 (3): the program may say how long; RFC 5482.
+// RFC 9293: MUST-21.
 LADDER_TEST(RetransmissionTimeout, UserTimeoutEndsIt) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
-  ASSERT_TRUE(l.stack().set_user_timeout(l.connection(), 5_s));
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.user_timeout = 5_s}, l.now()));
   l.app_sends(100).sends({.seq = 1, .len = 100});
   for (int i = 0; i < 45; ++i) l.after(100_ms).whatever().state(State::kEstablished);
   for (int i = 0; i < 45; ++i) l.after(100_ms).whatever();
@@ -260,15 +266,17 @@ LADDER_TEST(Deadline, IsTheTimersOwn) {
 }
 
 // Keep-alive: off by default (MUST-25); two hours (MUST-28); nine probes 75 s apart, then the end.
+// RFC 9293: MUST-25.
 LADDER_TEST(KeepAlive, IsOffByDefault) {
   Ladder l(variant);
   l.opened_passively().silent_for(86'400_s * 10).state(State::kEstablished).wakes_never();
 }
 
+// RFC 9293: MAY-5, MUST-28, MUST-29.
 LADDER_TEST(KeepAlive, ProbesAndGivesUp) {
   Ladder l(variant);
   l.opened_passively();
-  ASSERT_TRUE(l.stack().set_keepalive(l.connection(), true, l.now()));
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.keepalive = true}, l.now()));
   l.at(7200_s);
   for (int i = 0; i < 9; ++i) {
     l.sends({.flags = ACK, .seq = 0, .ack = 1}).sends_nothing().state(State::kEstablished).after(75_s);
@@ -284,7 +292,7 @@ LADDER_TEST(KeepAlive, ProbesAndGivesUp) {
 LADDER_TEST(KeepAlive, AnswerKeepsItAlive) {
   Ladder l(variant);
   l.opened_passively();
-  ASSERT_TRUE(l.stack().set_keepalive(l.connection(), true, l.now()));
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.keepalive = true}, l.now()));
   l.at(7200_s).sends({.flags = ACK, .seq = 0}).after(1_s).receives({.seq = 1, .ack = 1}).sends_nothing();
   l.silent_for(7100_s).sends_within(110_s, {.flags = ACK, .seq = 0});
 }

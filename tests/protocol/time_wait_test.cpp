@@ -13,6 +13,7 @@ Ladder& in_time_wait(Ladder& l) {
 }
 
 // MUST-13.
+// RFC 9293: MUST-13.
 LADDER_TEST(TimeWait, LastsTwoMsl) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.msl = 5_s; }});
   in_time_wait(l).wakes_by(10_s).at(9'900_ms).state(State::kTimeWait);
@@ -89,6 +90,7 @@ LADDER_TEST(TimeWait, OldResetDoesNotEndIt) {
 
 // MAY-2: a SYN beyond the old numbers reopens, with an ISS beyond the old ones ("larger than the largest
 // sequence number it used on the previous connection incarnation").
+// RFC 9293: MAY-2.
 LADDER_TEST(TimeWait, NewerSynReopens) {
   Ladder l(variant);
   in_time_wait(l).at(10_ms);
@@ -101,6 +103,7 @@ LADDER_TEST(TimeWait, NewerSynReopens) {
 }
 
 // An old SYN, or the old connection's own, is answered with an ACK (§3.6.1, §3.10.7.4 fourth).
+// RFC 9293: MAY-2.
 LADDER_TEST(TimeWait, OldSynGetsAnAck) {
   for (const std::int64_t seq : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{-70'000}}) {
     Ladder l(variant);
@@ -121,6 +124,7 @@ LADDER_TEST(TimeWait, NewerSynWithoutListenerDoesNotOpen) {
 }
 
 // RFC 6191 §2: with timestamps on both incarnations the newer timestamp decides, even if the number is older.
+// RFC 9293: SHLD-4.
 LADDER_TEST(TimeWait, NewerTimestampReopensWithOlderNumber) {
   Ladder l(variant, {.peer = {.timestamps = true}});
   in_time_wait(l).at(2_s);
@@ -132,6 +136,7 @@ LADDER_TEST(TimeWait, NewerTimestampReopensWithOlderNumber) {
 }
 
 // RFC 6191 §2: an older timestamp does not reopen, even if the number is newer (PAWS, RFC 7323 §5.3).
+// RFC 9293: SHLD-4.
 LADDER_TEST(TimeWait, OlderTimestampDoesNotReopen) {
   Ladder l(variant, {.peer = {.timestamps = true}});
   in_time_wait(l).at(2_s);
@@ -162,6 +167,52 @@ LADDER_TEST(TimeWait, ConnectToTheSamePairIsRefused) {
 }
 
 // Attack R5: clocks across 2^32 ms. A ladder that starts there still leaves TIME-WAIT.
+// tcp_tw_reuse (RFC 6191): with timestamps, and once our clock has moved on, the pair can be had.
+LADDER_TEST(TimeWait, ConnectMayTakeThePairOverByTimestamps) {
+  Ladder l(variant, {.peer = {.timestamps = true}, .settings = [](tcp::Settings& s) { s.tcp_tw_reuse = 1; }});
+  in_time_wait(l).app_closes_listener();
+  const auto connect = [&] {
+    return l.stack().connect(l.tuple().remote, {.local = l.tuple().local}, l.now());
+  };
+  EXPECT_EQ(connect().error(), Error::kAddressInUse) << "within a second";
+  l.at(1100_ms);
+  const std::uint32_t old_iss = l.stack_iss();
+  ASSERT_TRUE(connect()) << l.text();
+  l.settles().population(1, 0, 0).counter(Counter::kTWRecycled, 1);
+  const auto sent = l.take_all();
+  ASSERT_EQ(sent.size(), 1u) << l.text();
+  EXPECT_TRUE(sent[0].tcp.flags.syn());
+  EXPECT_GT(sent[0].tcp.seq - wire::SeqNum{old_iss}, 2) << "behind all that was used";
+}
+
+LADDER_TEST(TimeWait, ConnectDoesNotTakeThePairOverWithoutTimestamps) {
+  Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_tw_reuse = 1; }});
+  in_time_wait(l).app_closes_listener().at(30_s);
+  const auto again = l.stack().connect(l.tuple().remote, {.local = l.tuple().local}, l.now());
+  ASSERT_FALSE(again) << l.text();
+  EXPECT_EQ(again.error(), Error::kAddressInUse);
+}
+
+// Ports that nothing holds come first; where there is none, TIME-WAIT gives one away.
+LADDER_TEST(TimeWait, AnEphemeralPortIsTakenOverOnlyWhereNoneIsFree) {
+  Ladder l(variant, {.peer = {.timestamps = true}, .settings = [](tcp::Settings& s) {
+                       s.tcp_tw_reuse = 1;
+                       s.ip_local_port_first = Ladder::kStackPort;
+                       s.ip_local_port_last = Ladder::kStackPort + 1;
+                     }});
+  in_time_wait(l).app_closes_listener().at(2_s);
+  const auto first = l.stack().connect(l.tuple().remote, {}, l.now());
+  ASSERT_TRUE(first) << l.text();
+  EXPECT_EQ(l.stack().local_endpoint(*first)->port, Ladder::kStackPort + 1);
+  const auto second = l.stack().connect(l.tuple().remote, {}, l.now());
+  ASSERT_TRUE(second) << l.text();
+  EXPECT_EQ(l.stack().local_endpoint(*second)->port, Ladder::kStackPort);
+  const auto third = l.stack().connect(l.tuple().remote, {}, l.now());
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error(), Error::kNoPorts);
+  l.settles().whatever();
+}
+
 LADDER_TEST(TimeWait, ExpiresAcrossTheWrapOfTheMillisecondClock) {
   Ladder l(variant);
   in_time_wait(l);
@@ -185,8 +236,9 @@ LADDER_TEST(TimeWait, ExpiresAcrossTheWrapOfTheMillisecondClock) {
 // tcp_max_tw_buckets: more than that are forgotten at once.
 LADDER_TEST(TimeWait, RecordsAreBounded) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_max_tw_buckets = 0; }});
-  l.brought_to(State::kFinWait2).app_closes().receives({.flags = FIN | ACK, .seq = 1, .ack = 2});
-  l.sends({.flags = ACK, .ack = 2}).population(0, 0, 0).counter(Counter::kTCPTimeWaitOverflow, 1);
+  l.brought_to(State::kFinWait2).receives({.flags = FIN | ACK, .seq = 1, .ack = 2});
+  l.sends({.flags = ACK, .ack = 2}).app_closes().population(0, 0, 0);
+  l.counter(Counter::kTCPTimeWaitOverflow, 1);
 }
 
 }  // namespace

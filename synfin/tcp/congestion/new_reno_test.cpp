@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::uint32_t kMss = 1000;
 
+// RFC 9293: MUST-19.
 TEST(Rfc5681, SlowStartGrowsByWhatWasAcknowledged_3_1) {
   NewReno c{kMss, 10};
   EXPECT_EQ(c.window(), 10 * kMss);
@@ -24,6 +25,7 @@ TEST(Rfc5681, SlowStartEndsAtTheThreshold_3_1) {
   EXPECT_EQ(c.window(), 11 * kMss);  // ten by slow start, and a segment for a window's worth of octets
 }
 
+// RFC 9293: MUST-19.
 TEST(Rfc5681, CongestionAvoidanceGrowsBySegmentARoundTrip_3_1) {
   NewReno c{kMss, 10};
   c.on_loss(20 * kMss, {});
