@@ -56,8 +56,8 @@ struct Stack::Impl {
   Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s);
 
   tcp::Context context(Instant now) {
-    return {now,       config.settings, counters,        sink,   pool, entropy, isn,
-            tuple_key, config.mtu,      fast_open_cache, replies};
+    return {now,       config.settings, counters,        sink,    pool,   entropy, isn,
+            tuple_key, config.mtu,      fast_open_cache, flights, replies};
   }
 
   // For the timing wheel.
@@ -183,6 +183,7 @@ struct Stack::Impl {
   tcp::SynCookies cookies;
   tcp::FastOpenCookies fast_open_cookies;
   tcp::FastOpenCache fast_open_cache;
+  tcp::FlightPool flights;
   ProvenPeers proven;
 
   Pool<ConnectionRecord, std::uint32_t> connections;

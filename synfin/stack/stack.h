@@ -14,6 +14,7 @@
 #include "synfin/stack/handle.h"
 #include "synfin/tcp/ending.h"
 #include "synfin/tcp/error.h"
+#include "synfin/tcp/info.h"
 #include "synfin/tcp/options.h"
 #include "synfin/tcp/settings.h"
 #include "synfin/tcp/socket_event.h"
@@ -258,6 +259,8 @@ class Stack {
   // Questions.
 
   [[nodiscard]] std::expected<Status, tcp::Error> status(Handle connection) const;
+  /// TCP_INFO. Errors: kInvalidHandle.
+  [[nodiscard]] std::expected<tcp::Info, tcp::Error> info(Handle connection, Instant now) const;
   /// Why a connection ended, after kFailed; kWouldBlock while it lives.
   tcp::Error failure(Handle connection) const;
   /// The same and an orderly end, with the segment that brought it about; cause kNone while it lives. Errors:

@@ -177,6 +177,7 @@ void Connection::transition_to(State to, Reason why, Context& ctx) {
     timers_.stop_all();
     snd_.queue.clear();
     rcv_.beyond.reset();
+    if (flight_ != nullptr) ctx.flights.give(std::move(flight_));
     syn_to_send_ = resend_first_ = probe_ = false;
     if (to == State::kClosed) acks_owed_ = 0;
   }
@@ -289,8 +290,12 @@ Reason Connection::on_path_mtu(SeqNum seq, std::uint32_t mtu, Context& ctx) {
   if (mtu >= ctx.mtu || mss >= snd_.mss) return Reason::kIcmpIgnored;
   snd_.mss = mss;
   congestion_.set_mss(text_limit());
-  snd_.nxt = snd_.una;
-  timing_ = false;
+  // What was too large is lost, which is no sign of congestion.
+  if (flight_ != nullptr && flight_->sent.cut(text_limit()) && flight_->sent.lost() > 0 &&
+      !in_loss_recovery()) {
+    flight_->state = CaState::kLoss;
+    flight_->high = snd_.nxt;
+  }
   return Reason::kPathMtu;
 }
 
