@@ -57,7 +57,7 @@ void Bsd::apply_options(const Entry& e) {
 
 int Bsd::getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   if (value == nullptr || size == nullptr) return failed(EFAULT);
   const auto flag = [&](bool on) { return give(on ? 1 : 0, value, size); };
   if (level == SOL_SOCKET) {
@@ -120,7 +120,7 @@ int Bsd::set_opening_option(Entry& e, int name, int value) {
 
 int Bsd::setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   if (value == nullptr) return failed(EFAULT);
   const auto number = take<int>(value, size);
   if (level == SOL_SOCKET && name == SO_LINGER) {

@@ -42,6 +42,13 @@ Stack::Impl::Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s)
   }
 }
 
+void Stack::add_address(const wire::Prefix& own) {
+  auto& addresses = impl_->config.addresses;
+  if (std::ranges::find(addresses, own.address, &wire::Prefix::address) != addresses.end()) return;
+  addresses.push_back(own);
+  if (const auto broadcast = own.broadcast()) impl_->broadcasts.push_back(*broadcast);
+}
+
 Stack::Stack(Config config, wire::BlockPool& pool, Entropy& entropy, trace::Sink* sink)
     : impl_(std::make_unique<Impl>(std::move(config), pool, entropy, sink)) {}
 
@@ -246,6 +253,12 @@ std::expected<std::size_t, Error> Stack::receive(Handle handle, std::span<const 
   return result;
 }
 
+std::expected<std::size_t, Error> Stack::peek(Handle handle, std::span<const MutableBytes> into) const {
+  const ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  return record->tcp.peek(into);
+}
+
 std::expected<std::size_t, Error> Stack::readable(Handle handle) const {
   const ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
@@ -350,6 +363,8 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
   s.state = c.state();
   s.tuple = c.tuple();
   s.send_queue = c.snd().queue.size();
+  const tcp::SeqNum end = c.snd().base + s.send_queue;
+  s.not_sent = end.after(c.snd().max) ? static_cast<std::uint32_t>(end - later(c.snd().max, c.snd().base)) : 0;
   s.receive_queue = c.rcv().queue.size();
   s.send_window = c.snd().wnd;
   s.receive_window = static_cast<std::uint32_t>(c.rcv().edge - c.rcv().nxt);

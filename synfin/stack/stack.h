@@ -101,6 +101,7 @@ struct Status {
   trace::State state = trace::State::kClosed;
   wire::FourTuple tuple;
   std::uint32_t send_queue = 0;     // octets not yet acknowledged
+  std::uint32_t not_sent = 0;       // of these, octets that were never sent
   std::uint32_t receive_queue = 0;  // octets not yet read
   std::uint32_t send_window = 0;
   std::uint32_t receive_window = 0;
@@ -209,6 +210,9 @@ class Stack {
   [[nodiscard]] std::expected<std::size_t, tcp::Error> receive(Handle connection,
                                                                std::span<const MutableBytes> into,
                                                                Instant now);
+  /// The same, and what was copied stays to be received. Errors as `receive`.
+  [[nodiscard]] std::expected<std::size_t, tcp::Error> peek(Handle connection,
+                                                            std::span<const MutableBytes> into) const;
   /// Octets that `receive` would give.
   [[nodiscard]] std::expected<std::size_t, tcp::Error> readable(Handle connection) const;
   /// Half-close (RFC 9293 §3.6 case 1). kSend: FIN behind what is queued. kReceive: what still arrives is
@@ -232,6 +236,8 @@ class Stack {
   /// How long data may stay unacknowledged (RFC 9293 §3.8.3, RFC 5482); zero: the settings decide.
   std::expected<void, tcp::Error> set_user_timeout(Handle connection, Duration timeout);
 
+  /// One more address of this stack's, behind those of `Config`; one that is there already changes nothing.
+  void add_address(const wire::Prefix& own);
   /// SYN cookies are made with `current` and checked with both; keys that are set are not rotated. Hosts
   /// behind one load balancer honour each other's cookies with the same keys and the same clock.
   void set_cookie_keys(const Key& current, const Key& previous);

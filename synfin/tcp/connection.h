@@ -124,6 +124,8 @@ class Connection {
 
   [[nodiscard]] std::expected<std::size_t, Error> send(std::span<const Bytes> data, Context& ctx);
   [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into);
+  /// What `receive` would give, which stays where it is.
+  [[nodiscard]] std::expected<std::size_t, Error> peek(std::span<const MutableBytes> into) const;
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
   [[nodiscard]] std::expected<void, Error> shutdown_receive();
   /// CLOSE by a program that lets go of the connection.
@@ -221,6 +223,7 @@ class Connection {
   void heard_from_peer(Context& ctx);
 
   // Both ends of a life.
+  std::expected<std::size_t, Error> nothing_to_read() const;
   void queue_fin(Context& ctx);
   void transition_to(State to, trace::Reason why, Context& ctx);
   void fail(Error error, trace::Reason why, Context& ctx);

@@ -54,6 +54,15 @@ std::expected<std::size_t, Error> Connection::receive(std::span<const MutableByt
     }
     return n;
   }
+  return nothing_to_read();
+}
+
+std::expected<std::size_t, Error> Connection::peek(std::span<const MutableBytes> into) const {
+  if (!rcv_.queue.empty()) return rcv_.queue.peek(into);
+  return nothing_to_read();
+}
+
+std::expected<std::size_t, Error> Connection::nothing_to_read() const {
   if (failure_ != Error::kWouldBlock) return std::unexpected(failure_);
   if (state_ == State::kSynSent || state_ == State::kSynReceived) return std::unexpected(Error::kWouldBlock);
   if (receive_shut_ || !may_receive_text(state_)) return 0;
