@@ -45,10 +45,10 @@ void Gate::something_happened(Lock& lock) {
   readers_.clear();
 }
 
-void Gate::time_was_read() {
-  if (on_driver()) return;
-  readers_.remove(std::this_thread::get_id());
+bool Gate::time_was_read() {
+  if (readers_.remove(std::this_thread::get_id()) == 0) return false;
   read_.notify_all();
+  return true;
 }
 
 bool Gate::step(Lock& lock, Instant latest) {

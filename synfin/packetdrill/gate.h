@@ -16,7 +16,7 @@ namespace synfin::packetdrill {
 ///
 /// The tool has two threads. The one that drives the script (the one that made the gate) injects packets and
 /// moves the clock; calls that the script expects to wait are made on the other, which must be asleep
-/// meanwhile. Here the driving thread also tries the waiting calls, at every moment at which they could
+/// meanwhile (until the moment of such a call it is that thread that moves the clock). Here the driving thread also tries the waiting calls, at every moment at which they could
 /// succeed, so that they end exactly then; and it holds the clock until the thread that it woke has read the
 /// time at which its call ended.
 class Gate {
@@ -41,8 +41,8 @@ class Gate {
   /// that moment is past `latest` or never comes.
   bool step(Lock& lock, Instant latest);
 
-  /// The calling thread has read the clock.
-  void time_was_read();
+  /// The calling thread reads the clock: whether the clock was held for it.
+  bool time_was_read();
   bool on_driver() const { return std::this_thread::get_id() == driver_; }
 
  private:

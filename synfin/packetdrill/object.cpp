@@ -271,11 +271,9 @@ void Object::usleep(useconds_t usecs) {
 // The tool waits for moments by reading the clock over and over, so each reading takes time.
 timeval Object::time() {
   Gate::Lock lock(gate_.mutex());
-  if (gate_.on_driver()) {
-    gate_.run_to(lock, host_.now() + kTick);
-  } else {
-    gate_.time_was_read();
-  }
+  // Not so for the thread whose call has just ended. Before a call that will wait, it is that thread that waits
+  // for the moment.
+  if (!gate_.time_was_read()) gate_.run_to(lock, host_.now() + kTick);
   const std::int64_t us = host_.now().ns() / 1000;
   return {.tv_sec = us / 1'000'000, .tv_usec = us % 1'000'000};
 }
