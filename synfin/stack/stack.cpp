@@ -376,6 +376,12 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
   return s;
 }
 
+std::expected<tcp::Info, Error> Stack::info(Handle handle, Instant now) const {
+  const ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  return record->tcp.info(now, impl_->config.mtu);
+}
+
 Error Stack::failure(Handle handle) const {
   const ConnectionRecord* record = impl_->connection(handle);
   return record == nullptr ? Error::kInvalidHandle : record->tcp.failure();

@@ -13,6 +13,7 @@
 #include "synfin/base/time.h"
 #include "synfin/stack/handle.h"
 #include "synfin/tcp/error.h"
+#include "synfin/tcp/info.h"
 #include "synfin/tcp/settings.h"
 #include "synfin/tcp/socket_event.h"
 #include "synfin/trace/counters.h"
@@ -247,6 +248,8 @@ class Stack {
   // Questions.
 
   [[nodiscard]] std::expected<Status, tcp::Error> status(Handle connection) const;
+  /// TCP_INFO. Errors: kInvalidHandle.
+  [[nodiscard]] std::expected<tcp::Info, tcp::Error> info(Handle connection, Instant now) const;
   /// Why a connection ended, after kFailed; kWouldBlock while it lives.
   tcp::Error failure(Handle connection) const;
   [[nodiscard]] std::expected<wire::Endpoint, tcp::Error> local_endpoint(Handle handle) const;

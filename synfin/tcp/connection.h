@@ -11,6 +11,7 @@
 #include "synfin/tcp/context.h"
 #include "synfin/tcp/error.h"
 #include "synfin/tcp/half_open.h"
+#include "synfin/tcp/info.h"
 #include "synfin/tcp/reassembly.h"
 #include "synfin/tcp/recovery.h"
 #include "synfin/tcp/rtt.h"
@@ -150,6 +151,8 @@ class Connection {
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
+  /// TCP_INFO.
+  Info info(Instant now, std::uint32_t mtu) const;
 
  private:
   enum class Next : bool {
