@@ -210,6 +210,7 @@ class Connection {
   std::uint32_t text_room() const;
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
+  bool ends_burst(std::uint32_t size, std::uint32_t window, std::uint32_t available);
   std::uint32_t usable_window() const;
   void sent_up_to(SeqNum end, bool timed, Context& ctx);
   wire::WireWindow offer_window();
@@ -271,6 +272,8 @@ class Connection {
   bool cwr_to_send_ : 1 = false;  // the window was reduced because of ECE
 
   std::uint8_t acks_owed_ = 0;
+  std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
+  std::uint16_t burst_ = 0;      // segments of new text that left one behind the other
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
   std::uint8_t retries_ =
       0;  // of the retransmission, persist or keep-alive timer since the peer was last heard

@@ -117,6 +117,7 @@ void Connection::become_established(Context& ctx, Reason why) {
   transition_to(State::kEstablished, why, ctx);
   events_ |= kConnected | kWritable;
   retries_ = 0;
+  quick_acks_ = static_cast<std::uint8_t>(ctx.settings.tcp_quick_acks);
   timers_.stop(Timer::kRetransmit);
   if (keepalive_) timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_time);
   // CLOSE came while the handshake was under way: "queue for processing after entering ESTABLISHED state."

@@ -34,6 +34,7 @@ bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
   if (resend_first_ && resend_first(frame, out, ctx)) return true;
   if (probe_ && send_probe(frame, out, ctx)) return true;
   if (send_text(frame, out, ctx)) return true;
+  burst_ = 0;
   return acks_owed_ > 0 && send_ack(out, ctx);
 }
 
@@ -170,7 +171,8 @@ bool Connection::send_text(wire::Frame& frame, Sent& out, Context& ctx) {
     fin = false;
   }
   const bool again = snd_.nxt.before(snd_.max);
-  std::uint8_t flags = size > 0 && size == available ? Flags::kPsh : 0;
+  const bool push = size > 0 && ((!again && ends_burst(size, window, available)) || size == available);
+  std::uint8_t flags = push ? Flags::kPsh : 0;
   if (fin) flags |= Flags::kFin;
   const bool ecn_capable = ecn_ && size > 0 && !again;
   if (ecn_capable && cwr_to_send_) {

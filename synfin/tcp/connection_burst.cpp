@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where a burst of segments ends. Read first: RFC 9293 §3.9.1.2 on PSH.
+#include <algorithm>
+
+#include "synfin/tcp/connection.h"
+
+namespace synfin::tcp {
+
+// "A TCP implementation MAY implement PUSH flags on SEND calls (MAY-15). If PUSH flags are not implemented,
+// then the sending TCP peer … MUST set the PSH bit in the last buffered segment (i.e., when there is no more
+// queued data to be sent) (MUST-61)."  (§3.9.1.2) Here too where a burst of several segments ends because the
+// windows allow no more, and halfway through the congestion window: the receiver may hand over what it has,
+// as nothing follows for a while. Linux does so, as the end of each segment that the device is to cut into
+// several.
+bool Connection::ends_burst(std::uint32_t size, std::uint32_t window, std::uint32_t available) {
+  ++burst_;
+  const std::uint32_t limit = text_room();
+  const std::uint32_t rest = available - size;
+  const std::uint32_t next = std::min({rest, window - size, limit});
+  const bool follows = next > 0 && (next == limit || (next == rest && (no_delay_ || snd_.fin_queued)));
+  const std::uint32_t half = std::max(congestion_.window() / limit / 2, 1u);
+  if (follows && burst_ < half) return false;
+  return std::exchange(burst_, std::uint16_t{0}) > 1;
+}
+
+}  // namespace synfin::tcp
