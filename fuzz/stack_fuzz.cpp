@@ -104,6 +104,20 @@ class World {
   // other.
   static constexpr std::size_t kMostPacketsAStep = 3000;
 
+  static tcp::Options options(Input& in, std::size_t size) {
+    const auto time = [&] { return Duration::milliseconds(std::int64_t{in.byte()} * 64); };
+    tcp::Options o;
+    o.keepalive = (size & 16) != 0;
+    o.no_delay = (size & 32) != 0;
+    o.cork = (size & 64) != 0;
+    o.user_timeout = time();
+    o.keepalive_time = time();
+    o.keepalive_probes = in.byte() % 4;
+    o.fin_timeout = time();
+    if ((size & 128) != 0) o.linger = time();
+    return o;
+  }
+
   stack::Config config() const {
     stack::Config c;
     c.addresses = {{local(), static_cast<std::uint8_t>(v6_ ? 64 : 24)}};
@@ -184,9 +198,7 @@ class World {
         (void)stack_.shutdown(c, stack::Shutdown::kReceive, now_);
         break;
       case 6:
-        (void)stack_.set_keepalive(c, (size & 16) != 0, now_);
-        (void)stack_.set_no_delay(c, (size & 32) != 0);
-        (void)stack_.set_user_timeout(c, Duration::milliseconds(static_cast<std::int64_t>(size)));
+        (void)stack_.set_options(c, options(in, size), now_);
         break;
       case 7:
         stack_.close(c, now_);

@@ -16,7 +16,6 @@
 
 #include "synfin/runtime/closing.h"
 #include "synfin/runtime/error.h"
-#include "synfin/runtime/lingering.h"
 #include "synfin/runtime/system_entropy.h"
 #include "synfin/runtime/watchers.h"
 
@@ -42,7 +41,7 @@ auto disowned(const Executor& executor, Handler handler) {
 
 }  // namespace
 
-class Runtime::Impl final : public std::enable_shared_from_this<Impl>, public Lingering::Keeper {
+class Runtime::Impl final : public std::enable_shared_from_this<Impl> {
  public:
   Impl(Runtime* self, asio::io_context& context, std::unique_ptr<link::Link> link, Options options)
       : options_(std::move(options)),
@@ -67,7 +66,8 @@ class Runtime::Impl final : public std::enable_shared_from_this<Impl>, public Li
   bool pump(bool in_handler);
   void schedule();
   boost::system::error_code block_until(const std::function<bool()>& done);
-  void close(stack::Handle handle, std::optional<Duration> linger);
+  void close(stack::Handle handle);
+  void abort(stack::Handle handle);
 
   Options options_;
   asio::io_context& context_;
@@ -94,22 +94,17 @@ class Runtime::Impl final : public std::enable_shared_from_this<Impl>, public Li
   bool transmit();
   void dispatch();
   void run_timers();
-  void linger(stack::Handle handle, Duration time);
-  void look_at(Lingering& lingering) override;
   void fail(link::LinkError error, Instant now);
 
   void settle(bool in_handler);
   void arm_timer();
   void arm_descriptor();
-  bool must_hold() const {
-    return options_.keep_running || !closing_.empty() || !lingering_.empty() || blocked();
-  }
+  bool must_hold() const { return options_.keep_running || !closing_.empty() || blocked(); }
   bool blocked() const { return first_to_send_ < end_to_send_; }
   bool wait_for_link();
   void disown() { context_.get_executor().on_work_finished(); }
 
   Closing closing_;
-  Lingering::ByDeadline lingering_;
   asio::steady_timer timer_;
   asio::posix::stream_descriptor descriptor_;
   std::optional<asio::executor_work_guard<executor_type>> hold_;
@@ -196,12 +191,6 @@ void Runtime::Impl::dispatch() {
 void Runtime::Impl::run_timers() {
   const Instant now = this->now();
   if (stack_.next_deadline() <= now) stack_.advance(now);
-  while (!lingering_.empty() && lingering_.begin()->first <= now) {
-    Lingering& late = *lingering_.begin()->second;
-    watchers_.erase(late.handle());
-    stack_.abort(late.handle(), now);
-    lingering_.erase(lingering_.begin());
-  }
 }
 
 void Runtime::Impl::fail(link::LinkError error, Instant now) {
@@ -221,9 +210,7 @@ void Runtime::Impl::fail(link::LinkError error, Instant now) {
 }
 
 Instant Runtime::Impl::next_deadline() const {
-  Instant at = std::min(stack_.next_deadline(), link_error_ ? Instant::never() : link_->next_deadline());
-  if (!lingering_.empty()) at = std::min(at, lingering_.begin()->first);
-  return at;
+  return std::min(stack_.next_deadline(), link_error_ ? Instant::never() : link_->next_deadline());
 }
 
 // --- Waiting ---
@@ -325,42 +312,19 @@ bool Runtime::Impl::wait_for_link() {
 
 // --- Closing ---
 
-void Runtime::Impl::close(stack::Handle handle, std::optional<Duration> linger_time) {
+void Runtime::Impl::close(stack::Handle handle) {
   watchers_.erase(handle);
-  if (handle.kind() == stack::HandleKind::kListener) {
-    stack_.close(handle, now());
-    return schedule();
-  }
-  if (linger_time == Duration::zero()) {
-    stack_.abort(handle, now());
-    return schedule();
-  }
   const auto status = stack_.status(handle);
-  const auto unread = stack_.readable(handle);
-  if (linger_time && status && unread.value_or(0) == 0) {
-    linger(handle, *linger_time);
-  } else {
-    stack_.close(handle, now());
-    if (status) closing_.add(status->tuple, stack_);
-  }
+  stack_.close(handle, now());
+  if (status && handle.kind() == stack::HandleKind::kConnection) closing_.add(status->tuple, stack_);
   settle(false);
   schedule();
 }
 
-void Runtime::Impl::linger(stack::Handle handle, Duration time) {
-  auto lingering = std::make_unique<Lingering>(handle, *this);
-  Lingering& l = *lingering;
-  watchers_.put(handle, &l);
-  l.place = lingering_.emplace(now() + time, std::move(lingering));
-  std::ignore = stack_.shutdown(handle, stack::Shutdown::kBoth, now());
-  look_at(l);
-}
-
-void Runtime::Impl::look_at(Lingering& lingering) {
-  if (!lingering.over(stack_)) return;
-  watchers_.erase(lingering.handle());
-  stack_.close(lingering.handle(), now());
-  lingering_.erase(lingering.place);
+void Runtime::Impl::abort(stack::Handle handle) {
+  watchers_.erase(handle);
+  stack_.abort(handle, now());
+  schedule();
 }
 
 // --- Beginning and end ---
@@ -441,11 +405,11 @@ void Runtime::register_socket(stack::Handle handle, Watcher& watcher) {
 void Runtime::unregister_socket(stack::Handle handle) {
   impl_->watchers_.erase(handle);
 }
-void Runtime::close(stack::Handle handle, std::optional<Duration> linger) {
-  impl_->close(handle, linger);
+void Runtime::close(stack::Handle handle) {
+  impl_->close(handle);
 }
 void Runtime::abort(stack::Handle handle) {
-  impl_->close(handle, Duration::zero());
+  impl_->abort(handle);
 }
 boost::system::error_code Runtime::translate(tcp::Error error) const {
   if (error == tcp::Error::kStackShutdown && impl_->link_error_) return asio::error::network_down;

@@ -123,9 +123,8 @@ class Runtime {
   /// Tells `watcher` of the handle's events from now on; replaces an earlier watcher.
   void register_socket(stack::Handle handle, Watcher& watcher);
   void unregister_socket(stack::Handle handle);
-  /// CLOSE, and forgets the watcher. What is yet to be delivered keeps `run` going. With `linger`, a
-  /// connection that has not had its FIN acknowledged by then is reset; zero resets at once.
-  void close(stack::Handle handle, std::optional<Duration> linger = std::nullopt);
+  /// CLOSE, and forgets the watcher. What is yet to be delivered keeps `run` going.
+  void close(stack::Handle handle);
   /// ABORT, and forgets the watcher.
   void abort(stack::Handle handle);
   /// An error of the stack as sockets report it: kStackShutdown is `network_down` where the link has failed.

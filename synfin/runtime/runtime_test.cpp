@@ -23,12 +23,12 @@ using boost::system::error_code;
 const wire::Endpoint kServer{TestPair::kAddressB, 80};
 
 struct Seen final : Watcher {
-  void on_socket_event(std::uint8_t what) override {
+  void on_socket_event(std::uint16_t what) override {
     events |= what;
     ++calls;
   }
   void on_runtime_end() override { ended = true; }
-  std::uint8_t events = 0;
+  std::uint16_t events = 0;
   int calls = 0;
   bool ended = false;
 };

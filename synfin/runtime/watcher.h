@@ -11,7 +11,7 @@ class Watcher {
   /// Something happened: bits of `stack::SocketEventBits`. A hint, never the whole truth: ask the stack. May
   /// be called for nothing. May register and unregister watchers, itself too, and call the stack; must not
   /// call the program.
-  virtual void on_socket_event(std::uint8_t what) = 0;
+  virtual void on_socket_event(std::uint16_t what) = 0;
   /// The runtime ends; no call may reach it after this one returns. The watcher has been unregistered.
   virtual void on_runtime_end() = 0;
 

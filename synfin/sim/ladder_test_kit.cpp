@@ -97,9 +97,9 @@ std::uint32_t as_u32(std::int64_t n) {
 
 }  // namespace
 
-std::string ladder_detail::event_names(std::uint8_t bits) {
-  static constexpr std::array names = {"connected", "readable",    "writable",   "acceptable",
-                                       "failed",    "peer-closed", "send-closed"};
+std::string ladder_detail::event_names(std::uint16_t bits) {
+  static constexpr std::array names = {"connected",   "readable",    "writable", "acceptable", "failed",
+                                       "peer-closed", "send-closed", "pending",  "trouble"};
   std::string s;
   for (std::size_t i = 0; i < names.size(); ++i) {
     if ((bits >> i & 1) != 0) s += s.empty() ? names[i] : std::string(" ") + names[i];

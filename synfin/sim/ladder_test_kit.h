@@ -176,8 +176,8 @@ class Ladder {
   /// Why the last packet received met its fate.
   Ladder& reason(trace::Reason r, Where w = Where::current());
   /// All these bits have been reported for the connection (the listener: kAcceptable) since last asked.
-  Ladder& event(std::uint8_t bits, Where w = Where::current());
-  Ladder& no_event(std::uint8_t bits, Where w = Where::current());
+  Ladder& event(std::uint16_t bits, Where w = Where::current());
+  Ladder& no_event(std::uint16_t bits, Where w = Where::current());
   /// From here on only new events count.
   Ladder& forgets_events();
   Ladder& failure(tcp::Error e, Where w = Where::current());
@@ -266,7 +266,7 @@ class Ladder {
   stack::Handle listener_, connection_;
 
   std::deque<Seen> sent_;
-  std::uint8_t events_ = 0;
+  std::uint16_t events_ = 0;
   trace::Reason last_reason_ = trace::Reason::kNone;
   std::uint32_t stack_iss_ = 0;
   bool iss_known_ = false;
@@ -287,7 +287,7 @@ namespace ladder_detail {
 /// Runs the body over all variants, up to the first that fails.
 void run(const std::function<void(const Variant&)>& body);
 /// The bits of `stack::SocketEventBits` in words.
-std::string event_names(std::uint8_t bits);
+std::string event_names(std::uint16_t bits);
 }  // namespace ladder_detail
 
 }  // namespace synfin::sim

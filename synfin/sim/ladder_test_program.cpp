@@ -165,7 +165,7 @@ Ladder& Ladder::app_aborts(Where w) {
 }
 
 Ladder& Ladder::app_sets_no_delay(Where w) {
-  if (!stack_->set_no_delay(connection_, true)) fails("set_no_delay", w);
+  if (!stack_->set_options(connection_, {.no_delay = true}, clock_.now())) fails("set_options", w);
   return *this;
 }
 
@@ -186,19 +186,19 @@ Ladder& Ladder::reason(trace::Reason r, Where w) {
   return *this;
 }
 
-Ladder& Ladder::event(std::uint8_t bits, Where w) {
+Ladder& Ladder::event(std::uint16_t bits, Where w) {
   if (failed_) return *this;
   if ((events_ & bits) != bits) {
     return fails(fmt::format("events: {}; wanted: {}", event_names(events_), event_names(bits)), w);
   }
-  events_ = static_cast<std::uint8_t>(events_ & ~bits);
+  events_ = static_cast<std::uint16_t>(events_ & ~bits);
   return *this;
 }
 
-Ladder& Ladder::no_event(std::uint8_t bits, Where w) {
+Ladder& Ladder::no_event(std::uint16_t bits, Where w) {
   if (failed_) return *this;
   if ((events_ & bits) != 0) {
-    fails(fmt::format("event not due: {}", event_names(static_cast<std::uint8_t>(events_ & bits))), w);
+    fails(fmt::format("event not due: {}", event_names(static_cast<std::uint16_t>(events_ & bits))), w);
   }
   return *this;
 }

@@ -99,7 +99,7 @@ tcp::endpoint AcceptorImpl::local_endpoint(error_code& ec) const {
   return local.value_or(tcp::endpoint{});
 }
 
-void AcceptorImpl::on_socket_event(std::uint8_t) {
+void AcceptorImpl::on_socket_event(std::uint16_t) {
   accepts.run();
   pendings.run();
 }

@@ -43,7 +43,7 @@ class AcceptorImpl final : public runtime::Watcher {
   void cancel();
   tcp::endpoint local_endpoint(error_code& ec) const;
 
-  void on_socket_event(std::uint8_t what) override;
+  void on_socket_event(std::uint16_t what) override;
   void on_runtime_end() override;
 
   OperationQueue accepts, pendings;

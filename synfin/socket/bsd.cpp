@@ -236,13 +236,7 @@ int Bsd::close(int fd) {
   if (e == nullptr) return failed(EBADF);
   forget_in_epolls(*e);
   if (e->next_accepted) stack_.abort(e->next_accepted, now());
-  const bool reset = e->handle.kind() == stack::HandleKind::kConnection && e->on_close.l_onoff != 0 &&
-                     e->on_close.l_linger == 0;
-  if (reset) {
-    stack_.abort(e->handle, now());
-  } else if (e->handle) {
-    stack_.close(e->handle, now());
-  }
+  if (e->handle) stack_.close(e->handle, now());
   entries_[static_cast<std::size_t>(fd - first_)].reset();
   return 0;
 }

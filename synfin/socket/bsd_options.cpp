@@ -49,10 +49,11 @@ Duration round_defer_accept(int seconds) {
 void Bsd::apply_options(const Entry& e) {
   if (e.phase == Entry::Phase::kListening) std::ignore = stack_.set_listen_options(e.handle, e.listening);
   if (e.handle.kind() != stack::HandleKind::kConnection) return;
-  // Each can only fail for a handle that is none.
-  std::ignore = stack_.set_no_delay(e.handle, e.no_delay);
-  std::ignore = stack_.set_keepalive(e.handle, e.keep_alive, now());
-  std::ignore = stack_.set_user_timeout(e.handle, e.user_timeout);
+  tcp::Options options{.no_delay = e.no_delay, .keepalive = e.keep_alive, .user_timeout = e.user_timeout};
+  // A time other than 0 bounds how long close waits, and close never waits here.
+  if (e.on_close.l_onoff != 0 && e.on_close.l_linger == 0) options.linger = Duration::zero();
+  // It can only fail for a handle that is none.
+  std::ignore = stack_.set_options(e.handle, options, now());
 }
 
 int Bsd::getsockopt(int fd, int level, int name, void* value, socklen_t* size) {

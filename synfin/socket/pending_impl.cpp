@@ -139,7 +139,7 @@ void PendingImpl::cancel() {
 
 // --- From the runtime ---
 
-void PendingImpl::on_socket_event(std::uint8_t) {
+void PendingImpl::on_socket_event(std::uint16_t) {
   if (handle_.kind() == stack::HandleKind::kPending && !holds()) {
     withdrawn_ = true;
     forget(withdrawal());

@@ -46,7 +46,7 @@ class PendingImpl final : public runtime::Watcher {
   std::optional<error_code> try_wait_withdrawn();
   void cancel();
 
-  void on_socket_event(std::uint8_t what) override;
+  void on_socket_event(std::uint16_t what) override;
   void on_runtime_end() override;
 
   OperationQueue accepts, withdrawals;

@@ -224,33 +224,59 @@ class basic_socket : public boost::asio::socket_base {
   stack::Status status() const {
     return throwing("status", [&](error_code& ec) { return status(ec); });
   }
+  /// How the connection ended: the cause, and the segment that brought it about.
+  tcp::Ending ending(error_code& ec) const {
+    return shared([&](const Impl& i) { return i.ending(ec); }, ec);
+  }
+  tcp::Ending ending() const {
+    return throwing("ending", [&](error_code& ec) { return ending(ec); });
+  }
 
   // Options. They may be set before the connection exists.
-  void set_option(const no_delay& option, error_code& ec) { ec = impl().set_no_delay(option.value()); }
-  void set_option(const keep_alive& option, error_code& ec) { ec = impl().set_keep_alive(option.value()); }
-  void set_option(const user_timeout& option, error_code& ec) { ec = impl().set_user_timeout(option.value); }
-  void set_option(const fast_open& option, error_code& ec) {
-    impl().fast_open = option.value;
-    ec = {};
+  void set_option(const no_delay& option, error_code& ec) {
+    change(ec, [&](tcp::Options& o) { o.no_delay = option.value(); });
+  }
+  void set_option(const keep_alive& option, error_code& ec) {
+    change(ec, [&](tcp::Options& o) { o.keepalive = option.value(); });
+  }
+  void set_option(const user_timeout& option, error_code& ec) {
+    change(ec, [&](tcp::Options& o) { o.user_timeout = option.value; });
   }
   void set_option(const linger& option, error_code& ec) {
-    impl().linger = option.enabled() ? std::optional(Duration::seconds(option.timeout())) : std::nullopt;
+    change(ec, [&](tcp::Options& o) {
+      o.linger = option.enabled() ? std::optional(Duration::seconds(option.timeout())) : std::nullopt;
+    });
+  }
+  void set_option(const fast_open& option, error_code& ec) {
+    impl().fast_open = option.value;
     ec = {};
   }
   template <typename Option>
   void set_option(const Option& option) {
     throwing("set_option", [&](error_code& ec) { set_option(option, ec); });
   }
-  void get_option(no_delay& option, error_code& ec) const { option = no_delay(options(ec).no_delay); }
-  void get_option(keep_alive& option, error_code& ec) const { option = keep_alive(options(ec).keep_alive); }
-  void get_option(user_timeout& option, error_code& ec) const { option.value = options(ec).user_timeout; }
+  void get_option(no_delay& option, error_code& ec) const { option = no_delay(all_options(ec).no_delay); }
+  void get_option(keep_alive& option, error_code& ec) const {
+    option = keep_alive(all_options(ec).keepalive);
+  }
+  void get_option(user_timeout& option, error_code& ec) const { option.value = all_options(ec).user_timeout; }
   void get_option(linger& option, error_code& ec) const {
-    const std::optional<Duration> on = options(ec).linger;
+    const std::optional<Duration> on = all_options(ec).linger;
     option = linger(on.has_value(), on ? static_cast<int>(on->ns() / 1'000'000'000) : 0);
   }
   template <typename Option>
   void get_option(Option& option) const {
     throwing("get_option", [&](error_code& ec) { get_option(option, ec); });
+  }
+
+  /// All that can be chosen, at once (keep-alive's times, FIN-WAIT-2's, …). Errors: invalid_argument.
+  void set_options(const tcp::Options& options, error_code& ec) { ec = impl().set_options(options); }
+  void set_options(const tcp::Options& options) {
+    throwing("set_options", [&](error_code& ec) { set_options(options, ec); });
+  }
+  tcp::Options all_options(error_code& ec) const {
+    ec = {};
+    return impl_ == nullptr ? tcp::Options{} : impl_->options();
   }
 
   /// For acceptors: a socket over a connection that nobody else holds.
@@ -274,16 +300,11 @@ class basic_socket : public boost::asio::socket_base {
     if (impl_ == nullptr) impl_ = std::make_unique<Impl>(lifeline_);
     return *impl_;
   }
-  struct OptionValues {
-    bool no_delay = false;
-    bool keep_alive = false;
-    Duration user_timeout;
-    std::optional<Duration> linger;
-  };
-  OptionValues options(error_code& ec) const {
-    ec = {};
-    if (impl_ == nullptr) return {};
-    return {impl_->no_delay, impl_->keep_alive, impl_->user_timeout, impl_->linger};
+  template <typename Change>
+  void change(error_code& ec, const Change& change_it) {
+    tcp::Options options = impl().options();
+    change_it(options);
+    ec = impl().set_options(options);
   }
   template <typename Question>
   auto shared(const Question& question, error_code& ec) const {

@@ -17,7 +17,8 @@ void SocketImpl::adopt(stack::Handle handle, Handshake handshake) {
   handshake_ = handshake;
   if (runtime() == nullptr) return;
   runtime()->register_socket(handle_, *this);
-  apply_options();
+  options_ = runtime()->stack().options(handle_).value_or(options_);
+  runtime()->schedule();
 }
 
 // --- Opening ---
@@ -35,7 +36,7 @@ error_code SocketImpl::start_connect(const tcp::endpoint& remote) {
     return connecting_ ? error_code(asio::error::already_started)
                        : error_code(asio::error::already_connected);
   }
-  const stack::ConnectOptions options{.local = bound_, .fast_open = fast_open};
+  const stack::ConnectOptions options{.local = bound_, .fast_open = fast_open, .connection = options_};
   const auto handle = runtime()->stack().connect(remote, options, runtime()->now());
   if (!handle) return runtime()->translate(handle.error());
   connecting_ = true;
@@ -138,7 +139,7 @@ error_code SocketImpl::shutdown(stack::Shutdown how) {
 error_code SocketImpl::close() {
   connecting_ = false;
   const stack::Handle handle = std::exchange(handle_, {});
-  if (handle && runtime() != nullptr) runtime()->close(handle, linger);
+  if (handle && runtime() != nullptr) runtime()->close(handle);
   fail_all(asio::error::operation_aborted);
   return {};
 }
@@ -187,40 +188,26 @@ tcp::endpoint SocketImpl::remote_endpoint(error_code& ec) const {
 stack::Status SocketImpl::status(error_code& ec) const {
   return ask(&stack::Stack::status, ec);
 }
+tcp::Ending SocketImpl::ending(error_code& ec) const {
+  return ask(&stack::Stack::ending, ec);
+}
 
 // --- Options ---
 
-error_code SocketImpl::set_no_delay(bool on) {
-  no_delay = on;
-  return apply_options();
-}
-
-error_code SocketImpl::set_keep_alive(bool on) {
-  keep_alive = on;
-  return apply_options();
-}
-
-error_code SocketImpl::set_user_timeout(Duration timeout) {
-  if (timeout < Duration::zero()) return asio::error::invalid_argument;
-  user_timeout = timeout;
-  return apply_options();
-}
-
-// Those that differ from a connection's defaults may have been set before there was a connection.
-error_code SocketImpl::apply_options() {
-  if (!is_open() || runtime() == nullptr) return {};
-  stack::Stack& stack = runtime()->stack();
-  auto done = stack.set_no_delay(handle_, no_delay);
-  if (done) done = stack.set_keepalive(handle_, keep_alive, runtime()->now());
-  if (done) done = stack.set_user_timeout(handle_, user_timeout);
-  if (!done) return runtime()->translate(done.error());
-  runtime()->schedule();
+// They may be set before there is a connection.
+error_code SocketImpl::set_options(const tcp::Options& options) {
+  if (is_open() && runtime() != nullptr) {
+    const auto done = runtime()->stack().set_options(handle_, options, runtime()->now());
+    if (!done) return runtime()->translate(done.error());
+    runtime()->schedule();
+  }
+  options_ = options;
   return {};
 }
 
 // --- From the runtime ---
 
-void SocketImpl::on_socket_event(std::uint8_t) {
+void SocketImpl::on_socket_event(std::uint16_t) {
   // Whatever the event says, the queues find out by trying. A failed attempt to connect closes the socket, so
   // it comes first.
   connects.run();

@@ -71,27 +71,21 @@ class SocketImpl final : public runtime::Watcher {
   tcp::endpoint local_endpoint(error_code& ec) const;
   tcp::endpoint remote_endpoint(error_code& ec) const;
   stack::Status status(error_code& ec) const;
+  tcp::Ending ending(error_code& ec) const;
 
-  error_code set_no_delay(bool on);
-  error_code set_keep_alive(bool on);
-  error_code set_user_timeout(Duration timeout);
+  error_code set_options(const tcp::Options& options);
+  const tcp::Options& options() const { return options_; }
 
-  void on_socket_event(std::uint8_t what) override;
+  void on_socket_event(std::uint16_t what) override;
   void on_runtime_end() override;
 
   OperationQueue connects, reads, writes, errors;
   bool non_blocking = false;
-  bool no_delay = false;
-  bool keep_alive = false;
   bool fast_open = false;
-  Duration user_timeout;
-  /// SO_LINGER: none, or how long the connection may take to deliver after close.
-  std::optional<Duration> linger;
 
  private:
   template <typename T>
   T ask(std::expected<T, tcp::Error> (stack::Stack::*question)(stack::Handle) const, error_code& ec) const;
-  error_code apply_options();
   void fail_all(error_code ec);
 
   std::shared_ptr<runtime::Lifeline> lifeline_;
@@ -99,6 +93,7 @@ class SocketImpl final : public runtime::Watcher {
   tcp::endpoint bound_;
   bool connecting_ = false;  // the result of the handshake has not been reported
   Handshake handshake_ = Handshake::kDone;
+  tcp::Options options_;
 };
 
 template <typename Result, typename Try>

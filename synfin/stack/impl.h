@@ -31,15 +31,16 @@ struct ConnectionRecord {
   tcp::Connection tcp;
   tcp::TimerNode timer;
   std::uint32_t hash = 0;
-  Instant armed_for = Instant::never();
-  std::uint8_t events = 0;
-  bool in_table = false;
-  bool owned = false;  // the program holds the handle
-  bool waits_for_accept = false;
-  bool ready = false;  // in the list of those that may have something to send
+  std::uint16_t events = 0;
   bool event_queued = false;
-  bool opening = false;    // open by a SYN alone: in SYN-RECEIVED, and came through a listener
-  bool fast_open = false;  // counts among the listener's Fast Open connections
+  bool in_table : 1 = false;
+  bool owned : 1 = false;  // the program holds the handle
+  bool waits_for_accept : 1 = false;
+  bool ready : 1 = false;      // in the list of those that may have something to send
+  bool opening : 1 = false;    // open by a SYN alone: in SYN-RECEIVED, and came through a listener
+  bool fast_open : 1 = false;  // counts among the listener's Fast Open connections
+  bool orphan : 1 = false;     // the program has closed it; counts in `orphans`
+  Instant armed_for = Instant::never();
 };
 
 // With its slot in the table and its generation an idle connection stays within 512 octets.
@@ -144,13 +145,20 @@ struct Stack::Impl {
   std::optional<std::uint32_t> accept_held(std::uint32_t index, tcp::Context& ctx);
   void answer_unreachable(const tcp::HalfOpen& syn, Unreachable what);
 
-  void enter_time_wait(std::uint32_t index, tcp::Context& ctx);
+  /// TIME-WAIT, or FIN-WAIT-2 without a program.
+  void shrink(std::uint32_t index, tcp::Context& ctx);
+  void leave_table(ConnectionRecord& record);
+  /// The program has closed: the connection counts among the orphans, or is one too many.
+  void orphan(std::uint32_t index, tcp::Context& ctx);
+  bool may_reuse(RecordRef time_wait, Instant now) const;
+  std::expected<std::uint16_t, tcp::Error> pick_port(wire::FourTuple tuple, std::uint16_t wanted,
+                                                     Instant now);
   /// To be called after anything was done to a connection: table, timer, lists and events follow what became
   /// of it. The record may be gone afterwards.
   void settle(std::uint32_t index, tcp::Context& ctx);
   void on_expired(RecordRef ref, tcp::Context& ctx);
   void queue_event(Handle handle, bool& queued);
-  void tell_listener(std::uint32_t index, std::uint8_t what);
+  void tell_listener(std::uint32_t index, std::uint16_t what);
   ConnectionRecord* connection(Handle h);
   Listener* listener(Handle h);
 
@@ -186,6 +194,8 @@ struct Stack::Impl {
   Table table;
   TimingWheel<Impl> wheel;
   Instant wheel_time;  // when it was last advanced
+
+  std::size_t orphans = 0;  // records with `orphan`
 
   std::vector<tcp::Reply> replies;     // in the order in which they leave
   std::size_t replies_sent = 0;        // how many of them have left

@@ -78,7 +78,7 @@ struct Listener {
   std::uint32_t held = 0;
   std::deque<std::uint32_t> to_hand;
   SourceCounts held_by_source;
-  std::uint8_t events = 0;
+  std::uint16_t events = 0;
   /// Completed connections that the program has not accepted: indices, oldest first.
   std::deque<std::uint32_t> accept_queue;
   bool event_queued = false;

@@ -10,12 +10,19 @@
 namespace synfin::stack {
 
 using tcp::Error;
+using trace::Counter;
 using trace::Reason;
 using trace::State;
 
 namespace {
 
 constexpr std::uint32_t kFastOpenClient = 1;  // of the setting `tcp_fastopen`
+
+bool is_valid(const tcp::Options& o) {
+  const auto negative = [](Duration d) { return d < Duration::zero(); };
+  return !negative(o.keepalive_time) && !negative(o.keepalive_interval) && !negative(o.user_timeout) &&
+         !negative(o.fin_timeout) && !(o.linger && negative(*o.linger));
+}
 
 Key random_key(Entropy& entropy) {
   Key key;
@@ -85,11 +92,11 @@ std::optional<SocketEvent> Stack::poll_event() {
     impl_->events.pop_front();
     if (ConnectionRecord* c = impl_->connection(handle)) {
       c->event_queued = false;
-      return SocketEvent{handle, std::exchange(c->events, std::uint8_t{0})};
+      return SocketEvent{handle, std::exchange(c->events, std::uint16_t{0})};
     }
     if (Listener* l = impl_->listener(handle)) {
       l->event_queued = false;
-      return SocketEvent{handle, std::exchange(l->events, std::uint8_t{0})};
+      return SocketEvent{handle, std::exchange(l->events, std::uint16_t{0})};
     }
     if (handle.kind() == HandleKind::kPending) return SocketEvent{handle, kFailed};
   }
@@ -128,7 +135,7 @@ std::expected<Handle, Error> Stack::accept(Handle handle, Instant now) {
   record.owned = true;
   const Handle connection{HandleKind::kConnection, index, impl_->connections.generation(index)};
   // What happened while it waited, but for the handshake, which the program has just been told of.
-  record.events &= static_cast<std::uint8_t>(~kConnected);
+  record.events &= static_cast<std::uint16_t>(~kConnected);
   if (record.events != 0) impl_->queue_event(connection, record.event_queued);
   return connection;
 }
@@ -209,29 +216,51 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
     const auto is_own = [&](const wire::Prefix& p) { return p.address == tuple.local.address; };
     if (std::ranges::none_of(addresses, is_own)) return std::unexpected(Error::kAddressNotAvailable);
   }
-  const auto is_free = [&](std::uint16_t port) {
-    tuple.local.port = port;
-    return tuple.local != tuple.remote && !impl_->find(tuple, impl_->hash_of(tuple));
-  };
-  if (options.local.port != 0) {
-    if (!is_free(options.local.port)) return std::unexpected(Error::kAddressInUse);
-  } else {
-    const auto& s = impl_->config.settings;
-    const auto port = impl_->ports.pick(
-        tuple.local.address, remote, static_cast<std::uint16_t>(s.ip_local_port_first),
-        static_cast<std::uint16_t>(std::max(s.ip_local_port_first, s.ip_local_port_last)), is_free);
-    if (!port) return std::unexpected(Error::kNoPorts);
-    tuple.local.port = *port;
+  if (!is_valid(options.connection)) return std::unexpected(Error::kInvalidArgument);
+  const auto port = impl_->pick_port(tuple, options.local.port, now);
+  if (!port) return std::unexpected(port.error());
+  tuple.local.port = *port;
+
+  const std::uint32_t hash = impl_->hash_of(tuple);
+  tcp::Context ctx = impl_->context(now);
+  std::optional<tcp::TimeWait> reused;
+  if (const RecordRef owner = impl_->find(tuple, hash)) {
+    reused = impl_->time_waits[owner.index()];
+    ctx.count(Counter::kTWRecycled);
+    impl_->remove_time_wait(owner, Reason::kTimeWaitReused, ctx);
   }
-  const auto index = impl_->new_connection(impl_->hash_of(tuple));
+  const auto index = impl_->new_connection(hash);
   if (!index) return std::unexpected(Error::kNoMemory);
   ConnectionRecord& record = impl_->connections[*index];
   record.owned = true;
   const bool fast_open = options.fast_open && (impl_->config.settings.tcp_fastopen & kFastOpenClient) != 0;
-  tcp::Context ctx = impl_->context(now);
-  record.tcp.open_active(tuple, tcp::Connection::FastOpen{fast_open}, ctx);
+  record.tcp.set_options(options.connection, ctx);
+  record.tcp.open_active(tuple, tcp::Connection::FastOpen{fast_open}, ctx, reused ? &*reused : nullptr);
   impl_->settle(*index, ctx);
   return Handle{HandleKind::kConnection, *index, impl_->connections.generation(*index)};
+}
+
+// The port asked for, or with 0 one of the ephemeral ones: such as nothing owns first, then such as TIME-WAIT
+// may give away.
+std::expected<std::uint16_t, Error> Stack::Impl::pick_port(wire::FourTuple tuple, std::uint16_t wanted,
+                                                           Instant now) {
+  const auto owner = [&](std::uint16_t port) {
+    tuple.local.port = port;
+    return find(tuple, hash_of(tuple));
+  };
+  const auto is_free = [&](std::uint16_t port) { return !owner(port) && tuple.local != tuple.remote; };
+  const auto can_be_had = [&](std::uint16_t port) { return may_reuse(owner(port), now); };
+  if (wanted != 0) {
+    if (!is_free(wanted) && !can_be_had(wanted)) return std::unexpected(Error::kAddressInUse);
+    return wanted;
+  }
+  const auto first = static_cast<std::uint16_t>(config.settings.ip_local_port_first);
+  const auto last = std::max(first, static_cast<std::uint16_t>(config.settings.ip_local_port_last));
+  auto port = ports.pick(tuple.local.address, tuple.remote, first, last, is_free);
+  if (!port && config.settings.tcp_tw_reuse == 1)
+    port = ports.pick(tuple.local.address, tuple.remote, first, last, can_be_had);
+  if (!port) return std::unexpected(Error::kNoPorts);
+  return *port;
 }
 
 std::expected<std::size_t, Error> Stack::send(Handle handle, std::span<const Bytes> data, Instant now) {
@@ -285,7 +314,7 @@ void Stack::close(Handle handle, Instant now) {
   ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return;
   record->tcp.close(ctx);
-  record->owned = false;
+  impl_->orphan(handle.index(), ctx);
   impl_->settle(handle.index(), ctx);
 }
 
@@ -311,32 +340,26 @@ void Stack::shut_down(Instant now) {
     record.tcp.abort(Error::kStackShutdown, Reason::kStackShutdown, ctx);
     impl_->settle(index, ctx);
   });
-  impl_->time_waits.for_each([&](std::uint32_t index, tcp::TimeWait&) {
+  impl_->time_waits.for_each([&](std::uint32_t index, tcp::TimeWait& tw) {
+    if (tw.fin_wait_2) impl_->replies.push_back(tcp::time_wait_reset(tw, ctx, Reason::kStackShutdown));
     impl_->remove_time_wait(RecordRef{RecordKind::kTimeWait, index}, Reason::kStackShutdown, ctx);
   });
 }
 
-std::expected<void, Error> Stack::set_no_delay(Handle handle, bool on) {
+std::expected<void, Error> Stack::set_options(Handle handle, const tcp::Options& options, Instant now) {
   ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
-  record->tcp.set_no_delay(on);
-  return {};
-}
-
-std::expected<void, Error> Stack::set_keepalive(Handle handle, bool on, Instant now) {
-  ConnectionRecord* record = impl_->connection(handle);
-  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  if (!is_valid(options)) return std::unexpected(Error::kInvalidArgument);
   tcp::Context ctx = impl_->context(now);
-  record->tcp.set_keepalive(on, ctx);
+  record->tcp.set_options(options, ctx);
   impl_->settle(handle.index(), ctx);
   return {};
 }
 
-std::expected<void, Error> Stack::set_user_timeout(Handle handle, Duration timeout) {
-  ConnectionRecord* record = impl_->connection(handle);
+std::expected<tcp::Options, Error> Stack::options(Handle handle) const {
+  const ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
-  record->tcp.set_user_timeout(timeout);
-  return {};
+  return record->tcp.options();
 }
 
 void Stack::set_cookie_keys(const Key& current, const Key& previous) {
@@ -373,6 +396,8 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
   s.smoothed_rtt = c.rtt().smoothed();
   s.retransmission_timeout = c.rtt().timeout();
   s.retransmissions = c.retransmissions();
+  s.in_trouble = c.in_trouble(impl_->config.settings);
+  s.soft_error = c.soft_error();
   return s;
 }
 
@@ -385,6 +410,12 @@ std::expected<tcp::Info, Error> Stack::info(Handle handle, Instant now) const {
 Error Stack::failure(Handle handle) const {
   const ConnectionRecord* record = impl_->connection(handle);
   return record == nullptr ? Error::kInvalidHandle : record->tcp.failure();
+}
+
+std::expected<tcp::Ending, Error> Stack::ending(Handle handle) const {
+  const ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  return record->tcp.ending();
 }
 
 std::expected<wire::Endpoint, Error> Stack::local_endpoint(Handle handle) const {
@@ -411,7 +442,7 @@ State Stack::state_of(const wire::FourTuple& tuple) const {
     case RecordKind::kHalfOpen:
       return State::kSynReceived;
     case RecordKind::kTimeWait:
-      return State::kTimeWait;
+      return impl_->time_waits[owner.index()].state();
     case RecordKind::kHeldSyn:  // nothing has been answered
     case RecordKind::kNone:
       break;
@@ -424,6 +455,7 @@ Population Stack::population() const {
           .half_open = impl_->half_opens.size(),
           .held = impl_->held_syns.size(),
           .time_wait = impl_->time_waits.size(),
+          .orphans = impl_->orphans,
           .listeners = impl_->listeners.size(),
           .armed_timers = impl_->wheel.size()};
 }

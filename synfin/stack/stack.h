@@ -12,8 +12,10 @@
 #include "synfin/base/keyed_hash.h"
 #include "synfin/base/time.h"
 #include "synfin/stack/handle.h"
+#include "synfin/tcp/ending.h"
 #include "synfin/tcp/error.h"
 #include "synfin/tcp/info.h"
+#include "synfin/tcp/options.h"
 #include "synfin/tcp/settings.h"
 #include "synfin/tcp/socket_event.h"
 #include "synfin/trace/counters.h"
@@ -56,6 +58,9 @@ struct ListenOptions {
   std::uint32_t hold_limit_per_source = 64;
   /// How long one waits before it is forgotten.
   Duration hold_timeout = Duration::seconds(60);
+
+  /// What the connections that come in begin with.
+  tcp::Options connection{};
 };
 
 struct ConnectOptions {
@@ -65,6 +70,7 @@ struct ConnectOptions {
   /// peer is known; else the SYN asks for one. The data may then be delivered twice, should the SYN be
   /// duplicated on the way (§2.1). Needs bit 1 of the setting `tcp_fastopen`.
   bool fast_open = false;
+  tcp::Options connection{};
 };
 
 /// The answer to a held SYN that cannot be served (ICMP, RFC 1122 §3.2.2.1; RFC 4443 §3.1).
@@ -94,7 +100,7 @@ using enum tcp::SocketEventBits;
 /// `what`: `tcp::SocketEventBits`.
 struct SocketEvent {
   Handle handle;
-  std::uint8_t what = 0;
+  std::uint16_t what = 0;
 };
 
 /// STATUS of RFC 9293 §3.10.6.
@@ -111,14 +117,19 @@ struct Status {
   Duration smoothed_rtt;
   Duration retransmission_timeout;
   std::uint64_t retransmissions = 0;
+  /// The peer has not answered for a while, R1 of RFC 9293 §3.8.3 (`tcp_retries1`).
+  bool in_trouble = false;
+  /// What ICMP said since the peer last acknowledged something (§3.9.1.8); kWouldBlock: nothing.
+  tcp::Error soft_error = tcp::Error::kWouldBlock;
 };
 
 /// How many records there are now.
 struct Population {
   std::size_t connections = 0;
   std::size_t half_open = 0;
-  std::size_t held = 0;  // SYNs about which programs have yet to decide
-  std::size_t time_wait = 0;
+  std::size_t held = 0;       // SYNs about which programs have yet to decide
+  std::size_t time_wait = 0;  // those in FIN-WAIT-2 whose program is gone included
+  std::size_t orphans = 0;    // of `connections`: closed by their programs, and not by their peers
   std::size_t listeners = 0;
   std::size_t armed_timers = 0;
 };
@@ -219,8 +230,9 @@ class Stack {
   /// Half-close (RFC 9293 §3.6 case 1). kSend: FIN behind what is queued. kReceive: what still arrives is
   /// acknowledged and thrown away. Errors: kNotConnected, kInvalidHandle.
   [[nodiscard]] std::expected<void, tcp::Error> shutdown(Handle connection, Shutdown how, Instant now);
-  /// CLOSE, and the handle is gone. Orderly: queued data and a FIN are delivered by the stack alone. With
-  /// unread data: a reset (SHLD-3). For a listener: no more connections; what was not accepted is reset.
+  /// CLOSE, and the handle is gone. Orderly: queued data and a FIN are delivered by the stack alone, within
+  /// `Options::linger` where that is set. With unread data, or beyond `tcp_max_orphans`: a reset (SHLD-3).
+  /// For a listener: no more connections; what was not accepted is reset.
   void close(Handle handle, Instant now);
   /// ABORT: a reset to the peer, and the handle is gone.
   void abort(Handle connection, Instant now);
@@ -228,14 +240,11 @@ class Stack {
   /// handle the program holds stay, closed, until it lets go. What is left to transmit are the resets.
   void shut_down(Instant now);
 
-  // Options of a connection. Errors: kInvalidHandle.
-
-  /// Nagle's algorithm off (RFC 9293 MUST-17).
-  std::expected<void, tcp::Error> set_no_delay(Handle connection, bool on);
-  /// Keep-alive (off by default, MUST-25).
-  std::expected<void, tcp::Error> set_keepalive(Handle connection, bool on, Instant now);
-  /// How long data may stay unacknowledged (RFC 9293 §3.8.3, RFC 5482); zero: the settings decide.
-  std::expected<void, tcp::Error> set_user_timeout(Handle connection, Duration timeout);
+  /// What the program chose for a connection; counts from now on. Those of a listener are in its
+  /// `ListenOptions`. Errors: kInvalidHandle, kInvalidArgument (a negative time).
+  std::expected<void, tcp::Error> set_options(Handle connection, const tcp::Options& options, Instant now);
+  /// Errors: kInvalidHandle.
+  [[nodiscard]] std::expected<tcp::Options, tcp::Error> options(Handle connection) const;
 
   /// One more address of this stack's, behind those of `Config`; one that is there already changes nothing.
   void add_address(const wire::Prefix& own);
@@ -252,6 +261,9 @@ class Stack {
   [[nodiscard]] std::expected<tcp::Info, tcp::Error> info(Handle connection, Instant now) const;
   /// Why a connection ended, after kFailed; kWouldBlock while it lives.
   tcp::Error failure(Handle connection) const;
+  /// The same and an orderly end, with the segment that brought it about; cause kNone while it lives. Errors:
+  /// kInvalidHandle.
+  [[nodiscard]] std::expected<tcp::Ending, tcp::Error> ending(Handle connection) const;
   [[nodiscard]] std::expected<wire::Endpoint, tcp::Error> local_endpoint(Handle handle) const;
   [[nodiscard]] std::expected<wire::Endpoint, tcp::Error> remote_endpoint(Handle handle) const;
   /// The state of whatever owns this 4-tuple: half-open, connection or TIME-WAIT; CLOSED if nothing does.

@@ -128,6 +128,7 @@ std::optional<std::uint32_t> Stack::Impl::complete(const tcp::HalfOpen& half, Re
   if (!index) return std::nullopt;
   ConnectionRecord& record = connections[*index];
   record.waits_for_accept = true;
+  record.tcp.set_options(listeners[listener_index].options.connection, ctx);
   record.tcp.open_from(half, third, handshake, ctx);
   Listener& l = listeners[listener_index];
   l.accept_queue.push_back(*index);

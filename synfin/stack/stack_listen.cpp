@@ -164,6 +164,7 @@ Stack::Impl::Fate Stack::Impl::open_fast(std::uint32_t index, std::uint32_t hash
   ++l.fast_open;
   l.accept_queue.push_back(*connection);
   ctx.count(Counter::kTCPFastOpenPassive);
+  record.tcp.set_options(l.options.connection, ctx);
   record.tcp.open_passive(half, &syn, ctx);
   settle(*connection, ctx);
   tell_listener(index, kAcceptable);

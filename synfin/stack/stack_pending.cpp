@@ -101,9 +101,10 @@ std::optional<std::uint32_t> Stack::Impl::accept_held(std::uint32_t index, tcp::
   const tcp::HalfOpen syn = held_syns[index].syn;
   const auto connection = new_connection(hash_of(syn.tuple), RecordRef{RecordKind::kHeldSyn, index});
   if (!connection) return std::nullopt;
+  ConnectionRecord& record = connections[*connection];
+  record.tcp.set_options(listeners[held_syns[index].listener].options.connection, ctx);
   unhold(index);
   held_syns.free(index);
-  ConnectionRecord& record = connections[*connection];
   record.owned = true;
   record.opening = true;
   record.tcp.open_passive(syn, nullptr, ctx);

@@ -141,16 +141,32 @@ Stack::Impl::Fate Stack::Impl::to_connection(RecordRef ref, const tcp::Segment& 
 Stack::Impl::Fate Stack::Impl::to_time_wait(RecordRef ref, const tcp::TupleHash& hash,
                                             const tcp::Segment& seg, tcp::Context& ctx) {
   tcp::TimeWait& tw = time_waits[ref.index()];
-  const tcp::TimeWaitDisposition d = tcp::judge_time_wait(tw, seg, config.settings);
-  Fate fate{d.reason, State::kTimeWait, State::kTimeWait};
+  const tcp::TimeWaitDisposition d =
+      tw.fin_wait_2 ? tcp::judge_fin_wait_2(tw, seg) : tcp::judge_time_wait(tw, seg, config.settings);
+  Fate fate{d.reason, tw.state(), tw.state()};
   switch (d.verdict) {
     case tcp::TimeWaitVerdict::kDrop:
       return fate;
+    case tcp::TimeWaitVerdict::kTimeWait: {
+      tw.fin_wait_2 = false;
+      tw.rcv_nxt += 1;
+      if (seg.has_timestamps()) tw.ts_recent = seg.header.options.timestamps.value;
+      const Instant end = ctx.now + config.settings.msl * 2;
+      ctx.state_changed(tw.tuple, State::kFinWait2, State::kTimeWait, d.reason, end);
+      fate.to = State::kTimeWait;
+      [[fallthrough]];
+    }
     case tcp::TimeWaitVerdict::kAcknowledgeRestart:
       arm(ref, ctx.now + config.settings.msl * 2, ctx);
       [[fallthrough]];
     case tcp::TimeWaitVerdict::kAcknowledge:
       replies.push_back(tcp::time_wait_ack(tw, ctx, d.reason));
+      return fate;
+    case tcp::TimeWaitVerdict::kResetRemove:
+      ctx.count(Counter::kTCPAbortOnData);
+      replies.push_back(tcp::time_wait_reset(tw, ctx, d.reason));
+      remove_time_wait(ref, d.reason, ctx);
+      fate.to = State::kClosed;
       return fate;
     case tcp::TimeWaitVerdict::kReopen: {
       const wire::FourTuple tuple = tw.tuple;

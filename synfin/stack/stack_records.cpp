@@ -27,7 +27,7 @@ tcp::TimerNode& Stack::Impl::node(RecordRef ref) {
   return connections[ref.index()].timer;
 }
 
-void Stack::Impl::tell_listener(std::uint32_t index, std::uint8_t what) {
+void Stack::Impl::tell_listener(std::uint32_t index, std::uint16_t what) {
   Listener& l = listeners[index];
   l.events |= what;
   queue_event(Handle{HandleKind::kListener, index, listeners.generation(index)}, l.event_queued);
@@ -108,32 +108,58 @@ std::optional<std::uint32_t> Stack::Impl::new_connection(std::uint32_t hash, Rec
 
 void Stack::Impl::remove_time_wait(RecordRef ref, Reason why, tcp::Context& ctx) {
   const tcp::TimeWait& tw = time_waits[ref.index()];
-  ctx.state_changed(tw.tuple, State::kTimeWait, State::kClosed, why);
+  ctx.state_changed(tw.tuple, tw.state(), State::kClosed, why);
   wheel.cancel(ref);
   table.erase(hash_of(tw.tuple), ref);
   time_waits.free(ref.index());
 }
 
-// The full record makes way for a small one that owns the 4-tuple for 2 MSL. What the program has not read
-// yet stays with the full one.
-void Stack::Impl::enter_time_wait(std::uint32_t index, tcp::Context& ctx) {
+// The full record makes way for a small one that owns the 4-tuple: for 2 MSL, or until the peer closes too.
+// What the program has not read yet stays with the full one.
+void Stack::Impl::shrink(std::uint32_t index, tcp::Context& ctx) {
   ConnectionRecord& record = connections[index];
   const RecordRef ref{RecordKind::kConnection, index};
   const tcp::TimeWait tw = record.tcp.time_wait();
   if (record.tcp.owes_ack()) replies.push_back(tcp::time_wait_ack(tw, ctx, Reason::kAckSent));
-  record.in_table = false;
+  leave_table(record);
   wheel.cancel(ref);
   time_waits.set_limit(config.settings.tcp_max_tw_buckets);
   const auto slot = time_waits.allocate(tw);
   if (!slot) {
     ctx.count(Counter::kTCPTimeWaitOverflow);
-    ctx.state_changed(tw.tuple, State::kTimeWait, State::kClosed, Reason::kTimeWaitOverflow);
+    ctx.state_changed(tw.tuple, tw.state(), State::kClosed, Reason::kTimeWaitOverflow);
     table.erase(record.hash, ref);
     return;
   }
-  const RecordRef tw_ref{RecordKind::kTimeWait, *slot};
-  table.replace(record.hash, ref, tw_ref);
-  arm(tw_ref, ctx.now + config.settings.msl * 2, ctx);
+  const RecordRef small{RecordKind::kTimeWait, *slot};
+  table.replace(record.hash, ref, small);
+  arm(small, ctx.now + (tw.fin_wait_2 ? record.tcp.fin_timeout(config.settings) : config.settings.msl * 2),
+      ctx);
+}
+
+void Stack::Impl::leave_table(ConnectionRecord& record) {
+  record.in_table = false;
+  if (record.orphan) --orphans;
+  record.orphan = false;
+}
+
+void Stack::Impl::orphan(std::uint32_t index, tcp::Context& ctx) {
+  ConnectionRecord& record = connections[index];
+  record.owned = false;
+  const State state = record.tcp.state();
+  if (!record.in_table || state == State::kClosed || state == State::kFinWait2) return;
+  if (orphans >= config.settings.tcp_max_orphans) {
+    ctx.count(Counter::kTCPAbortOnMemory);
+    record.tcp.abort(tcp::Error::kNoMemory, Reason::kTooManyOrphans, ctx);
+    return;
+  }
+  record.orphan = true;
+  ++orphans;
+}
+
+bool Stack::Impl::may_reuse(RecordRef ref, Instant now) const {
+  if (config.settings.tcp_tw_reuse != 1 || ref.kind() != RecordKind::kTimeWait) return false;
+  return tcp::may_reuse(time_waits[ref.index()], wheel.deadline(ref) - config.settings.msl * 2, now);
 }
 
 void Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
@@ -141,10 +167,10 @@ void Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
   const RecordRef ref{RecordKind::kConnection, index};
   const State state = record.tcp.state();
   if (record.in_table) {
-    if (state == State::kTimeWait) {
-      enter_time_wait(index, ctx);
+    if (state == State::kTimeWait || (state == State::kFinWait2 && record.tcp.program_gone())) {
+      shrink(index, ctx);
     } else if (state == State::kClosed) {
-      record.in_table = false;
+      leave_table(record);
       wheel.cancel(ref);
       table.erase(record.hash, ref);
     }
@@ -188,10 +214,12 @@ void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
       ctx.timer_fired(held_syns[ref.index()].syn.tuple, State::kListen, Reason::kHoldTimedOut);
       withdraw_held(ref.index());
       return;
-    case RecordKind::kTimeWait:
-      ctx.count(Counter::kTW);
-      remove_time_wait(ref, Reason::kTimeWaitExpired, ctx);
+    case RecordKind::kTimeWait: {
+      const bool waits_for_fin = time_waits[ref.index()].fin_wait_2;
+      ctx.count(waits_for_fin ? Counter::kTCPAbortOnLinger : Counter::kTW);
+      remove_time_wait(ref, waits_for_fin ? Reason::kFinWait2TimedOut : Reason::kTimeWaitExpired, ctx);
       return;
+    }
     case RecordKind::kNone:
       return;
   }

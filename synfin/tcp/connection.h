@@ -9,9 +9,11 @@
 
 #include "synfin/tcp/congestion/congestion.h"
 #include "synfin/tcp/context.h"
+#include "synfin/tcp/ending.h"
 #include "synfin/tcp/error.h"
 #include "synfin/tcp/half_open.h"
 #include "synfin/tcp/info.h"
+#include "synfin/tcp/options.h"
 #include "synfin/tcp/reassembly.h"
 #include "synfin/tcp/recovery.h"
 #include "synfin/tcp/rtt.h"
@@ -86,7 +88,9 @@ class Connection {
   };
   /// Active OPEN (RFC 9293 §3.10.1): the SYN leaves with the next `transmit`; with Fast Open, so does what
   /// was sent until then.
-  void open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx);
+  /// `reused`: the pair is taken over from this TIME-WAIT, behind whose numbers the new ones begin.
+  void open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx,
+                   const TimeWait* reused = nullptr);
   /// The program answers a SYN before there is a third segment: SYN-RECEIVED, the SYN-ACK leaves with the
   /// next `transmit`. `half.iss` is set. With Fast Open `syn`'s text is received and text may be sent at
   /// once.
@@ -115,8 +119,8 @@ class Connection {
   [[nodiscard]] bool transmit(wire::Frame& frame, Sent& out, Context& ctx);
   Instant next_deadline() const { return timers_.next(); }
   /// `SocketEventBits` since the last call.
-  std::uint8_t take_events() { return std::exchange(events_, std::uint8_t{0}); }
-  /// In TIME-WAIT: the record that takes over.
+  std::uint16_t take_events() { return std::exchange(events_, std::uint16_t{0}); }
+  /// In TIME-WAIT, or in FIN-WAIT-2 without a program: the record that takes over.
   TimeWait time_wait() const;
   /// An acknowledgement is due that `transmit` has not given yet.
   bool owes_ack() const { return acks_owed_ > 0; }
@@ -129,12 +133,12 @@ class Connection {
   [[nodiscard]] std::expected<std::size_t, Error> peek(std::span<const MutableBytes> into) const;
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
   [[nodiscard]] std::expected<void, Error> shutdown_receive();
-  /// CLOSE by a program that lets go of the connection.
+  /// CLOSE by a program that lets go of the connection. What is not delivered yet is treated as
+  /// `Options::linger` says.
   void close(Context& ctx);
   void abort(Error error, trace::Reason why, Context& ctx);
-  void set_no_delay(bool on) { no_delay_ = on; }
-  void set_keepalive(bool on, Context& ctx);
-  void set_user_timeout(Duration t) { user_timeout_ = t; }
+  /// Before opening or at any time later.
+  void set_options(const Options& options, Context& ctx);
 
   // Questions.
 
@@ -147,6 +151,20 @@ class Connection {
   std::uint32_t retransmissions() const { return total_retransmissions_; }
   /// kWouldBlock while the connection lives.
   Error failure() const { return failure_; }
+  /// How the connection ended, where the program had not let go of it before.
+  Ending ending() const { return rare_ != nullptr ? rare_->ending : Ending{}; }
+  Options options() const;
+  /// How long FIN-WAIT-2 lasts once the program has closed.
+  Duration fin_timeout(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.fin_timeout > Duration::zero() ? rare_->options.fin_timeout
+                                                                             : s.tcp_fin_timeout;
+  }
+  /// What ICMP said last; kWouldBlock: nothing.
+  Error soft_error() const { return soft_error_; }
+  /// R1 has been reached: the peer has not answered for a while (RFC 9293 §3.8.3).
+  bool in_trouble(const Settings& settings) const {
+    return settings.tcp_retries1 > 0 && retries_ >= settings.tcp_retries1;
+  }
   bool program_gone() const { return program_gone_; }
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
@@ -223,7 +241,12 @@ class Connection {
   void on_keepalive_timer(Context& ctx);
   void arm_retransmit(Context& ctx);
   void arm_persist(Context& ctx);
-  void arm_fin_wait_2(Context& ctx);
+  void arm_user_timeout(Context& ctx);
+  /// Retransmissions or probes after which the peer is given up (R2).
+  std::uint32_t most_retries(const Settings& settings) const;
+  /// The error that a program gets whose peer was given up.
+  Error gave_up_error() const { return soft_error_ == Error::kWouldBlock ? Error::kTimedOut : soft_error_; }
+  void one_more_retry(Context& ctx);
   void heard_from_peer(Context& ctx);
 
   // Both ends of a life.
@@ -231,6 +254,11 @@ class Connection {
   void queue_fin(Context& ctx);
   void transition_to(State to, trace::Reason why, Context& ctx);
   void fail(Error error, trace::Reason why, Context& ctx);
+  bool ended() const { return state_ == State::kClosed || state_ == State::kTimeWait; }
+  void note_ending(trace::Reason why, Instant now);
+  void note_ending_segment(const Ending::Segment& segment);
+  /// What of ours the peer has not acknowledged first.
+  Ending::Segment unanswered() const;
   void owe_ack(trace::Reason why);
   trace::Reason challenge(trace::Reason why, trace::Counter counter, Context& ctx);
   /// Whether this connection may send one more answer to a segment that proves nothing (RFC 5961 §7).
@@ -249,8 +277,8 @@ class Connection {
   wire::FourTuple tuple_;
   State state_ = State::kClosed;
   Error failure_ = Error::kWouldBlock;
-  Error soft_error_ = Error::kTimedOut;  // what ICMP suggested, should the connection time out
-  std::uint8_t events_ = 0;
+  Error soft_error_ = Error::kWouldBlock;
+  std::uint16_t events_ = 0;
 
   bool passive_ : 1 = false;       // came from LISTEN
   bool program_gone_ : 1 = false;  // closed: nobody will read or write any more
@@ -258,28 +286,28 @@ class Connection {
   bool timestamps_ : 1 = false;
   bool sack_ : 1 = false;
   bool no_delay_ : 1 = false;
+  bool cork_ : 1 = false;
+  bool quick_ack_ : 1 = false;
   bool keepalive_ : 1 = false;
   bool syn_to_send_ : 1 = false;
   bool resend_first_ : 1 = false;
   bool probe_ : 1 = false;
   bool timing_ : 1 = false;          // a segment's round trip is being measured
   bool wants_writable_ : 1 = false;  // the program found the send buffer full
-  bool end_reported_ : 1 = false;
-  bool scaling_ : 1 = false;      // window scaling is offered, then agreed on
-  bool fast_open_ : 1 = false;    // the SYN may carry text: ours, or the peer's did
-  bool ecn_ : 1 = false;          // agreed on (RFC 3168 §6.1.1)
-  bool echo_marks_ : 1 = false;   // a mark arrived, and no CWR since
-  bool cwr_to_send_ : 1 = false;  // the window was reduced because of ECE
+  bool scaling_ : 1 = false;         // window scaling is offered, then agreed on
+  bool fast_open_ : 1 = false;       // the SYN may carry text: ours, or the peer's did
+  bool ecn_ : 1 = false;             // agreed on (RFC 3168 §6.1.1)
+  bool echo_marks_ : 1 = false;      // a mark arrived, and no CWR since
+  bool cwr_to_send_ : 1 = false;     // the window was reduced because of ECE
 
   std::uint8_t acks_owed_ = 0;
   std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
-  std::uint16_t burst_ = 0;      // segments of new text that left one behind the other
+  std::uint8_t burst_ = 0;       // segments of new text that left one behind the other
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
   std::uint8_t retries_ =
       0;  // of the retransmission, persist or keep-alive timer since the peer was last heard
   std::uint8_t persist_backoff_ = 0;  // probes since the window closed, answered or not
-  std::uint16_t challenges_left_ = 0;
-  std::uint16_t seen_mss_ = 536;  // largest text that came: what a full-sized segment is
+  std::uint16_t seen_mss_ = 536;      // largest text that came: what a full-sized segment is
   std::uint32_t unacknowledged_text_ = 0;
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
@@ -296,8 +324,34 @@ class Connection {
   Instant timed_at_;
   Instant last_heard_;
   Instant last_sent_;
-  Instant challenge_period_;
-  Duration user_timeout_;
+
+  // What few connections have.
+  struct Rare {
+    Options options;
+    Ending ending;
+    Instant challenge_period;  // a second, and what is left of it to challenge with
+    std::uint16_t challenges_left = 0;
+  };
+  Rare& rare() {
+    if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
+    return *rare_;
+  }
+  Duration keepalive_time(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.keepalive_time > Duration::zero()
+               ? rare_->options.keepalive_time
+               : s.tcp_keepalive_time;
+  }
+  Duration keepalive_interval(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.keepalive_interval > Duration::zero()
+               ? rare_->options.keepalive_interval
+               : s.tcp_keepalive_intvl;
+  }
+  std::uint32_t keepalive_probes(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.keepalive_probes > 0 ? rare_->options.keepalive_probes
+                                                                   : s.tcp_keepalive_probes;
+  }
+  Duration user_timeout() const { return rare_ != nullptr ? rare_->options.user_timeout : Duration{}; }
+  std::unique_ptr<Rare> rare_;
 };
 
 }  // namespace synfin::tcp

@@ -46,6 +46,7 @@ void Connection::acknowledge(SeqNum ack, const Segment& seg, Context& ctx) {
   snd_.nxt = later(snd_.nxt, ack);
   measure(seg, ctx);
   retries_ = 0;
+  soft_error_ = Error::kWouldBlock;
 
   const std::uint32_t mss = text_limit();
   switch (recovery_.on_advance(ack, acked, mss)) {
@@ -66,7 +67,7 @@ void Connection::acknowledge(SeqNum ack, const Segment& seg, Context& ctx) {
   timers_.stop(Timer::kUser);
   if (snd_.max.after(snd_.una)) {
     if (!timers_.armed(Timer::kPersist)) arm_retransmit(ctx);
-    if (user_timeout_ > Duration::zero()) timers_.set(Timer::kUser, ctx.now + user_timeout_);
+    arm_user_timeout(ctx);
   }
 }
 
@@ -130,7 +131,7 @@ void Connection::remember_timestamp(const Segment& seg) {
 void Connection::heard_from_peer(Context& ctx) {
   last_heard_ = ctx.now;
   if (keepalive_ && is_synchronized(state_))
-    timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_time);
+    timers_.set(Timer::kKeepalive, ctx.now + keepalive_time(ctx.settings));
   // A closed window that goes on being confirmed is no reason to give up (RFC 9293 §3.8.6.1), unless the
   // program has left.
   if (timers_.armed(Timer::kPersist) && !program_gone_) retries_ = 0;

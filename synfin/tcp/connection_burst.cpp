@@ -14,14 +14,14 @@ namespace synfin::tcp {
 // as nothing follows for a while. Linux does so, as the end of each segment that the device is to cut into
 // several.
 bool Connection::ends_burst(std::uint32_t size, std::uint32_t window, std::uint32_t available) {
-  ++burst_;
+  if (burst_ < 255) ++burst_;
   const std::uint32_t limit = text_room();
   const std::uint32_t rest = available - size;
   const std::uint32_t next = std::min({rest, window - size, limit});
   const bool follows = next > 0 && (next == limit || (next == rest && (no_delay_ || snd_.fin_queued)));
   const std::uint32_t half = std::max(congestion_.window() / limit / 2, 1u);
-  if (follows && burst_ < half) return false;
-  return std::exchange(burst_, std::uint16_t{0}) > 1;
+  if (follows && burst_ < std::min(half, 255u)) return false;
+  return std::exchange(burst_, std::uint8_t{0}) > 1;
 }
 
 }  // namespace synfin::tcp

@@ -109,8 +109,15 @@ void Connection::close(Context& ctx) {
     fail(Error::kAborted, Reason::kCloseCalled, ctx);
     return;
   }
-  if (state_ != State::kTimeWait) queue_fin(ctx);
-  if (state_ == State::kFinWait2) arm_fin_wait_2(ctx);
+  if (state_ == State::kTimeWait) return;
+  if (rare_ != nullptr && rare_->options.linger) {
+    if (*rare_->options.linger == Duration::zero()) {
+      abort(Error::kAborted, Reason::kLingerAbort, ctx);
+      return;
+    }
+    timers_.set(Timer::kLinger, ctx.now + *rare_->options.linger);
+  }
+  queue_fin(ctx);
 }
 
 void Connection::abort(Error error, Reason why, Context& ctx) {
@@ -129,7 +136,8 @@ void Connection::abort(Error error, Reason why, Context& ctx) {
     // by it, the peer is told.
     case State::kClosing:
     case State::kLastAck:
-      if (why == Reason::kUnreadData) ctx.replies.push_back(reset_reply(why, ctx));
+      if (why == Reason::kUnreadData || (why == Reason::kLingerTimedOut && !snd_.queue.empty()))
+        ctx.replies.push_back(reset_reply(why, ctx));
       break;
     case State::kTimeWait:
     case State::kSynSent:
@@ -141,6 +149,7 @@ void Connection::abort(Error error, Reason why, Context& ctx) {
 }
 
 void Connection::fail(Error error, Reason why, Context& ctx) {
+  assert(trace::cause_of(why) != trace::Cause::kNone);
   failure_ = error;
   events_ |= kFailed | kReadable | kWritable;
   if (state_ == State::kTimeWait) {
@@ -155,7 +164,8 @@ void Connection::transition_to(State to, Reason why, Context& ctx) {
   assert(is_transition(state_, to));
   const State from = state_;
   state_ = to;
-  if (to == State::kClosed || to == State::kTimeWait) {
+  if (ended()) {
+    note_ending(why, ctx.now);
     timers_.stop_all();
     snd_.queue.clear();
     rcv_.beyond.reset();
@@ -180,13 +190,57 @@ void Connection::owe_ack(Reason why) {
   ack_reason_ = special ? why : Reason::kAckSent;
 }
 
-void Connection::set_keepalive(bool on, Context& ctx) {
-  keepalive_ = on;
-  if (!on) {
-    timers_.stop(Timer::kKeepalive);
-  } else if (is_synchronized(state_)) {
-    timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_time);
+// Only for a program that can still ask.
+void Connection::note_ending(Reason why, Instant now) {
+  if (program_gone_ || (rare_ != nullptr && rare_->ending.cause != trace::Cause::kNone)) return;
+  rare().ending = {trace::cause_of(why), why, now, std::nullopt};
+}
+
+void Connection::note_ending_segment(const Ending::Segment& segment) {
+  if (rare_ != nullptr && rare_->ending.cause != trace::Cause::kNone) rare_->ending.segment = segment;
+}
+
+Ending::Segment Connection::unanswered() const {
+  Ending::Segment s;
+  s.seq = snd_.una;
+  s.ack = rcv_.nxt;
+  if (!is_synchronized(state_)) {
+    s.flags = state_ == State::kSynSent ? Flags{Flags::kSyn} : Flags{Flags::kSyn | Flags::kAck};
+    return s;
   }
+  const SeqNum text_end = earlier(snd_.max, stream_end());
+  s.text_size = snd_.una.before(text_end) ? static_cast<std::uint32_t>(text_end - snd_.una) : 0;
+  s.flags = Flags{Flags::kAck}.with(fin_sent() ? Flags::kFin : 0);
+  return s;
+}
+
+Options Connection::options() const {
+  Options o = rare_ != nullptr ? rare_->options : Options{};
+  o.no_delay = no_delay_;
+  o.cork = cork_;
+  o.quick_ack = quick_ack_;
+  o.keepalive = keepalive_;
+  return o;
+}
+
+void Connection::set_options(const Options& options, Context& ctx) {
+  no_delay_ = options.no_delay;
+  cork_ = options.cork;
+  quick_ack_ = options.quick_ack;
+  keepalive_ = options.keepalive;
+  // The switches lie in the connection itself; most set nothing else.
+  Options rest = options;
+  rest.no_delay = rest.cork = rest.quick_ack = rest.keepalive = false;
+  if (rare_ != nullptr || rest != Options{}) rare().options = rest;
+  if (ended()) return;
+
+  if (keepalive_ && is_synchronized(state_)) {
+    timers_.set(Timer::kKeepalive, ctx.now + keepalive_time(ctx.settings));
+  } else {
+    timers_.stop(Timer::kKeepalive);
+  }
+  timers_.stop(Timer::kUser);
+  if (timers_.armed(Timer::kRetransmit) || timers_.armed(Timer::kPersist)) arm_user_timeout(ctx);
 }
 
 Reason Connection::on_unreachable(SeqNum seq, bool hard, Error error, Context& ctx) {
@@ -194,13 +248,15 @@ Reason Connection::on_unreachable(SeqNum seq, bool hard, Error error, Context& c
   if (state_ == State::kClosed || !(seq.at_or_after(snd_.una) && seq.before(snd_.max)))
     return Reason::kIcmpIgnored;
   // "soft errors … MUST NOT abort the connection" (RFC 9293 §3.9.2.2, MUST-56); in synchronized states hard
-  // ones are taken as soft (RFC 5461 §4.1).
+  // ones are taken as soft (RFC 5461 §4.1). The program hears of them (§3.9.1.8, MUST-47).
   if (!hard || is_synchronized(state_)) {
     soft_error_ = error;
+    events_ |= kTrouble;
     return Reason::kIcmpSoftError;
   }
   ctx.count(Counter::kAttemptFails);
   fail(error, Reason::kIcmpHardError, ctx);
+  note_ending_segment({.received = false, .seq = seq});
   return Reason::kIcmpHardError;
 }
 
@@ -222,6 +278,7 @@ Reason Connection::on_path_mtu(SeqNum seq, std::uint32_t mtu, Context& ctx) {
 
 TimeWait Connection::time_wait() const {
   TimeWait tw;
+  tw.fin_wait_2 = state_ == State::kFinWait2;
   tw.tuple = tuple_;
   tw.snd_nxt = snd_.max;
   tw.rcv_nxt = rcv_.nxt;

@@ -22,9 +22,11 @@ NewReno initial_congestion(std::uint32_t mss, bool syn_lost, const Settings& set
 
 }  // namespace
 
-void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx) {
+void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx,
+                             const TimeWait* reused) {
   tuple_ = tuple;
   snd_.iss = ctx.isn.next(tuple, ctx.now);
+  if (reused != nullptr) snd_.iss = number_after(*reused, snd_.iss);
   snd_.una = snd_.nxt = snd_.max = snd_.iss;
   snd_.base = ecn_recover_ = snd_.iss + 1;
   snd_.mss =
@@ -119,7 +121,7 @@ void Connection::become_established(Context& ctx, Reason why) {
   retries_ = 0;
   quick_acks_ = static_cast<std::uint8_t>(ctx.settings.tcp_quick_acks);
   timers_.stop(Timer::kRetransmit);
-  if (keepalive_) timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_time);
+  if (keepalive_) timers_.set(Timer::kKeepalive, ctx.now + keepalive_time(ctx.settings));
   // CLOSE came while the handshake was under way: "queue for processing after entering ESTABLISHED state."
   // (§3.10.4)
   if (snd_.fin_queued) transition_to(State::kFinWait1, Reason::kCloseCalled, ctx);

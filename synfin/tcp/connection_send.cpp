@@ -250,8 +250,6 @@ void Connection::sent_up_to(SeqNum end, bool timed, Context& ctx) {
   }
   stop_persist();
   if (!timers_.armed(Timer::kRetransmit)) arm_retransmit(ctx);
-  if (user_timeout_ > Duration::zero() && !timers_.armed(Timer::kUser))
-    timers_.set(Timer::kUser, ctx.now + user_timeout_);
 }
 
 // The right edge moves only by steps worth telling (RFC 9293 §3.8.6.2.2, MUST-39), and never to the left

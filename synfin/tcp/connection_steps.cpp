@@ -19,7 +19,11 @@ constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
 }  // namespace
 
 Reason Connection::on_segment(const Segment& seg, Context& ctx) {
-  return state_ == State::kSynSent ? on_segment_syn_sent(seg, ctx) : on_segment_synchronized(seg, ctx);
+  const bool ended_before = ended();
+  const Reason fate =
+      state_ == State::kSynSent ? on_segment_syn_sent(seg, ctx) : on_segment_synchronized(seg, ctx);
+  if (ended() && !ended_before) note_ending_segment({true, seg.seq(), seg.ack(), seg.flags(), seg.text_size});
+  return fate;
 }
 
 // The eight steps in the RFC's order. Nothing else belongs here. The last step that has something to say
@@ -178,7 +182,7 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
       if (fin_acknowledged()) {
         transition_to(State::kFinWait2, Reason::kFinAcknowledged, ctx);
         events_ |= kSendClosed;
-        if (program_gone_) arm_fin_wait_2(ctx);
+        timers_.stop(Timer::kLinger);
         return go_on(Reason::kFinAcknowledged);
       }
       break;
@@ -283,16 +287,17 @@ Connection::Step Connection::eighth_check_fin(const Segment& seg, Context& ctx) 
 bool Connection::may_challenge(Context& ctx) {
   const std::uint32_t limit = ctx.settings.tcp_challenge_ack_limit;
   if (limit == 0) return true;
-  if (ctx.now - challenge_period_ >= Duration::seconds(1) || challenge_period_ == Instant{}) {
-    challenge_period_ = ctx.now;
+  Rare& r = rare();
+  if (ctx.now - r.challenge_period >= Duration::seconds(1) || r.challenge_period == Instant{}) {
+    r.challenge_period = ctx.now;
     // Between half and all of the limit: who counts the answers cannot tell what others caused
     // (CVE-2016-5696).
     const std::uint32_t least = (limit + 1) / 2;
-    challenges_left_ =
+    r.challenges_left =
         static_cast<std::uint16_t>(std::min(least + ctx.entropy.below(limit - least + 1), 0xffffu));
   }
-  if (challenges_left_ == 0) return false;
-  --challenges_left_;
+  if (r.challenges_left == 0) return false;
+  --r.challenges_left;
   return true;
 }
 

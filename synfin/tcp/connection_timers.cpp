@@ -31,14 +31,16 @@ void Connection::on_timer(Context& ctx) {
       case Timer::kKeepalive:
         on_keepalive_timer(ctx);
         break;
-      case Timer::kFinWait2:
-        ctx.count(Counter::kTCPAbortOnLinger);
-        fail(Error::kTimedOut, Reason::kFinWait2TimedOut, ctx);
+      case Timer::kLinger:
+        abort(Error::kAborted, Reason::kLingerTimedOut, ctx);
         break;
-      case Timer::kUser:
-        ctx.count(Counter::kTCPAbortOnTimeout);
-        abort(Error::kTimedOut, Reason::kUserTimeout, ctx);
+      case Timer::kUser: {
+        const Ending::Segment silent = unanswered();
+        ctx.count(is_synchronized(state_) ? Counter::kTCPAbortOnTimeout : Counter::kAttemptFails);
+        abort(gave_up_error(), Reason::kUserTimeout, ctx);
+        note_ending_segment(silent);
         break;
+      }
       case Timer::kCount:
         break;
     }
@@ -49,6 +51,12 @@ void Connection::on_timer(Context& ctx) {
 void Connection::arm_retransmit(Context& ctx) {
   timers_.stop(Timer::kPersist);
   timers_.set(Timer::kRetransmit, ctx.now + rtt_.timeout());
+  arm_user_timeout(ctx);
+}
+
+void Connection::arm_user_timeout(Context& ctx) {
+  if (user_timeout() > Duration::zero() && !timers_.armed(Timer::kUser))
+    timers_.set(Timer::kUser, ctx.now + user_timeout());
 }
 
 // "SHOULD increase exponentially the interval between successive probes"  (RFC 9293 §3.8.6.1, SHLD-30),
@@ -57,6 +65,7 @@ void Connection::arm_persist(Context& ctx) {
   if (timers_.armed(Timer::kPersist)) return;
   const std::int64_t factor = std::int64_t{1} << std::min<std::uint8_t>(persist_backoff_, 10);
   timers_.set(Timer::kPersist, ctx.now + std::min(rtt_.timeout() * factor, ctx.settings.tcp_rto_max));
+  arm_user_timeout(ctx);
 }
 
 void Connection::stop_persist() {
@@ -64,23 +73,35 @@ void Connection::stop_persist() {
   persist_backoff_ = 0;
 }
 
-void Connection::arm_fin_wait_2(Context& ctx) {
-  timers_.set(Timer::kFinWait2, ctx.now + ctx.settings.tcp_fin_timeout);
+std::uint32_t Connection::most_retries(const Settings& settings) const {
+  if (state_ == State::kSynSent) {
+    const std::uint32_t own = rare_ != nullptr ? rare_->options.syn_retries : 0;
+    return own > 0 ? own : settings.tcp_syn_retries;
+  }
+  if (state_ == State::kSynReceived) return settings.tcp_synack_retries;
+  if (!program_gone_) return settings.tcp_retries2;
+  return settings.tcp_orphan_retries == 0 ? 8 : settings.tcp_orphan_retries;
+}
+
+// "TCP SHOULD inform the application of the delivery problem …, when R1 is reached and before R2"  (RFC 9293
+// §3.8.3, SHLD-9)
+void Connection::one_more_retry(Context& ctx) {
+  if (retries_ < 255) ++retries_;
+  if (retries_ != ctx.settings.tcp_retries1 || !is_synchronized(state_)) return;
+  ctx.timer_fired(tuple_, state_, Reason::kRetransmitR1);
+  events_ |= kTrouble;
 }
 
 void Connection::on_retransmit_timer(Context& ctx) {
   const bool opening = !is_synchronized(state_);
-  std::uint32_t most = ctx.settings.tcp_retries2;
-  if (state_ == State::kSynSent) most = ctx.settings.tcp_syn_retries;
-  if (state_ == State::kSynReceived) most = ctx.settings.tcp_synack_retries;
-  if (!opening && program_gone_)
-    most = ctx.settings.tcp_orphan_retries == 0 ? 8 : ctx.settings.tcp_orphan_retries;
-  if (retries_ >= most) {
+  if (retries_ >= most_retries(ctx.settings)) {
     ctx.count(opening ? Counter::kAttemptFails : Counter::kTCPAbortOnTimeout);
     const Reason why = opening         ? (passive_ ? Reason::kHandshakeTimedOut : Reason::kConnectTimedOut)
                        : program_gone_ ? Reason::kOrphanGaveUp
                                        : Reason::kRetransmitGaveUp;
-    fail(soft_error_, why, ctx);
+    const Ending::Segment silent = unanswered();
+    fail(gave_up_error(), why, ctx);
+    note_ending_segment(silent);
     return;
   }
 
@@ -97,7 +118,7 @@ void Connection::on_retransmit_timer(Context& ctx) {
                        : state_ == State::kSynReceived ? Reason::kSynAckRetransmitted
                                                        : Reason::kRetransmitTimeout;
   ctx.timer_fired(tuple_, state_, fired);
-  if (retries_ < 255) ++retries_;
+  one_more_retry(ctx);
   ctx.count(Counter::kTCPTimeouts);
   rtt_.back_off(ctx.settings);
   timing_ = false;
@@ -114,16 +135,15 @@ void Connection::on_retransmit_timer(Context& ctx) {
 }
 
 void Connection::on_persist_timer(Context& ctx) {
-  const std::uint32_t most =
-      program_gone_ ? (ctx.settings.tcp_orphan_retries == 0 ? 8 : ctx.settings.tcp_orphan_retries)
-                    : ctx.settings.tcp_retries2;
-  if (retries_ >= most) {
+  if (retries_ >= most_retries(ctx.settings)) {
     ctx.count(Counter::kTCPAbortOnTimeout);
-    abort(soft_error_, program_gone_ ? Reason::kOrphanGaveUp : Reason::kRetransmitGaveUp, ctx);
+    const Ending::Segment silent = unanswered();
+    abort(gave_up_error(), program_gone_ ? Reason::kOrphanGaveUp : Reason::kRetransmitGaveUp, ctx);
+    note_ending_segment(silent);
     return;
   }
   ctx.timer_fired(tuple_, state_, Reason::kPersistProbe);
-  if (retries_ < 255) ++retries_;
+  one_more_retry(ctx);
   if (persist_backoff_ < 255) ++persist_backoff_;
   probe_ = true;
   arm_persist(ctx);
@@ -132,12 +152,17 @@ void Connection::on_persist_timer(Context& ctx) {
 void Connection::on_keepalive_timer(Context& ctx) {
   // Data in flight or a closed window have timers of their own.
   if (snd_.max.after(snd_.una) || timers_.armed(Timer::kPersist)) {
-    timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_time);
+    timers_.set(Timer::kKeepalive, ctx.now + keepalive_time(ctx.settings));
     return;
   }
-  if (retries_ >= ctx.settings.tcp_keepalive_probes) {
+  // A user timeout says how long a peer may be silent, instead of a number of probes, as on Linux.
+  const bool given_up = user_timeout() > Duration::zero()
+                            ? retries_ > 0 && ctx.now - last_heard_ >= user_timeout()
+                            : retries_ >= keepalive_probes(ctx.settings);
+  if (given_up) {
     ctx.count(Counter::kTCPAbortOnTimeout);
-    abort(Error::kTimedOut, Reason::kKeepaliveTimedOut, ctx);
+    abort(gave_up_error(), Reason::kKeepaliveTimedOut, ctx);
+    note_ending_segment({.received = false, .seq = snd_.una - 1, .ack = rcv_.nxt, .flags = Flags::kAck});
     return;
   }
   ++retries_;
@@ -156,7 +181,7 @@ void Connection::on_keepalive_timer(Context& ctx) {
   probe.scale = rcv_.scale.shift();
   if (timestamps_) stamp(probe.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   ctx.replies.push_back(probe);
-  timers_.set(Timer::kKeepalive, ctx.now + ctx.settings.tcp_keepalive_intvl);
+  timers_.set(Timer::kKeepalive, ctx.now + keepalive_interval(ctx.settings));
 }
 
 }  // namespace synfin::tcp

@@ -43,10 +43,51 @@ TimeWaitDisposition judge_time_wait(const TimeWait& tw, const Segment& seg, cons
   return {TimeWaitVerdict::kDrop, Reason::kTimeWaitDropped};
 }
 
+TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
+  const Flags f = seg.flags();
+  const std::uint32_t window = (tw.window << WindowScale{tw.scale}).octets;
+  const SeqNum end = seg.seq() + seg.length();
+  if (tw.timestamps && seg.has_timestamps() && !f.rst() &&
+      static_cast<std::int32_t>(seg.header.options.timestamps.value - tw.ts_recent) < 0)
+    return {seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop, Reason::kPawsRejected};
+
+  const bool begins_inside = seg.seq() == tw.rcv_nxt || seg.seq().in(tw.rcv_nxt, window);
+  const bool acceptable = begins_inside || (seg.length() > 0 && (end - 1).in(tw.rcv_nxt, window));
+  if (f.rst()) {
+    if (seg.seq() == tw.rcv_nxt) return {TimeWaitVerdict::kRemove, Reason::kReset};
+    if (!acceptable) return {TimeWaitVerdict::kDrop, Reason::kOutOfWindowReset};
+    return {TimeWaitVerdict::kAcknowledge, Reason::kResetChallenged};
+  }
+  if (!acceptable) {
+    const bool old = seg.length() > 0 && end.at_or_before(tw.rcv_nxt);
+    // As elsewhere, no bare ACK is answered: two ends out of step would go on for ever.
+    return {seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop,
+            old ? Reason::kOldDuplicate : Reason::kOutOfWindow};
+  }
+  if (f.syn()) return {TimeWaitVerdict::kAcknowledge, Reason::kSynChallenged};
+  if (!f.ack()) return {TimeWaitVerdict::kDrop, Reason::kNoAck};
+  if (seg.ack().after(tw.snd_nxt)) return {TimeWaitVerdict::kAcknowledge, Reason::kAckOfUnsent};
+  // New text has nobody to go to (SHLD-3); of what came before, a part may come again with the FIN.
+  const SeqNum text_end = end - (f.fin() ? 1u : 0u);
+  if (text_end.after(tw.rcv_nxt)) return {TimeWaitVerdict::kResetRemove, Reason::kDataAfterClose};
+  if (f.fin() && text_end == tw.rcv_nxt) return {TimeWaitVerdict::kTimeWait, Reason::kTimeWaitEntered};
+  if (seg.length() > 0) return {TimeWaitVerdict::kAcknowledge, Reason::kOldDuplicate};
+  return {TimeWaitVerdict::kDrop, Reason::kAckIgnored};
+}
+
+bool may_reuse(const TimeWait& tw, Instant entered, Instant now) {
+  // The clock of our timestamps ticks in milliseconds; a second is what Linux leaves, too.
+  return !tw.fin_wait_2 && tw.timestamps && now - entered > Duration::seconds(1);
+}
+
+SeqNum number_after(const TimeWait& tw, SeqNum isn) {
+  return isn.after(tw.snd_nxt) ? isn : tw.snd_nxt + 65537;
+}
+
 Reply time_wait_ack(const TimeWait& tw, const Context& ctx, Reason why) {
   Reply r;
   r.tuple = tw.tuple;
-  r.state = trace::State::kTimeWait;
+  r.state = tw.state();
   r.reason = why;
   r.header.seq = tw.snd_nxt;
   r.header.ack = tw.rcv_nxt;
@@ -54,6 +95,13 @@ Reply time_wait_ack(const TimeWait& tw, const Context& ctx, Reason why) {
   r.header.window = tw.window;
   r.scale = tw.scale;
   if (tw.timestamps) stamp(r.header.options, ctx.now, ctx.timestamp_offset(tw.tuple), tw.ts_recent);
+  return r;
+}
+
+Reply time_wait_reset(const TimeWait& tw, const Context& ctx, Reason why) {
+  Reply r = time_wait_ack(tw, ctx, why);
+  r.header.flags = Flags{Flags::kRst | Flags::kAck};
+  r.header.window = {};
   return r;
 }
 

@@ -17,7 +17,7 @@ enum class Timer : std::uint8_t {
   kPersist,     // when to probe a window that is too small to send into (RFC 9293 §3.8.6.1)
   kDelayedAck,  // when an acknowledgement has waited long enough for company (§3.8.6.3)
   kKeepalive,   // when to ask an idle peer for a sign of life (§3.8.4)
-  kFinWait2,    // when to stop waiting for the FIN of a peer, the program being gone (tcp_fin_timeout)
+  kLinger,      // when to throw away what a program that has closed left undelivered (Options::linger)
   kUser,        // when the program's patience with unacknowledged data ends (§3.10.8)
   kCount,
 };

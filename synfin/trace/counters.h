@@ -47,11 +47,12 @@ namespace synfin::trace {
   X(TCPFastRetrans,       "Segments sent again by fast retransmit.") \
   X(TCPAbortOnData,       "Connections reset because data came after the program had closed.") \
   X(TCPAbortOnClose,      "Connections reset because the program closed with data unread.") \
+  X(TCPAbortOnMemory,     "Connections reset because tcp_max_orphans without a program existed.") \
   X(TCPAbortOnTimeout,    "Connections given up because the peer did not answer.") \
   X(TCPAbortOnLinger,     "Connections forgotten in FIN-WAIT-2 by tcp_fin_timeout.") \
   X(TCPTimeWaitOverflow,  "Connections not kept in TIME-WAIT because of tcp_max_tw_buckets.") \
   X(TW,                   "TIME-WAIT records that ran out.") \
-  X(TWRecycled,           "TIME-WAIT records reopened by a newer SYN.") \
+  X(TWRecycled,           "TIME-WAIT records that made way for a new connection, by a newer SYN or by connect (tcp_tw_reuse).") \
   X(PAWSEstab,            "Segments rejected by their timestamp.") \
   X(TCPChallengeACK,      "Challenge ACKs sent.") \
   X(TCPSYNChallenge,      "Challenge ACKs sent for a SYN.") \

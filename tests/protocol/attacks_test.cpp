@@ -164,7 +164,7 @@ LADDER_TEST(Attacks, R11_AResetAfterTheEndOfTheStreamIsTold) {
 LADDER_TEST(Attacks, R12_APeerThatDiesAfterOurFinIsForgotten) {
   Ladder l(variant);
   l.opened_passively().app_closes().sends({.flags = FIN | ACK, .seq = 1});
-  l.receives({.flags = ACK, .seq = 1, .ack = 2}).state(State::kFinWait2).silent_for(59_s).population(1, 0, 0);
+  l.receives({.flags = ACK, .seq = 1, .ack = 2}).state(State::kFinWait2).silent_for(59_s).population(0, 0, 1);
   l.after(2_s).sends_nothing().population(0, 0, 0).wakes_never();
 }
 

@@ -154,7 +154,7 @@ TEST_P(FastOpenClient, NoMoreDataThanTheServersSegmentSizeGoesWithTheSyn) {
   const Packet syn = syn_with(text);
   EXPECT_GT(syn.text.size(), 500u);
   EXPECT_LE(syn.text.size() + wire::emitted_size(syn.tcp), 620u);
-  ASSERT_TRUE(stack_.set_no_delay(connection_, true));
+  ASSERT_TRUE(stack_.set_options(connection_, {.no_delay = true}, now_));
   answer(syn, syn_ack(syn, static_cast<std::uint32_t>(syn.text.size())));
   std::string rest;
   for (const Packet& p : sent()) rest += p.text;

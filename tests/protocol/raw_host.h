@@ -189,9 +189,9 @@ class RawHost : public testing::TestWithParam<wire::Family> {
     return text;
   }
   /// All that was told of it since last asked.
-  std::uint8_t events(Handle handle) {
+  std::uint16_t events(Handle handle) {
     collect();
-    std::uint8_t bits = 0;
+    std::uint16_t bits = 0;
     std::erase_if(events_, [&](const auto& e) {
       if (e.first == handle) bits |= e.second;
       return e.first == handle;
@@ -260,7 +260,7 @@ class RawHost : public testing::TestWithParam<wire::Family> {
   Instant now_ = Instant::from_ns(1'000'000'000'000);
   stack::Stack stack_{config(), pool_, entropy_};
   std::vector<Packet> sent_;
-  std::vector<std::pair<Handle, std::uint8_t>> events_;
+  std::vector<std::pair<Handle, std::uint16_t>> events_;
   std::vector<Handle> kept_;
 };
 

@@ -169,7 +169,7 @@ LADDER_TEST(RetransmissionTimeout, GivesUpAfterRetries2) {
 LADDER_TEST(RetransmissionTimeout, UserTimeoutEndsIt) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
-  ASSERT_TRUE(l.stack().set_user_timeout(l.connection(), 5_s));
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.user_timeout = 5_s}, l.now()));
   l.app_sends(100).sends({.seq = 1, .len = 100});
   for (int i = 0; i < 45; ++i) l.after(100_ms).whatever().state(State::kEstablished);
   for (int i = 0; i < 45; ++i) l.after(100_ms).whatever();
@@ -268,7 +268,7 @@ LADDER_TEST(KeepAlive, IsOffByDefault) {
 LADDER_TEST(KeepAlive, ProbesAndGivesUp) {
   Ladder l(variant);
   l.opened_passively();
-  ASSERT_TRUE(l.stack().set_keepalive(l.connection(), true, l.now()));
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.keepalive = true}, l.now()));
   l.at(7200_s);
   for (int i = 0; i < 9; ++i) {
     l.sends({.flags = ACK, .seq = 0, .ack = 1}).sends_nothing().state(State::kEstablished).after(75_s);
@@ -284,7 +284,7 @@ LADDER_TEST(KeepAlive, ProbesAndGivesUp) {
 LADDER_TEST(KeepAlive, AnswerKeepsItAlive) {
   Ladder l(variant);
   l.opened_passively();
-  ASSERT_TRUE(l.stack().set_keepalive(l.connection(), true, l.now()));
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.keepalive = true}, l.now()));
   l.at(7200_s).sends({.flags = ACK, .seq = 0}).after(1_s).receives({.seq = 1, .ack = 1}).sends_nothing();
   l.silent_for(7100_s).sends_within(110_s, {.flags = ACK, .seq = 0});
 }

@@ -199,7 +199,8 @@ class World {
   // A reset that is lost leaves the other end waiting for ever, which is as it must be; so programs ask now
   // and then.
   void keep_alive(const Program& p) {
-    if (!net_.host(p.host).set_keepalive(p.handle, true, net_.now())) problem_ = "set_keepalive failed";
+    if (!net_.host(p.host).set_options(p.handle, {.keepalive = true}, net_.now()))
+      problem_ = "set_options failed";
   }
 
   Program* partner(const Program& p) {

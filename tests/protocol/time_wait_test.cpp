@@ -185,8 +185,9 @@ LADDER_TEST(TimeWait, ExpiresAcrossTheWrapOfTheMillisecondClock) {
 // tcp_max_tw_buckets: more than that are forgotten at once.
 LADDER_TEST(TimeWait, RecordsAreBounded) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_max_tw_buckets = 0; }});
-  l.brought_to(State::kFinWait2).app_closes().receives({.flags = FIN | ACK, .seq = 1, .ack = 2});
-  l.sends({.flags = ACK, .ack = 2}).population(0, 0, 0).counter(Counter::kTCPTimeWaitOverflow, 1);
+  l.brought_to(State::kFinWait2).receives({.flags = FIN | ACK, .seq = 1, .ack = 2});
+  l.sends({.flags = ACK, .ack = 2}).app_closes().population(0, 0, 0);
+  l.counter(Counter::kTCPTimeWaitOverflow, 1);
 }
 
 }  // namespace

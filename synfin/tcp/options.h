@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "synfin/base/time.h"
+
+namespace synfin::tcp {
+
+/// What a program may choose for one connection, with the socket option of Linux that it is in brackets. What
+/// is zero or left out follows the settings. A plain value.
+struct Options {
+  /// Nagle's algorithm off: small segments leave at once (RFC 9293 §3.7.4, MUST-17) [TCP_NODELAY].
+  bool no_delay = false;
+  /// Only full segments leave, until it is taken back or 200 ms have passed [TCP_CORK].
+  bool cork = false;
+  /// Acknowledgements do not wait for company [TCP_QUICKACK, but it stays until it is taken back].
+  bool quick_ack = false;
+  /// Asks an idle peer for a sign of life (§3.8.4; off by default, MUST-25) [SO_KEEPALIVE].
+  bool keepalive = false;
+  /// Idle time before the first keep-alive probe (MUST-27) [TCP_KEEPIDLE].
+  Duration keepalive_time{};
+  /// Time between probes [TCP_KEEPINTVL].
+  Duration keepalive_interval{};
+  /// Unanswered probes after which the connection is given up [TCP_KEEPCNT].
+  std::uint32_t keepalive_probes = 0;
+  /// How long data, a FIN or a SYN may stay unacknowledged, or the peer's window closed, before the
+  /// connection is aborted (RFC 9293 §3.8.3, MUST-21; RFC 5482) [TCP_USER_TIMEOUT].
+  Duration user_timeout{};
+  /// What `close` does about what is not delivered yet. Nothing: the stack delivers it alone. Zero: it is
+  /// thrown away and the peer is reset. Longer: the stack has that long before it does so [SO_LINGER, but on
+  /// Linux the data is still delivered afterwards].
+  std::optional<Duration> linger{};
+  /// How long the connection stays in FIN-WAIT-2 once the program has closed [TCP_LINGER2].
+  Duration fin_timeout{};
+  /// How often a SYN is sent again [TCP_SYNCNT].
+  std::uint32_t syn_retries = 0;
+  /// Most text in a segment, in octets: announced to the peer and observed in sending; 0: what the link
+  /// carries [TCP_MAXSEG].
+  std::uint16_t max_segment = 0;
+  /// Octets queued and unacknowledged at most, in place of `tcp_wmem` [SO_SNDBUF].
+  std::uint32_t send_buffer = 0;
+  /// Octets that wait for the program at most, in place of `tcp_rmem` [SO_RCVBUF].
+  std::uint32_t receive_buffer = 0;
+  /// Above so many octets that are queued and have not been sent, the program is not told that it may write
+  /// [TCP_NOTSENT_LOWAT].
+  std::uint32_t notsent_lowat = 0;
+
+  friend bool operator==(const Options&, const Options&) = default;
+};
+
+}  // namespace synfin::tcp
