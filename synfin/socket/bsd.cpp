@@ -107,6 +107,7 @@ int Bsd::listen(int fd, int backlog) {
   // "If listen() is called with a backlog argument value that is less than 0, the function behaves as if …
   // 0."
   e->listening.backlog = static_cast<std::uint32_t>(std::max(backlog, 0));
+  e->listening.connection = e->options;
   if (e->phase == Entry::Phase::kListening) {
     apply_options(*e);
     return 0;
@@ -133,11 +134,12 @@ int Bsd::accept(int fd, sockaddr* address, socklen_t* size) {
   fresh->domain = e->domain;
   fresh->phase = Entry::Phase::kConnected;
   fresh->handle = connection;
-  fresh->no_delay = e->no_delay;
-  fresh->keep_alive = e->keep_alive;
+  fresh->options = e->options;
   fresh->reuse_address = e->reuse_address;
   fresh->on_close = e->on_close;
-  fresh->user_timeout = e->user_timeout;
+  fresh->send_buffer = e->send_buffer;
+  fresh->receive_buffer = e->receive_buffer;
+  fresh->tell_queue = e->tell_queue;
   apply_options(*fresh);
   if (const auto remote = stack_.remote_endpoint(connection)) {
     socket_detail::to_sockaddr(fresh->domain, *remote, address, size);
@@ -155,7 +157,8 @@ bool Bsd::handshaking(const Entry& e) const {
 
 int Bsd::begin_connect(Entry& e, const wire::Endpoint& remote, bool fast_open) {
   e.phase = Entry::Phase::kFresh;
-  const auto connection = stack_.connect(remote, {.local = e.bound, .fast_open = fast_open}, now());
+  const auto connection =
+      stack_.connect(remote, {.local = e.bound, .fast_open = fast_open, .connection = e.options}, now());
   if (!connection) return failed(to_errno(connection.error()));
   e.handle = *connection;
   e.phase = Entry::Phase::kConnecting;
@@ -312,10 +315,12 @@ short Bsd::events_of(Entry& e) {
   return static_cast<short>(what);
 }
 
+// From two thirds on, so that a program that waits for room finds some worth writing into, as on Linux.
 bool Bsd::is_writable(const Entry& e) const {
   const auto status = stack_.status(e.handle);
-  // From two thirds on, so that a program that waits for room finds some worth writing into, as on Linux.
-  return e.send_shut || !status || status->send_queue <= stack_.settings().tcp_wmem / 3 * 2;
+  if (e.send_shut || !status) return true;
+  const std::uint32_t most = e.options.notsent_lowat;
+  return status->send_queue <= send_buffer_of(e) / 3 * 2 && (most == 0 || status->not_sent < most);
 }
 
 }  // namespace synfin::tcp

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "synfin/stack/stack.h"
@@ -80,11 +81,23 @@ class Bsd {
   /// Orderly, or with a reset where SO_LINGER is on with a time of 0.
   int close(int fd);
 
-  /// SOL_SOCKET: SO_ERROR, SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR (no effect), SO_TYPE, SO_DOMAIN,
-  /// SO_PROTOCOL, SO_ACCEPTCONN. IPPROTO_TCP: TCP_NODELAY, TCP_USER_TIMEOUT (milliseconds), TCP_MAXSEG (read
-  /// only), TCP_DEFER_ACCEPT (seconds, rounded up to SYN-ACK retransmissions as on Linux: 1, 3, 7 …),
-  /// TCP_FASTOPEN (connections at a time, within `somaxconn`; before or after listen, else EINVAL),
-  /// TCP_FASTOPEN_CONNECT (before connect, else EINVAL). ENOPROTOOPT for others.
+  /// Options, as in socket(7) and tcp(7); "once connected" they change what they still can.
+  ///
+  /// SOL_SOCKET: SO_ERROR, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN and SO_MEMINFO (read only),
+  /// SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR (no effect), SO_SNDBUF and SO_RCVBUF. These two are shown doubled,
+  /// as Linux does to leave room for its bookkeeping. Synfin counts octets: so many may be queued to be sent
+  /// as is shown, and so many may wait to be read as was asked for.
+  ///
+  /// IPPROTO_TCP: TCP_NODELAY, TCP_CORK, TCP_QUICKACK (stays until it is taken back), TCP_MAXSEG (before
+  /// connect or listen; 88 to 32767, EINVAL else; shows what is in use once connected), TCP_USER_TIMEOUT
+  /// (milliseconds), TCP_KEEPIDLE, TCP_KEEPINTVL (seconds, 1 to 32767), TCP_KEEPCNT (1 to 127), TCP_SYNCNT (1
+  /// to 127), TCP_LINGER2 (seconds; a negative time is none at all), TCP_DEFER_ACCEPT (seconds, rounded up to
+  /// SYN-ACK retransmissions as on Linux: 1, 3, 7 …), TCP_FASTOPEN (connections at a time, within
+  /// `somaxconn`; before or after listen, else EINVAL), TCP_FASTOPEN_CONNECT (before connect, else EINVAL),
+  /// TCP_NOTSENT_LOWAT, TCP_INQ, TCP_CONGESTION ("reno", or what the stack has otherwise; ENOENT), TCP_INFO
+  /// (Linux 6.18's 280 octets) and TCP_CC_INFO (empty), which are read only.
+  ///
+  /// ENOPROTOOPT for others, EINVAL for a value that is too short or out of range, EFAULT.
   int getsockopt(int fd, int level, int name, void* value, socklen_t* size);
   int setsockopt(int fd, int level, int name, const void* value, socklen_t size);
 
@@ -140,10 +153,19 @@ class Bsd {
   void apply_options(const Entry& e);
   void forget_in_epolls(const Entry& e);
   int set_opening_option(Entry& e, int name, int value);
+  int set_socket_option(Entry& e, int name, int value);
+  int set_tcp_option(Entry& e, int name, int value);
+  int get_socket_option(Entry& e, int name, void* value, socklen_t* size);
+  int get_tcp_option(Entry& e, int name, void* value, socklen_t* size);
+  int get_max_segment(const Entry& e) const;
+  int get_info(const Entry& e, void* value, socklen_t* size);
+  int give_memory(const Entry& e, void* value, socklen_t* size);
+  std::string_view congestion_name() const;
   short events_of(Entry& e);
   void tell_queue(const Entry& e, msghdr& message) const;
   std::uint64_t received(const Entry& e) const;
   bool is_writable(const Entry& e) const;
+  std::uint32_t send_buffer_of(const Entry& e) const;
   ssize_t write_parts(int fd, std::span<const Bytes> parts);
   ssize_t write_with_syn(Entry& e, const wire::Endpoint& remote, std::span<const Bytes> parts);
   ssize_t fast_open_parts(int fd, std::span<const Bytes> parts, const sockaddr* address, socklen_t size);

@@ -41,11 +41,11 @@ struct Bsd::Entry {
   // Options.
   bool non_blocking = false;
   bool close_on_exec = false;
-  bool no_delay = false;
-  bool keep_alive = false;
+  tcp::Options options;
   bool reuse_address = false;
   linger on_close{};
-  Duration user_timeout;
+  int send_buffer = 0;  // SO_SNDBUF and SO_RCVBUF as getsockopt shows them; 0: as the settings say
+  int receive_buffer = 0;
   bool fast_open_connect = false;
   bool tell_queue = false;  // TCP_INQ
   stack::ListenOptions listening;

@@ -41,7 +41,8 @@ std::uint8_t number_of(trace::State s) {
 }
 
 std::uint32_t clamped(std::int64_t n) {
-  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(n, 0, std::numeric_limits<std::uint32_t>::max()));
+  return static_cast<std::uint32_t>(
+      std::clamp<std::int64_t>(n, 0, std::numeric_limits<std::uint32_t>::max()));
 }
 std::uint32_t ms(Duration d) {
   return clamped(d.ms());

@@ -124,6 +124,9 @@ struct Stack::Impl {
                          trace::State state, tcp::Context& ctx);
   std::optional<std::uint32_t> complete(const tcp::HalfOpen& half, RecordRef from, std::uint32_t hash,
                                         std::uint32_t listener, const tcp::Segment& third, tcp::Context& ctx);
+  static tcp::Offer offer_of(const Listener& l, const tcp::Context& ctx, wire::Family family) {
+    return tcp::offer_of(l.options.connection, ctx, family);
+  }
   void completed(Listener& l, const wire::IpAddress& peer, tcp::Context& ctx);
   std::optional<Duration> round_trip(RecordRef half, Instant now) const;
   std::uint32_t syn_ack_retries(const Listener& l) const;

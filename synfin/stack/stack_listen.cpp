@@ -32,7 +32,7 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, const tcp::Tuple
   }
   l.monitor->on_syn(tuple.remote.address, ctx.now);
   tcp::HalfOpen half;
-  tcp::open_half(half, tuple, seg, ctx);
+  tcp::open_half(half, tuple, seg, offer_of(l, ctx, tuple.local.address.family()), ctx);
   const Reason obstacle = l.options.hold ? Reason::kNone : judge_queues(l, tuple, after.has_value(), ctx);
   if (obstacle == Reason::kSynCookieSent) {
     fate = with_cookie(l, hash, half, ctx);
@@ -97,7 +97,8 @@ Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash&
   ++l.half_open;
   ++l.young;
   ctx.state_changed(half.tuple, State::kListen, State::kSynReceived, why);
-  tcp::Reply& reply = tcp::send_syn_ack(half, hash.timestamp_offset, ctx, Reason::kSynAckSent);
+  const tcp::Offer offer = offer_of(l, ctx, half.tuple.local.address.family());
+  tcp::Reply& reply = tcp::send_syn_ack(half, offer, hash.timestamp_offset, ctx, Reason::kSynAckSent);
   // Whatever cookie it brought was not good enough, so it gets one that will be.
   if (serves_fast_open(l, syn)) fast_open_cookies.give(half.tuple, reply.header.options);
   arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
@@ -110,7 +111,8 @@ Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, const tcp::TupleHash& ha
   l.last_overflow = ctx.now;
   cookies.keys().rotate_if_due(ctx.now, entropy);
   cookies.make(half, ctx.now);
-  tcp::Reply& reply = tcp::send_syn_ack(half, hash.timestamp_offset, ctx, Reason::kSynCookieSent);
+  const tcp::Offer offer = offer_of(l, ctx, half.tuple.local.address.family());
+  tcp::Reply& reply = tcp::send_syn_ack(half, offer, hash.timestamp_offset, ctx, Reason::kSynCookieSent);
   if (half.timestamps) {
     std::uint32_t& value = reply.header.options.timestamps.value;
     value = tcp::SynCookies::timestamp(half, value);

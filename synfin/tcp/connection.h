@@ -228,6 +228,8 @@ class Connection {
   std::uint32_t text_room() const;
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
+  bool corked(std::uint32_t size) const;
+  void tell_writable(const Settings& settings);
   bool ends_burst(std::uint32_t size, std::uint32_t window, std::uint32_t available);
   std::uint32_t usable_window() const;
   void sent_up_to(SeqNum end, bool timed, Context& ctx);
@@ -294,6 +296,7 @@ class Connection {
   bool probe_ : 1 = false;
   bool timing_ : 1 = false;          // a segment's round trip is being measured
   bool wants_writable_ : 1 = false;  // the program found the send buffer full
+  bool flush_ : 1 = false;           // a corked segment has waited long enough
   bool scaling_ : 1 = false;         // window scaling is offered, then agreed on
   bool fast_open_ : 1 = false;       // the SYN may carry text: ours, or the peer's did
   bool ecn_ : 1 = false;             // agreed on (RFC 3168 §6.1.1)
@@ -349,6 +352,12 @@ class Connection {
   std::uint32_t keepalive_probes(const Settings& s) const {
     return rare_ != nullptr && rare_->options.keepalive_probes > 0 ? rare_->options.keepalive_probes
                                                                    : s.tcp_keepalive_probes;
+  }
+  std::uint32_t send_limit(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.send_buffer > 0 ? rare_->options.send_buffer : s.tcp_wmem;
+  }
+  Offer offer(const Context& ctx) const {
+    return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
   }
   Duration user_timeout() const { return rare_ != nullptr ? rare_->options.user_timeout : Duration{}; }
   std::unique_ptr<Rare> rare_;

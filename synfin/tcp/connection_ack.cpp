@@ -37,10 +37,7 @@ void Connection::acknowledge(SeqNum ack, const Segment& seg, Context& ctx) {
     const auto text = static_cast<std::uint32_t>(text_end - snd_.base);
     snd_.queue.drop_front(text);
     snd_.base = text_end;
-    if (wants_writable_ && snd_.queue.size() <= ctx.settings.tcp_wmem / 3 * 2) {
-      wants_writable_ = false;
-      events_ |= kWritable;
-    }
+    tell_writable(ctx.settings);
   }
   snd_.una = ack;
   snd_.nxt = later(snd_.nxt, ack);

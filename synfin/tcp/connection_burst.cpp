@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where a burst of segments ends. Read first: RFC 9293 §3.9.1.2 on PSH.
+// When text leaves and when the program may bring more: corks, where a burst of segments ends, room in the
+// send buffer. Read first: RFC 9293 §3.9.1.2 on PSH.
 #include <algorithm>
 
 #include "synfin/tcp/connection.h"
@@ -22,6 +23,22 @@ bool Connection::ends_burst(std::uint32_t size, std::uint32_t window, std::uint3
   const std::uint32_t half = std::max(congestion_.window() / limit / 2, 1u);
   if (follows && burst_ < std::min(half, 255u)) return false;
   return std::exchange(burst_, std::uint8_t{0}) > 1;
+}
+
+// Less than a full segment waits for more of it, but not behind the end of the stream.
+bool Connection::corked(std::uint32_t size) const {
+  return cork_ && !flush_ && size > 0 && !snd_.fin_queued;
+}
+
+// A program that found no room is told once a third of it is free, so that it finds some worth writing into,
+// and once little enough waits to be sent.
+void Connection::tell_writable(const Settings& settings) {
+  if (!wants_writable_ || snd_.queue.size() > send_limit(settings) / 3 * 2) return;
+  const std::uint32_t most = rare_ != nullptr ? rare_->options.notsent_lowat : 0;
+  const SeqNum sent = later(snd_.max, snd_.base);
+  if (most > 0 && stream_end().after(sent) && static_cast<std::uint32_t>(stream_end() - sent) >= most) return;
+  wants_writable_ = false;
+  events_ |= kWritable;
 }
 
 }  // namespace synfin::tcp

@@ -16,7 +16,8 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
     return std::unexpected(failure_ == Error::kWouldBlock ? Error::kNotConnected : failure_);
   if (snd_.fin_queued || !may_send_text(state_)) return std::unexpected(Error::kClosing);
   const std::uint32_t used = snd_.queue.size();
-  std::uint32_t room = ctx.settings.tcp_wmem > used ? ctx.settings.tcp_wmem - used : 0;
+  const std::uint32_t limit = send_limit(ctx.settings);
+  std::uint32_t room = limit > used ? limit - used : 0;
   if (room == 0) {
     wants_writable_ = true;
     return std::unexpected(Error::kWouldBlock);
@@ -234,6 +235,9 @@ void Connection::set_options(const Options& options, Context& ctx) {
   if (rare_ != nullptr || rest != Options{}) rare().options = rest;
   if (ended()) return;
 
+  // What was offered when the connection opened stays; the scale bounds what a larger buffer can offer.
+  if (options.receive_buffer > 0 && is_synchronized(state_))
+    rcv_.buffer = std::min(options.receive_buffer, 0xffffu << rcv_.scale.shift());
   if (keepalive_ && is_synchronized(state_)) {
     timers_.set(Timer::kKeepalive, ctx.now + keepalive_time(ctx.settings));
   } else {

@@ -32,6 +32,8 @@ Info Connection::info(Instant now, std::uint32_t mtu) const {
   i.snd_ssthresh = threshold >= 1u << 30 ? Info::kInfiniteThreshold : threshold / mss;
   i.snd_cwnd = congestion_.window() / mss;
   i.advmss = mss_for(mtu, tuple_.local.address.family());
+  if (rare_ != nullptr && rare_->options.max_segment > 0)
+    i.advmss = std::min<std::uint32_t>(i.advmss, rare_->options.max_segment);
   i.rcv_space = rcv_.buffer;
   i.total_retrans = total_retransmissions_;
   if (stream_end().after(snd_.max)) i.notsent_bytes = static_cast<std::uint32_t>(stream_end() - snd_.max);

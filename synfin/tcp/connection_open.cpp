@@ -29,9 +29,9 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   if (reused != nullptr) snd_.iss = number_after(*reused, snd_.iss);
   snd_.una = snd_.nxt = snd_.max = snd_.iss;
   snd_.base = ecn_recover_ = snd_.iss + 1;
-  snd_.mss =
-      std::min(default_mss(tuple.local.address.family()), mss_for(ctx.mtu, tuple.local.address.family()));
-  rcv_.buffer = ctx.settings.tcp_rmem;
+  const Offer own = offer(ctx);
+  snd_.mss = std::min(default_mss(tuple.local.address.family()), own.mss);
+  rcv_.buffer = own.receive_buffer;
   scaling_ = ctx.settings.tcp_window_scaling;
   rcv_.scale = scaling_ ? scale_for(rcv_.buffer) : WindowScale::none();
   timestamps_ = ctx.settings.tcp_timestamps;
@@ -56,7 +56,8 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
   snd_.scale = half.peer_scale();
   rcv_.irs = half.irs;
   rcv_.nxt = rcv_.last_ack_sent = half.irs + 1;
-  rcv_.buffer = ctx.settings.tcp_rmem;
+  const Offer own = offer(ctx);
+  rcv_.buffer = own.receive_buffer;
   rcv_.offered = std::min(rcv_.buffer, 0xffffu);
   rcv_.edge = rcv_.nxt + rcv_.offered;
   rcv_.scale = half.own_scale();
@@ -66,9 +67,8 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
   sack_ = half.sack;
   ecn_ = half.ecn;
   timestamp_offset_ = ctx.timestamp_offset(tuple_);
-  snd_.mss = std::min(
-      mss_for(ctx.mtu, tuple_.local.address.family()),
-      static_cast<std::uint16_t>(std::max<std::uint32_t>(half.peer_mss, ctx.settings.tcp_min_snd_mss)));
+  snd_.mss = std::min(own.mss, static_cast<std::uint16_t>(
+                                   std::max<std::uint32_t>(half.peer_mss, ctx.settings.tcp_min_snd_mss)));
   recovery_ = Recovery{snd_.iss};
   congestion_ = Congestion{initial_congestion(text_limit(), half.retransmissions > 1, ctx.settings)};
   last_heard_ = ctx.now;
@@ -138,7 +138,7 @@ void Connection::adopt_syn(const Segment& syn, Context& ctx) {
   const std::uint16_t announced =
       o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple_.local.address.family());
   snd_.mss =
-      std::min(mss_for(ctx.mtu, tuple_.local.address.family()),
+      std::min(offer(ctx).mss,
                static_cast<std::uint16_t>(std::max<std::uint32_t>(announced, ctx.settings.tcp_min_snd_mss)));
   scaling_ = scaling_ && o.has(TcpOptions::kWindowScale);
   snd_.scale = scaling_ ? WindowScale{o.window_scale} : WindowScale::none();

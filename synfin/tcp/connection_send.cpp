@@ -49,7 +49,8 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
   out.header.seq = snd_.iss;
   // A SYN's window is never scaled (RFC 7323 §2.2).
   out.header.window = Window{std::min(rcv_.buffer, 0xffffu)} >> WindowScale::none();
-  add_syn_options(out.header.options, ctx, tuple_.local.address.family(), scaling_, sack_);
+  add_syn_options(out.header.options, offer(ctx), scaling_, sack_);
+  if (scaling_) out.header.options.window_scale = rcv_.scale.shift();
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, answers ? rcv_.ts_recent : 0);
   std::uint8_t flags = Flags::kSyn;
   if (answers) {
@@ -140,8 +141,9 @@ std::uint32_t Connection::usable_window() const {
 bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const {
   if (snd_.nxt.before(snd_.max)) return true;  // it was worth it the first time
   if (size >= text_room()) return true;
+  if (corked(size)) return false;
   // "unacknowledged data": our SYN is none (RFC 7413 §4.2.2 lets data follow it at once).
-  const bool idle = snd_.nxt == later(snd_.una, snd_.base);
+  const bool idle = snd_.nxt == later(snd_.una, snd_.base) || flush_;
   if (size == available && (idle || no_delay_ || fin)) return true;
   return size > 0 && size >= snd_.max_wnd / 2 && (idle || no_delay_);
 }
@@ -189,6 +191,8 @@ bool Connection::send_text(wire::Frame& frame, Sent& out, Context& ctx) {
 
   snd_.nxt += size + (fin ? 1u : 0u);
   sent_up_to(snd_.nxt, !again, ctx);
+  flush_ = false;
+  tell_writable(ctx.settings);
   if (fin && state_ == State::kCloseWait) transition_to(State::kLastAck, Reason::kFinSent, ctx);
   out.state = state_;
   return true;

@@ -135,6 +135,11 @@ void Connection::on_retransmit_timer(Context& ctx) {
 }
 
 void Connection::on_persist_timer(Context& ctx) {
+  // Not the peer's window but the program's cork holds the text back, and it has done so for long enough.
+  if (cork_ && snd_.wnd > 0) {
+    flush_ = true;
+    return;
+  }
   if (retries_ >= most_retries(ctx.settings)) {
     ctx.count(Counter::kTCPAbortOnTimeout);
     const Ending::Segment silent = unanswered();
