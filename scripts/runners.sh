@@ -136,7 +136,7 @@ run_install() {
 
 # The built program against the kernel, in a network of its own.
 run_lab() {
-  built release -DSYNFIN_TESTS=ON synfin synfin-http-load synfin-example-echo synfin-example-hold_syn || return
+  built release -DSYNFIN_TESTS=ON synfin synfin-http-load synfin-puppet synfin-example-echo synfin-example-hold_syn || return
   local example
   for example in echo hold_syn; do
     examples/${example}_test.sh "$PWD/build/release/synfin-example-$example" >build/release/example.log 2>&1
@@ -146,7 +146,8 @@ run_lab() {
       *) fail "examples/${example}_test.sh"; tail -n 20 build/release/example.log >&2 ;;
     esac
   done
-  SYNFIN=$PWD/build/release/synfin SYNFIN_HTTP_LOAD=$PWD/build/release/synfin-http-load run_unittest lab
+  SYNFIN=$PWD/build/release/synfin SYNFIN_HTTP_LOAD=$PWD/build/release/synfin-http-load \
+    SYNFIN_PUPPET_PROGRAM=$PWD/build/release/synfin-puppet run_unittest lab
 }
 
 # A short run of every fuzz target; findings are left in build/fuzz/findings.

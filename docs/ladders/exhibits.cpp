@@ -1,15 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exhibits.h"
 
+#include <algorithm>
+
 namespace synfin::ladders {
 
-const Exhibit* find_exhibit(std::string_view name) {
-  for (const auto& list : {opening_ladders(), opening_tables()}) {
-    for (const Exhibit& exhibit : list) {
-      if (exhibit.name == name) return &exhibit;
-    }
+std::vector<Page> pages() {
+  return {{"opening.md", opening_ladders(), opening_tables()},
+          {"closing.md", closing_ladders(), closing_tables()},
+          {"state-table.md", {}, state_tables()}};
+}
+
+std::vector<Exhibit> all_exhibits() {
+  std::vector<Exhibit> all;
+  for (const Page& page : pages()) {
+    all.insert(all.end(), page.ladders.begin(), page.ladders.end());
+    all.insert(all.end(), page.tables.begin(), page.tables.end());
   }
-  return nullptr;
+  return all;
+}
+
+const Exhibit* find_exhibit(std::string_view name) {
+  static const std::vector<Exhibit> all = all_exhibits();
+  const auto found = std::ranges::find(all, name, &Exhibit::name);
+  return found == all.end() ? nullptr : &*found;
 }
 
 std::string rendered(const Exhibit& exhibit) {

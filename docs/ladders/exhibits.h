@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace synfin::ladders {
 
@@ -20,6 +21,18 @@ struct Exhibit {
 
 std::span<const Exhibit> opening_ladders();
 std::span<const Exhibit> opening_tables();
+std::span<const Exhibit> closing_ladders();
+std::span<const Exhibit> closing_tables();
+std::span<const Exhibit> state_tables();
+
+/// A page below docs/ and what it shows.
+struct Page {
+  std::string_view file;
+  std::span<const Exhibit> ladders, tables;
+};
+std::vector<Page> pages();
+/// Those of all pages.
+std::vector<Exhibit> all_exhibits();
 
 /// Null where there is none of that name.
 const Exhibit* find_exhibit(std::string_view name);

@@ -36,9 +36,7 @@ int check(const std::string& path) {
 }
 
 int list() {
-  for (const auto& exhibits : {opening_ladders(), opening_tables()}) {
-    for (const Exhibit& exhibit : exhibits) std::printf("%s\n", std::string{exhibit.name}.c_str());
-  }
+  for (const Exhibit& exhibit : all_exhibits()) std::printf("%s\n", std::string{exhibit.name}.c_str());
   return 0;
 }
 

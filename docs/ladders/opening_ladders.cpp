@@ -157,13 +157,7 @@ std::string refused() {
 // A router answers every SYN to a host that is not there.
 std::string icmp(wire::IcmpKind kind) {
   Stage s({.watched = kClient, .settings = [](tcp::Settings& t) { t.tcp_syn_retries = 2; }});
-  s.on_sent([&s, kind](const sim::Sighting& seen) {
-    auto error = wire::make_icmp_error(kind, IpAddress::v4(10, 77, 0, 254), seen.packet->ip, *seen.frame,
-                                       s.network().pool());
-    if (!error) broken("make_icmp_error");
-    auto packet = std::make_shared<wire::Frame>(std::move(*error));
-    s.network().call_at(s.now() + kOneWay, [&s, packet] { s.network().inject(kClient, std::move(*packet)); });
-  });
+  s.answer_with_icmp(kind);
   const auto connection = s.connect_to(IpAddress::v4(10, 77, 0, 9));
   s.run_until_failed(connection);
   return with_failure(s, connection);

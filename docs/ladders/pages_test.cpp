@@ -17,42 +17,50 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-const std::string kOpening = SYNFIN_DOCS "/opening.md";
+const std::string kDocs = SYNFIN_DOCS "/";
 
-TEST(OpeningPage, ShowsWhatTheProgramDraws) {
-  EXPECT_EQ(complaint_about(kOpening), "");
+TEST(Pages, ShowWhatTheProgramDraws) {
+  for (const Page& page : pages()) EXPECT_EQ(complaint_about(kDocs + std::string{page.file}), "");
 }
 
-TEST(OpeningPage, ShowsEveryLadderOnce) {
-  const auto page = read_page(kOpening);
-  ASSERT_TRUE(page) << page.error();
-  const auto filled = fill(*page);
-  ASSERT_TRUE(filled) << filled.error();
-  std::multiset<std::string> all;
-  for (const auto& list : {opening_ladders(), opening_tables()}) {
-    for (const Exhibit& exhibit : list) all.emplace(exhibit.name);
+TEST(Pages, ShowEachOfTheirLaddersOnce) {
+  for (const Page& page : pages()) {
+    const auto text = read_page(kDocs + std::string{page.file});
+    ASSERT_TRUE(text) << text.error();
+    const auto filled = fill(*text);
+    ASSERT_TRUE(filled) << filled.error();
+    std::multiset<std::string> all;
+    for (const auto& list : {page.ladders, page.tables}) {
+      for (const Exhibit& exhibit : list) all.emplace(exhibit.name);
+    }
+    EXPECT_EQ(std::multiset<std::string>(filled->shown.begin(), filled->shown.end()), all) << page.file;
   }
-  EXPECT_EQ(std::multiset<std::string>(filled->shown.begin(), filled->shown.end()), all);
+}
+
+TEST(Ladders, HaveNamesOfTheirOwn) {
+  std::set<std::string_view> names;
+  for (const Exhibit& exhibit : all_exhibits())
+    EXPECT_TRUE(names.insert(exhibit.name).second) << exhibit.name;
 }
 
 TEST(Ladders, AreNoWiderThanAHundredColumns) {
-  for (const auto& list : {opening_ladders(), opening_tables()}) {
-    for (const Exhibit& exhibit : list) {
-      if (exhibit.form != Exhibit::Form::kText) continue;
-      const std::string drawn = exhibit.make();
-      EXPECT_FALSE(drawn.empty()) << exhibit.name;
-      for (std::size_t from = 0; from < drawn.size();) {
-        const std::size_t end = drawn.find('\n', from);
-        ASSERT_NE(end, std::string::npos) << exhibit.name;
-        EXPECT_LE(view::columns(drawn.substr(from, end - from)), 100u) << exhibit.name;
-        from = end + 1;
-      }
+  for (const Exhibit& exhibit : all_exhibits()) {
+    if (exhibit.form != Exhibit::Form::kText) continue;
+    const std::string drawn = exhibit.make();
+    EXPECT_FALSE(drawn.empty()) << exhibit.name;
+    for (std::size_t from = 0; from < drawn.size();) {
+      const std::size_t end = drawn.find('\n', from);
+      ASSERT_NE(end, std::string::npos) << exhibit.name;
+      EXPECT_LE(view::columns(drawn.substr(from, end - from)), 100u) << exhibit.name;
+      from = end + 1;
     }
   }
 }
 
 TEST(Ladders, AreTheSameEveryTime) {
-  for (const Exhibit& exhibit : opening_ladders()) EXPECT_EQ(exhibit.make(), exhibit.make()) << exhibit.name;
+  for (const Page& page : pages()) {
+    for (const Exhibit& exhibit : page.ladders) EXPECT_EQ(exhibit.make(), exhibit.make()) << exhibit.name;
+  }
 }
 
 TEST(Page, IsFilledBetweenItsMarkers) {

@@ -38,10 +38,10 @@ Stage::Stage(const StageOptions& options)
 
 stack::Handle Stage::listen(const stack::ListenOptions& options) {
   const bool drew = std::exchange(drawing_, false);
-  const auto listener =
+  listener_ =
       must(server().listen({network_.address(kServer, family_), kServerPort}, options, now()), "listen");
   drawing_ = drew;
-  return listener;
+  return listener_;
 }
 
 stack::Handle Stage::connect(std::uint16_t port, bool fast_open) {
@@ -57,6 +57,44 @@ stack::Handle Stage::connect_to(const wire::IpAddress& nobody) {
 void Stage::send(std::size_t host, stack::Handle connection, std::string_view text) {
   const std::array<Bytes, 1> data{std::as_bytes(std::span{text})};
   if (must(network_.host(host).send(connection, data, now()), "send") != text.size()) broken("send");
+}
+
+void Stage::send_octets(std::size_t host, stack::Handle connection, std::size_t count) {
+  send(host, connection, std::string(count, 'x'));
+}
+
+std::string Stage::read_text(std::size_t host, stack::Handle connection) {
+  std::string all, buffer(65536, '\0');
+  const std::array<MutableBytes, 1> into{std::as_writable_bytes(std::span{buffer})};
+  for (;;) {
+    const auto n = network_.host(host).receive(connection, into, now());
+    if (!n || *n == 0) return all;
+    all.append(buffer, 0, *n);
+  }
+}
+
+void Stage::set_options(std::size_t host, stack::Handle connection, const tcp::Options& options) {
+  if (!network_.host(host).set_options(connection, options, now())) broken("set_options");
+}
+
+void Stage::shutdown(std::size_t host, stack::Handle connection, stack::Shutdown how) {
+  if (!network_.host(host).shutdown(connection, how, now())) broken("shutdown");
+}
+
+Stage::Pair Stage::open(std::uint16_t port, Duration begin) {
+  const auto listener = listen();
+  Pair pair;
+  pair.client = connect(port);
+  run(kOneWay * 3);
+  pair.server = must(server().accept(listener, now()), "accept");
+  if (!drawing_) return pair;
+  if (epoch_ + begin > now()) run(epoch_ + begin - now());
+  ladder_.finish();
+  // What is left of the drawing is its title.
+  text_.resize(text_.rfind('\n', text_.find("│")) + 1);
+  const std::string time = view::seconds_text(now() - epoch_, 6);
+  text_ += rails_.row({.time = time, .left = "ESTABLISHED", .middle = {}, .right = "ESTABLISHED"});
+  return pair;
 }
 
 stack::Handle Stage::accept(stack::Handle listener) {
@@ -94,8 +132,44 @@ void Stage::forge(const wire::Endpoint& from, wire::Flags flags, std::uint32_t s
   network_.inject(kServer, std::move(frame));
 }
 
+void Stage::forge(const Forged& f) {
+  const std::size_t from = 1 - f.to;
+  const wire::IpHeader ip{.source = network_.address(from, family_),
+                          .destination = network_.address(f.to, family_),
+                          .protocol = wire::protocol::kTcp};
+  wire::TcpHeader tcp;
+  tcp.source_port = from == kClient ? kClientPort : kServerPort;
+  tcp.destination_port = from == kClient ? kServerPort : kClientPort;
+  tcp.flags = f.flags;
+  tcp.seq = isn_[from] + f.seq;
+  if (f.flags.ack()) tcp.ack = isn_[f.to] + f.ack;
+  if (!f.flags.rst()) tcp.window = {32768};
+  wire::Frame frame;
+  if (f.payload > 0) frame.add(network_.pool().copy(std::vector<std::byte>(f.payload, std::byte{'?'})));
+  wire::emit_tcp_packet(ip, tcp, frame, wire::FillChecksum::kYes);
+  network_.inject(f.to, std::move(frame));
+}
+
+void Stage::answer_with_icmp(wire::IcmpKind kind) {
+  on_sent_ = [this, kind](const sim::Sighting& seen) {
+    auto error = wire::make_icmp_error(kind, wire::IpAddress::v4(10, 77, 0, 254), seen.packet->ip,
+                                       *seen.frame, network_.pool());
+    if (!error) broken("make_icmp_error");
+    auto packet = std::make_shared<wire::Frame>(std::move(*error));
+    network_.call_at(now() + kOneWay, [this, packet] { network_.inject(kClient, std::move(*packet)); });
+  };
+}
+
+void Stage::cut_off() {
+  cut_off_ = true;
+  constexpr std::uint32_t kAll = 1'000'000;
+  for (const std::size_t host : {kClient, kServer})
+    network_.set_faults(host, {.loss = kAll, .delay = kOneWay});
+}
+
 void Stage::sighted(const sim::Sighting& s) {
-  if (s.fate == sim::Sighting::Fate::kLost) {
+  if (s.packet != nullptr && s.packet->tcp.flags.syn()) isn_[s.from] = s.packet->tcp.seq;
+  if (s.fate == sim::Sighting::Fate::kLost && !cut_off_) {
     if (losses_.empty()) broken("something was lost that nobody asked for");
     const std::string what = std::move(losses_.front());
     losses_.erase(losses_.begin());
@@ -105,7 +179,10 @@ void Stage::sighted(const sim::Sighting& s) {
 }
 
 void Stage::on_event(const trace::Event& e) {
-  if (!drawing_ || (only_ != 0 && e.tuple.remote.port != only_)) return;
+  if (e.kind == trace::EventKind::kStateChanged) last_change_ = e.reason;
+  const bool of_listener = e.tuple.remote.port == 0 &&
+                           (e.kind == trace::EventKind::kStateChanged || e.kind == trace::EventKind::kCall);
+  if (!drawing_ || of_listener || (only_ != 0 && e.tuple.remote.port != only_)) return;
   if (epoch_.is_never()) epoch_ = e.at;
   ladder_.on_event(e);
 }

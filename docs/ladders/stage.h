@@ -4,6 +4,7 @@
 // what one of them sees. Seeds, ports and delays are fixed, so that the same program always draws the same.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "synfin/sim/network.h"
 #include "synfin/view/ladder.h"
 #include "synfin/view/rails.h"
+#include "synfin/wire/icmp.h"
 
 namespace synfin::ladders {
 
@@ -46,9 +48,27 @@ class Stage final : private trace::Sink {
   /// The server's listener, not drawn.
   stack::Handle listen(const stack::ListenOptions& options = {});
   stack::Handle connect(std::uint16_t port = kClientPort, bool fast_open = false);
+  /// Both ends of an open connection.
+  struct Pair {
+    stack::Handle client, server;
+  };
+  /// Listens, connects and accepts. The handshake is not drawn; the drawing begins `begin` after its first
+  /// segment.
+  Pair open(std::uint16_t port = kClientPort, Duration begin = Duration::seconds(1));
+  /// The last that `listen` or `open` made.
+  stack::Handle listener() const { return listener_; }
   /// To a host that is not there.
   stack::Handle connect_to(const wire::IpAddress& nobody);
   void send(std::size_t host, stack::Handle connection, std::string_view text);
+  /// The same, so many octets.
+  void send_octets(std::size_t host, stack::Handle connection, std::size_t count);
+  /// Reads all that is there.
+  std::string read_text(std::size_t host, stack::Handle connection);
+  void read(std::size_t host, stack::Handle connection) { (void)read_text(host, connection); }
+  void set_options(std::size_t host, stack::Handle connection, const tcp::Options& options);
+  void shutdown(std::size_t host, stack::Handle connection, stack::Shutdown how = stack::Shutdown::kSend);
+  void close(std::size_t host, stack::Handle connection) { network_.host(host).close(connection, now()); }
+  void abort(std::size_t host, stack::Handle connection) { network_.host(host).abort(connection, now()); }
   /// Accepts, with a line in the ladder where the server is watched.
   stack::Handle accept(stack::Handle listener);
 
@@ -56,6 +76,23 @@ class Stage final : private trace::Sink {
   void lose(std::size_t from, std::string what, Predicate predicate);
   /// A packet that nobody sent, from `from` to the server.
   void forge(const wire::Endpoint& from, wire::Flags flags, std::uint32_t seq);
+  /// A segment of the last connection opened that its other end never sent, to `to`. Numbers as the ladder
+  /// has them.
+  struct Forged {
+    std::size_t to = kServer;
+    wire::Flags flags;
+    std::uint32_t seq = 0, ack = 0;
+    std::uint32_t payload = 0;
+  };
+  void forge(const Forged& f);
+  /// A router answers everything that the client sends from here on.
+  void answer_with_icmp(wire::IcmpKind kind);
+  /// From here on the link carries nothing; the losses are not drawn.
+  void cut_off();
+  /// What an end of the last connection opened numbers with 0.
+  wire::SeqNum isn(std::size_t host) const { return isn_[host]; }
+  /// Why the watched host's state changed last.
+  trace::Reason last_change() const { return last_change_; }
   /// Sees every packet as it leaves a host.
   void on_sent(std::function<void(const sim::Sighting&)> f) { on_sent_ = std::move(f); }
 
@@ -85,6 +122,10 @@ class Stage final : private trace::Sink {
   bool drawing_ = true;
   std::uint16_t only_ = 0;
   Instant epoch_ = Instant::never();
+  std::array<wire::SeqNum, 2> isn_;
+  stack::Handle listener_;
+  bool cut_off_ = false;
+  trace::Reason last_change_ = trace::Reason::kNone;
   std::vector<std::string> losses_;  // in the order of happening
   std::function<void(const sim::Sighting&)> on_sent_;
   sim::Network network_;
@@ -104,6 +145,9 @@ constexpr bool is_syn(const wire::TcpPacket& p) {
 }
 constexpr bool is_syn_ack(const wire::TcpPacket& p) {
   return p.tcp.flags.syn() && p.tcp.flags.ack();
+}
+constexpr bool is_fin(const wire::TcpPacket& p) {
+  return p.tcp.flags.fin();
 }
 constexpr bool is_ack(const wire::TcpPacket& p) {
   return p.tcp.flags.bits() == wire::Flags::kAck && p.payload_size == 0;

@@ -2,7 +2,10 @@
 #include "synfin/packetdrill/flags.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <vector>
@@ -28,13 +31,9 @@ void take_sysctl(tcp::Settings& settings, std::string_view name, const std::stri
   if (parts.empty()) return;
   std::string one = parts.front();
   if (parts.size() == 3) one = name == "tcp_rmem" ? parts[2] : parts[1];
-  if (name == "tcp_fastopen") {
-    // Bits beyond the client's and the server's are about connections without a cookie.
-    std::uint32_t bits = 0;
-    std::from_chars(one.data(), one.data() + one.size(), bits);
-    one = std::to_string(bits & 3);
-  }
-  // What Linux allows and Synfin does not know keeps its default.
+  // Bits of Linux's that Synfin does not have are left out.
+  if (name == "tcp_fastopen") one = std::to_string(std::strtoul(one.c_str(), nullptr, 0) & 0x607);
+  // What Linux allows and Synfin does not keeps its default.
   (void)settings.set(name, one);
 }
 
@@ -82,6 +81,21 @@ tcp::Settings settings_of(const Flags& flags, const std::string& sysctls) {
     (void)settings.set(std::string_view(item).substr(0, equals), std::string_view(item).substr(equals + 1));
   }
   return settings;
+}
+
+// Four words in hexadecimal, each stored with its least significant octet first.
+std::optional<Key> fast_open_key(const std::string& sysctls) {
+  std::ifstream file(sysctls + "/tcp_fastopen_key");
+  std::string text;
+  if (!std::getline(file, text)) return std::nullopt;
+  std::array<unsigned, 4> words{};
+  if (std::sscanf(text.c_str(), "%8x-%8x-%8x-%8x", &words[0], &words[1], &words[2], &words[3]) != 4)
+    return std::nullopt;
+  if (words == std::array<unsigned, 4>{}) return std::nullopt;
+  Key key;
+  for (std::size_t i = 0; i < key.size(); ++i)
+    key[i] = static_cast<std::byte>(words[i / 4] >> (i % 4 * 8) & 0xff);
+  return key;
 }
 
 }  // namespace synfin::packetdrill

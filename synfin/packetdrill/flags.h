@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "synfin/base/keyed_hash.h"
 #include "synfin/tcp/settings.h"
 
 namespace synfin::packetdrill {
@@ -27,5 +29,9 @@ std::expected<Flags, std::string> parse_flags(std::string_view text);
 
 /// The settings that the flags stand for, now. `sysctls`: the folder that holds tcp_rmem and the others.
 tcp::Settings settings_of(const Flags& flags, const std::string& sysctls = "/proc/sys/net/ipv4");
+
+/// The namespace's key for the cookies of Fast Open (tcp_fastopen_key), so that they are those that Linux
+/// would give there. Nothing where none is set.
+std::optional<Key> fast_open_key(const std::string& sysctls = "/proc/sys/net/ipv4");
 
 }  // namespace synfin::packetdrill

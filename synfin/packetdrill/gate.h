@@ -16,9 +16,9 @@ namespace synfin::packetdrill {
 ///
 /// The tool has two threads. The one that drives the script (the one that made the gate) injects packets and
 /// moves the clock; calls that the script expects to wait are made on the other, which must be asleep
-/// meanwhile (until the moment of such a call it is that thread that moves the clock). Here the driving thread also tries the waiting calls, at every moment at which they could
-/// succeed, so that they end exactly then; and it holds the clock until the thread that it woke has read the
-/// time at which its call ended.
+/// meanwhile (until the moment of such a call it is that thread that moves the clock). Here the driving
+/// thread also tries the waiting calls, at every moment at which they could succeed, so that they end exactly
+/// then; and it holds the clock until the thread that it woke has read the time at which its call ended.
 class Gate {
  public:
   explicit Gate(VirtualHost& host) : host_(host), driver_(std::this_thread::get_id()) {}

@@ -36,12 +36,16 @@ std::vector<iovec> rest_of(const iovec* parts, int count, std::size_t done) {
 
 }  // namespace
 
-Object::Object(const Flags& flags) : flags_(flags), host_(settings_of(flags), flags.mtu), gate_(host_) {}
+Object::Object(const Flags& flags) : flags_(flags), host_(settings_of(flags), flags.mtu), gate_(host_) {
+  refresh();
+}
 
 Object::~Object() = default;
 
 void Object::refresh() {
-  if (flags_.sysctl) host_.stack().settings() = settings_of(flags_);
+  if (!flags_.sysctl) return;
+  host_.stack().settings() = settings_of(flags_);
+  if (const auto key = fast_open_key()) host_.stack().set_fast_open_keys(*key, *key);
 }
 
 // --- Waiting ---
@@ -165,33 +169,59 @@ ssize_t Object::recvmsg(int fd, msghdr* message, int flags) {
   });
 }
 
-// A call that waits takes everything before it ends; one that does not takes what there is room for.
+// A call that waits takes everything before it ends; one that does not takes what there is room for. One that
+// connects too (Fast Open) waits for the handshake, whatever the SYN took along: if that fails, so does the
+// call.
 ssize_t Object::write(int fd, const iovec* parts, int count, int flags, const sockaddr* address,
                       socklen_t size) {
   std::size_t total = 0;
   for (int i = 0; i < count; ++i) total += parts[i].iov_len;
   std::size_t done = 0;
-  ssize_t connected = 0;
+  bool began = false;
+  bool connecting = false;
   return wait_for<ssize_t>(fd, flags, [&]() -> std::optional<ssize_t> {
+    tcp::Bsd& sockets = host_.sockets();
+    if (connecting) {
+      if (sockets.is_connecting(fd)) return std::nullopt;
+      connecting = false;
+      if (const int code = error_of(fd); code != 0) {
+        errno = code;
+        return -1;
+      }
+      if (done == total) return static_cast<ssize_t>(done);
+    } else if (began && !is_writable(fd)) {
+      return std::nullopt;
+    }
     std::vector<iovec> rest = rest_of(parts, count, done);
     msghdr message{};
     message.msg_iov = rest.data();
     message.msg_iovlen = rest.size();
     message.msg_name = const_cast<sockaddr*>(address);
     message.msg_namelen = size;
-    const int use = done == 0 && connected == 0 ? flags : flags & ~MSG_FASTOPEN;
-    const ssize_t taken = host_.sockets().sendmsg(fd, &message, use);
-    if (taken < 0 && done > 0 && !would_block(taken)) return static_cast<ssize_t>(done);
-    if (taken < 0 && !would_block(taken) && errno != EINPROGRESS) return taken;
-    if (taken < 0 && errno == EINPROGRESS) {
-      connected = 1;
-      if (!waits(fd, flags)) return taken;
-    }
+    const ssize_t taken = sockets.sendmsg(fd, &message, began ? flags & ~MSG_FASTOPEN : flags);
+    const int code = errno;
+    began = true;
     if (taken > 0) done += static_cast<std::size_t>(taken);
-    if ((taken >= 0 && done == total) || (done > 0 && !waits(fd, flags))) return static_cast<ssize_t>(done);
-    host_.settle();
+    if (!waits(fd, flags)) return taken;
+    connecting = sockets.is_connecting(fd);
+    if (connecting) return std::nullopt;
+    errno = code;
+    if (taken < 0 && !would_block(taken)) return done > 0 ? static_cast<ssize_t>(done) : taken;
+    if (taken >= 0 && done == total) return static_cast<ssize_t>(done);
     return std::nullopt;
   });
+}
+
+bool Object::is_writable(int fd) {
+  pollfd p{fd, POLLOUT, 0};
+  return host_.sockets().poll({&p, 1}) > 0;
+}
+
+int Object::error_of(int fd) {
+  int code = 0;
+  socklen_t size = sizeof code;
+  host_.sockets().getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size);
+  return code;
 }
 
 ssize_t Object::sendmsg(int fd, const msghdr* message, int flags) {
@@ -271,8 +301,8 @@ void Object::usleep(useconds_t usecs) {
 // The tool waits for moments by reading the clock over and over, so each reading takes time.
 timeval Object::time() {
   Gate::Lock lock(gate_.mutex());
-  // Not so for the thread whose call has just ended. Before a call that will wait, it is that thread that waits
-  // for the moment.
+  // Not so for the thread whose call has just ended. Before a call that will wait, it is that thread that
+  // waits for the moment.
   if (!gate_.time_was_read()) gate_.run_to(lock, host_.now() + kTick);
   const std::int64_t us = host_.now().ns() / 1000;
   return {.tv_sec = us / 1'000'000, .tv_usec = us % 1'000'000};

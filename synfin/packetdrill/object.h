@@ -63,6 +63,8 @@ class Object {
   template <class Result>
   Result wait_for(int fd, int flags, const std::function<std::optional<Result>()>& attempt);
   bool waits(int fd, int flags);
+  bool is_writable(int fd);
+  int error_of(int fd);
   void refresh();
   int show(int fd);
   Instant deadline_of(int timeout_ms) const;

@@ -151,6 +151,11 @@ class Ladder {
   Ladder& sends_nothing(Where w = Where::current());
   /// Nothing is sent up to and including `d` from now.
   Ladder& silent_for(Duration d, Where w = Where::current());
+  /// After a call to the stack itself: takes out what it gives.
+  Ladder& settles(Where w = Where::current()) {
+    settle(w);
+    return *this;
+  }
   /// Takes whatever was sent.
   Ladder& whatever();
   std::vector<wire::TcpPacket> take_all();
@@ -209,6 +214,7 @@ class Ladder {
 
   stack::Stack& stack() { return *stack_; }
   stack::Handle connection() const { return connection_; }
+  stack::Handle listener() const { return listener_; }
   const wire::FourTuple& tuple() const { return tuple_; }
   wire::Endpoint endpoint(std::uint8_t last_octet, std::uint16_t port) const;
   std::uint32_t own_mss() const;

@@ -155,6 +155,11 @@ bool Bsd::handshaking(const Entry& e) const {
          (status->state == trace::State::kSynSent || status->state == trace::State::kSynReceived);
 }
 
+bool Bsd::is_connecting(int fd) const {
+  const Entry* e = find(fd);
+  return e != nullptr && handshaking(*e);
+}
+
 int Bsd::begin_connect(Entry& e, const wire::Endpoint& remote, bool fast_open) {
   e.phase = Entry::Phase::kFresh;
   const auto connection =
@@ -174,7 +179,7 @@ int Bsd::connect(int fd, const sockaddr* address, socklen_t size) {
   if (!remote) return failed(remote.error());
   switch (e->phase) {
     case Entry::Phase::kFresh:
-      if (!e->fast_open_connect || !stack_.can_fast_open(remote->address, now()))
+      if (!e->fast_open_connect || stack_.fast_open_room(remote->address, now()) == 0)
         return begin_connect(*e, *remote, e->fast_open_connect);
       e->phase = Entry::Phase::kDeferred;
       e->remote = *remote;

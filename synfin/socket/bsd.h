@@ -30,7 +30,7 @@ namespace synfin::tcp {
 /// them as hints; `poll` asks the stack itself.
 ///
 /// Differences: a linger time other than 0 does not bound the close; MSG_OOB is not there (EOPNOTSUPP);
-/// MSG_FASTOPEN takes as much as the send buffer does, of which the SYN carries what fits.
+/// MSG_ZEROCOPY, MSG_EOR and SO_TIMESTAMPING neither.
 class Bsd {
  public:
   /// `stack` must outlive the object. `clock` says what time it is; it must not go back. `first`: the lowest
@@ -127,6 +127,9 @@ class Bsd {
 
   /// Whether `fd` is a descriptor of this object's.
   bool is_open(int fd) const { return slot(fd) != nullptr; }
+
+  /// Whether a handshake that `fd` began is under way.
+  bool is_connecting(int fd) const;
 
   /// The stack's name for what is behind a descriptor; empty where nothing is.
   stack::Handle handle(int fd) const;

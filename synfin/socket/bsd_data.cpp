@@ -65,10 +65,16 @@ ssize_t Bsd::write_parts(int fd, std::span<const Bytes> parts) {
 // Linux's rules: what the SYN takes along is the result; where it can take nothing, the call was a connect.
 ssize_t Bsd::write_with_syn(Entry& e, const wire::Endpoint& remote, std::span<const Bytes> parts) {
   if (!readable_memory(parts)) return failed(EFAULT);
-  const bool takes = !parts.empty() && stack_.can_fast_open(remote.address, now());
+  const std::uint32_t room = parts.empty() ? 0 : stack_.fast_open_room(remote.address, now());
   begin_connect(e, remote, true);
-  if (!takes || e.phase != Entry::Phase::kConnecting) return -1;
-  const auto taken = stack_.send(e.handle, parts, now());
+  if (room == 0 || e.phase != Entry::Phase::kConnecting) return -1;
+  std::vector<Bytes> fitting;
+  std::size_t left = room;
+  for (const Bytes& part : parts) {
+    fitting.push_back(part.first(std::min(part.size(), left)));
+    left -= fitting.back().size();
+  }
+  const auto taken = stack_.send(e.handle, fitting, now());
   return taken ? static_cast<ssize_t>(*taken) : failed(EINPROGRESS);
 }
 

@@ -16,8 +16,6 @@ using trace::State;
 
 namespace {
 
-constexpr std::uint32_t kFastOpenClient = 1;  // of the setting `tcp_fastopen`
-
 bool is_valid(const tcp::Options& o) {
   const auto negative = [](Duration d) { return d < Duration::zero(); };
   return !negative(o.keepalive_time) && !negative(o.keepalive_interval) && !negative(o.user_timeout) &&
@@ -233,7 +231,8 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
   if (!index) return std::unexpected(Error::kNoMemory);
   ConnectionRecord& record = impl_->connections[*index];
   record.owned = true;
-  const bool fast_open = options.fast_open && (impl_->config.settings.tcp_fastopen & kFastOpenClient) != 0;
+  const bool fast_open =
+      options.fast_open && (impl_->config.settings.tcp_fastopen & Impl::kFastOpenClient) != 0;
   record.tcp.set_options(options.connection, ctx);
   record.tcp.open_active(tuple, tcp::Connection::FastOpen{fast_open}, ctx, reused ? &*reused : nullptr);
   impl_->settle(*index, ctx);
@@ -387,7 +386,8 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
   s.tuple = c.tuple();
   s.send_queue = c.snd().queue.size();
   const tcp::SeqNum end = c.snd().base + s.send_queue;
-  s.not_sent = end.after(c.snd().max) ? static_cast<std::uint32_t>(end - later(c.snd().max, c.snd().base)) : 0;
+  s.not_sent =
+      end.after(c.snd().max) ? static_cast<std::uint32_t>(end - later(c.snd().max, c.snd().base)) : 0;
   s.receive_queue = c.rcv().queue.size();
   s.send_window = c.snd().wnd;
   s.receive_window = static_cast<std::uint32_t>(c.rcv().edge - c.rcv().nxt);
@@ -493,9 +493,12 @@ std::expected<trace::FloodReport, Error> Stack::flood_report(Handle handle, Inst
   return report;
 }
 
-bool Stack::can_fast_open(const wire::IpAddress& server, Instant now) const {
-  return (impl_->config.settings.tcp_fastopen & kFastOpenClient) != 0 &&
-         impl_->fast_open_cache.find(server, now) != nullptr;
+std::uint32_t Stack::fast_open_room(const wire::IpAddress& server, Instant now) const {
+  if ((impl_->config.settings.tcp_fastopen & Impl::kFastOpenClient) == 0) return 0;
+  const bool no_cookie = (impl_->config.settings.tcp_fastopen & Impl::kFastOpenNoCookieSent) != 0;
+  const tcp::FastOpenCache::Entry* known = impl_->fast_open_cache.find(server, now);
+  if (known == nullptr && !(no_cookie && impl_->fast_open_cache.may_try(server, now))) return 0;
+  return tcp::fast_open_room(known, impl_->config.mtu, server.family());
 }
 
 const trace::Counters& Stack::counters() const {

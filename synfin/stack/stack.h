@@ -275,9 +275,9 @@ class Stack {
   /// What the listener sees of all its SYNs (RFC 4987). Errors: kInvalidHandle.
   [[nodiscard]] std::expected<trace::FloodReport, tcp::Error> flood_report(Handle listener,
                                                                            Instant now) const;
-  /// Whether a SYN to `server` would take data along: Fast Open is on for clients, the server's cookie is
-  /// known, and no such SYN has vanished lately.
-  bool can_fast_open(const wire::IpAddress& server, Instant now) const;
+  /// Octets that a SYN to `server` would take along; not 0 where Fast Open is on for clients, the server's
+  /// cookie is known (or none is wanted), and no such SYN has vanished lately.
+  std::uint32_t fast_open_room(const wire::IpAddress& server, Instant now) const;
   const trace::Counters& counters() const;
   tcp::Settings& settings();
   const Config& config() const;

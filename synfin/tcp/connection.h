@@ -291,12 +291,13 @@ class Connection {
   bool cork_ : 1 = false;
   bool quick_ack_ : 1 = false;
   bool keepalive_ : 1 = false;
+  bool report_trouble_ : 1 = true;
   bool syn_to_send_ : 1 = false;
   bool resend_first_ : 1 = false;
   bool probe_ : 1 = false;
+  bool send_small_ : 1 = false;  // what fits has waited long enough (§3.8.6.2.1)
   bool timing_ : 1 = false;          // a segment's round trip is being measured
   bool wants_writable_ : 1 = false;  // the program found the send buffer full
-  bool flush_ : 1 = false;           // a corked segment has waited long enough
   bool scaling_ : 1 = false;         // window scaling is offered, then agreed on
   bool fast_open_ : 1 = false;       // the SYN may carry text: ours, or the peer's did
   bool ecn_ : 1 = false;             // agreed on (RFC 3168 §6.1.1)

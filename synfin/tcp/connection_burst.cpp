@@ -27,7 +27,7 @@ bool Connection::ends_burst(std::uint32_t size, std::uint32_t window, std::uint3
 
 // Less than a full segment waits for more of it, but not behind the end of the stream.
 bool Connection::corked(std::uint32_t size) const {
-  return cork_ && !flush_ && size > 0 && !snd_.fin_queued;
+  return cork_ && size > 0 && !snd_.fin_queued;
 }
 
 // A program that found no room is told once a third of it is free, so that it finds some worth writing into,

@@ -221,6 +221,7 @@ Options Connection::options() const {
   o.cork = cork_;
   o.quick_ack = quick_ack_;
   o.keepalive = keepalive_;
+  o.report_trouble = report_trouble_;
   return o;
 }
 
@@ -229,9 +230,11 @@ void Connection::set_options(const Options& options, Context& ctx) {
   cork_ = options.cork;
   quick_ack_ = options.quick_ack;
   keepalive_ = options.keepalive;
+  report_trouble_ = options.report_trouble;
   // The switches lie in the connection itself; most set nothing else.
   Options rest = options;
   rest.no_delay = rest.cork = rest.quick_ack = rest.keepalive = false;
+  rest.report_trouble = true;
   if (rare_ != nullptr || rest != Options{}) rare().options = rest;
   if (ended()) return;
 
@@ -255,7 +258,7 @@ Reason Connection::on_unreachable(SeqNum seq, bool hard, Error error, Context& c
   // ones are taken as soft (RFC 5461 §4.1). The program hears of them (§3.9.1.8, MUST-47).
   if (!hard || is_synchronized(state_)) {
     soft_error_ = error;
-    events_ |= kTrouble;
+    if (report_trouble_) events_ |= kTrouble;
     return Reason::kIcmpSoftError;
   }
   ctx.count(Counter::kAttemptFails);

@@ -84,17 +84,18 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
 void Connection::add_fast_open(wire::Frame& frame, Sent& out, Context& ctx) {
   const wire::IpAddress& server = tuple_.remote.address;
   if (!ctx.fast_open.may_try(server, ctx.now)) return;
+  constexpr std::uint32_t kNoCookieSent = 4;
   TcpOptions& o = out.header.options;
-  o.present |= TcpOptions::kFastOpen;
-  o.cookie_size = 0;
   const FastOpenCache::Entry* known = ctx.fast_open.find(server, ctx.now);
-  if (known == nullptr) return;
-  o.cookie = known->cookie;
-  o.cookie_size = known->cookie_size;
-  const std::uint32_t most =
-      std::min(mss_for(ctx.mtu, server.family()), known->mss > 0 ? known->mss : default_mss(server.family()));
-  const auto options = static_cast<std::uint32_t>(wire::emitted_size(out.header) - wire::TcpHeader::kMinSize);
-  out.text_size = snd_.queue.share(0, std::min(snd_.queue.size(), most - std::min(most, options)), frame);
+  if (known != nullptr || (ctx.settings.tcp_fastopen & kNoCookieSent) == 0) {
+    o.present |= TcpOptions::kFastOpen;
+    o.cookie_size = 0;
+    if (known == nullptr) return;
+    o.cookie = known->cookie;
+    o.cookie_size = known->cookie_size;
+  }
+  const std::uint32_t room = fast_open_room(known, ctx.mtu, server.family());
+  out.text_size = snd_.queue.share(0, std::min(snd_.queue.size(), room), frame);
   if (out.text_size > 0) out.reason = Reason::kSynDataSent;
 }
 
@@ -140,10 +141,11 @@ std::uint32_t Connection::usable_window() const {
 // §3.7.4, SHLD-7).
 bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const {
   if (snd_.nxt.before(snd_.max)) return true;  // it was worth it the first time
+  if (send_small_) return true;
   if (size >= text_room()) return true;
   if (corked(size)) return false;
   // "unacknowledged data": our SYN is none (RFC 7413 §4.2.2 lets data follow it at once).
-  const bool idle = snd_.nxt == later(snd_.una, snd_.base) || flush_;
+  const bool idle = snd_.nxt == later(snd_.una, snd_.base);
   if (size == available && (idle || no_delay_ || fin)) return true;
   return size > 0 && size >= snd_.max_wnd / 2 && (idle || no_delay_);
 }
@@ -189,9 +191,9 @@ bool Connection::send_text(wire::Frame& frame, Sent& out, Context& ctx) {
   out.reason = again ? Reason::kRetransmitTimeout : fin ? Reason::kFinSent : Reason::kDataSent;
   if (again) ++total_retransmissions_;
 
+  send_small_ = false;
   snd_.nxt += size + (fin ? 1u : 0u);
   sent_up_to(snd_.nxt, !again, ctx);
-  flush_ = false;
   tell_writable(ctx.settings);
   if (fin && state_ == State::kCloseWait) transition_to(State::kLastAck, Reason::kFinSent, ctx);
   out.state = state_;

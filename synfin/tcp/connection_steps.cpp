@@ -38,6 +38,7 @@ Reason Connection::on_segment_synchronized(const Segment& seg, Context& ctx) {
   // traffic.
   step = fourth_check_syn(seg, ctx);
   if (step.next == Next::kStop) return step.reason;
+  const bool opening = state_ == State::kSynReceived;
   step = fifth_check_ack(seg, ctx);
   if (step.next == Next::kStop) return step.reason;
   Reason fate = step.reason;
@@ -48,6 +49,8 @@ Reason Connection::on_segment_synchronized(const Segment& seg, Context& ctx) {
   if (step.next == Next::kStop) return fate;
   step = eighth_check_fin(seg, ctx);
   if (step.reason != Reason::kNone) fate = step.reason;
+  // Whatever else it brought, it was the third segment.
+  if (opening) return Reason::kHandshakeComplete;
   return sequence != Reason::kNone ? sequence : fate;
 }
 
@@ -66,7 +69,8 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   if (stamped && static_cast<std::int32_t>(seg.header.options.timestamps.value - rcv_.ts_recent) < 0 &&
       ctx.now - last_heard_ < kTimestampLife) {
     ctx.count(Counter::kPAWSEstab);
-    if (seg.length() > 0 || may_challenge(ctx)) owe_ack(Reason::kPawsRejected);
+    if (seg.length() == 0 && !may_challenge(ctx)) return stop(Reason::kChallengeLimited);
+    owe_ack(Reason::kPawsRejected);
     return stop(Reason::kPawsRejected);
   }
 
@@ -97,13 +101,17 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
     if (length > 0) owe_ack(Reason::kZeroWindowProbe);
     return go_on(length > 0 ? Reason::kZeroWindowProbe : Reason::kNone);
   }
-  if (length == 0 && seg.seq() == rcv_.edge && !f.rst()) return go_on();
+  if (length == 0 && seg.seq() == rcv_.edge && f.ack() && !f.rst()) return go_on();
 
   if (f.rst()) return stop(Reason::kOutOfWindowReset);
+  // "irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK)"  (RFC
+  // 5961 §4.2)
+  if (f.syn()) return stop(challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx));
   const bool old = length > 0 && last.before(rcv_.nxt);
   // Text is always answered, as its ACK may have been lost. Two ends out of step must not answer each other's
   // bare ACKs for ever.
-  if (length > 0 || may_challenge(ctx)) owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
+  if (length == 0 && !may_challenge(ctx)) return stop(Reason::kChallengeLimited);
+  owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
   return stop(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
 }
 
@@ -168,7 +176,8 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
   // "SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT … All incoming segments whose ACK value doesn't satisfy the
   // above condition MUST be discarded and an ACK sent back."  (RFC 5961 §5.2)
   if (seg.ack().after(snd_.max)) {
-    if (may_challenge(ctx)) owe_ack(Reason::kAckOfUnsent);
+    if (!may_challenge(ctx)) return stop(Reason::kChallengeLimited);
+    owe_ack(Reason::kAckOfUnsent);
     return stop(Reason::kAckOfUnsent);
   }
   if (seg.ack().before(snd_.una - snd_.max_wnd)) {

@@ -87,9 +87,9 @@ std::uint32_t Connection::most_retries(const Settings& settings) const {
 // §3.8.3, SHLD-9)
 void Connection::one_more_retry(Context& ctx) {
   if (retries_ < 255) ++retries_;
-  if (retries_ != ctx.settings.tcp_retries1 || !is_synchronized(state_)) return;
+  if (retries_ != ctx.settings.tcp_retries1 || !is_synchronized(state_) || program_gone_) return;
   ctx.timer_fired(tuple_, state_, Reason::kRetransmitR1);
-  events_ |= kTrouble;
+  if (report_trouble_) events_ |= kTrouble;
 }
 
 void Connection::on_retransmit_timer(Context& ctx) {
@@ -135,9 +135,11 @@ void Connection::on_retransmit_timer(Context& ctx) {
 }
 
 void Connection::on_persist_timer(Context& ctx) {
-  // Not the peer's window but the program's cork holds the text back, and it has done so for long enough.
-  if (cork_ && snd_.wnd > 0) {
-    flush_ = true;
+  // The window is open, only less than it was worth sending, or the program's cork holds it back: "to avoid a
+  // resulting deadlock, it is necessary to have a timeout to force transmission of data, overriding the SWS
+  // avoidance algorithm."  (§3.8.6.2.1)
+  if (usable_window() > 0) {
+    send_small_ = true;
     return;
   }
   if (retries_ >= most_retries(ctx.settings)) {

@@ -17,6 +17,9 @@ struct Options {
   bool cork = false;
   /// Acknowledgements do not wait for company [TCP_QUICKACK, but it stays until it is taken back].
   bool quick_ack = false;
+  /// The program is told when R1 is reached or ICMP reports an error that may pass (kTrouble; RFC 9293
+  /// §3.8.3, §3.9.1.8, SHLD-25).
+  bool report_trouble = true;
   /// Asks an idle peer for a sign of life (§3.8.4; off by default, MUST-25) [SO_KEEPALIVE].
   bool keepalive = false;
   /// Idle time before the first keep-alive probe (MUST-27) [TCP_KEEPIDLE].

@@ -31,7 +31,7 @@ Duration msl_from(std::string_view text) {
 TEST(Settings, DefaultsAreThoseOfTheList) {
   const Settings settings;
   EXPECT_EQ(settings.msl, 30_s);
-  EXPECT_EQ(settings.tcp_syn_retries, 6u);
+  EXPECT_EQ(settings.tcp_syn_retries, 7u);
   EXPECT_FALSE(settings.tcp_abort_on_overflow);
   EXPECT_TRUE(settings.tcp_timestamps);
   for (const SettingInfo& info : all_settings()) EXPECT_EQ(settings.get(info.name), info.default_value);

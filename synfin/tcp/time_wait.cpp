@@ -5,6 +5,14 @@ namespace synfin::tcp {
 
 using trace::Reason;
 
+namespace {
+
+std::uint32_t offered(const TimeWait& tw) {
+  return (tw.window << WindowScale{tw.scale}).octets;
+}
+
+}  // namespace
+
 TimeWaitDisposition judge_time_wait(const TimeWait& tw, const Segment& seg, const Settings& settings) {
   const Flags f = seg.flags();
   const bool stamped = tw.timestamps && seg.has_timestamps();
@@ -14,7 +22,11 @@ TimeWaitDisposition judge_time_wait(const TimeWait& tw, const Segment& seg, cons
   if (f.rst()) {
     // Only the exact number is believed (RFC 5961 §3.2); whether it may cut TIME-WAIT short is RFC 1337's
     // question.
-    if (seg.seq() != tw.rcv_nxt) return {TimeWaitVerdict::kDrop, Reason::kOutOfWindowReset};
+    if (seg.seq() != tw.rcv_nxt) {
+      if (seg.seq().in(tw.rcv_nxt, offered(tw)))
+        return {TimeWaitVerdict::kAcknowledge, Reason::kResetChallenged};
+      return {TimeWaitVerdict::kDrop, Reason::kOutOfWindowReset};
+    }
     if (settings.tcp_rfc1337) return {TimeWaitVerdict::kDrop, Reason::kTimeWaitResetIgnored};
     return {TimeWaitVerdict::kRemove, Reason::kTimeWaitReset};
   }
@@ -45,7 +57,7 @@ TimeWaitDisposition judge_time_wait(const TimeWait& tw, const Segment& seg, cons
 
 TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
   const Flags f = seg.flags();
-  const std::uint32_t window = (tw.window << WindowScale{tw.scale}).octets;
+  const std::uint32_t window = offered(tw);
   const SeqNum end = seg.seq() + seg.length();
   if (tw.timestamps && seg.has_timestamps() && !f.rst() &&
       static_cast<std::int32_t>(seg.header.options.timestamps.value - tw.ts_recent) < 0)
@@ -59,17 +71,27 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
     return {TimeWaitVerdict::kAcknowledge, Reason::kResetChallenged};
   }
   if (!acceptable) {
+    if (f.syn()) return {TimeWaitVerdict::kAcknowledge, Reason::kSynChallenged};
+    // A keep-alive probe: the peer sits in CLOSE-WAIT and wants to know that there is still somebody
+    // (§3.8.4).
+    const bool probe = seg.length() == 0 && seg.seq() == tw.rcv_nxt - 1;
+    // No other bare ACK is answered: two ends out of step would go on for ever.
+    if (seg.length() == 0 && !probe)
+      return {TimeWaitVerdict::kDrop, f.ack() ? Reason::kAckIgnored : Reason::kNoAck};
     const bool old = seg.length() > 0 && end.at_or_before(tw.rcv_nxt);
-    // As elsewhere, no bare ACK is answered: two ends out of step would go on for ever.
-    return {seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop,
-            old ? Reason::kOldDuplicate : Reason::kOutOfWindow};
+    return {TimeWaitVerdict::kAcknowledge, old ? Reason::kOldDuplicate : Reason::kOutOfWindow};
   }
   if (f.syn()) return {TimeWaitVerdict::kAcknowledge, Reason::kSynChallenged};
   if (!f.ack()) return {TimeWaitVerdict::kDrop, Reason::kNoAck};
   if (seg.ack().after(tw.snd_nxt)) return {TimeWaitVerdict::kAcknowledge, Reason::kAckOfUnsent};
+  // The largest window that the peer offered is forgotten; RFC 5961 §5.2 allows the largest that there can
+  // be.
+  constexpr std::uint32_t kLargestWindow = 65535u << 14;
+  if (seg.ack().before(tw.snd_nxt - kLargestWindow))
+    return {TimeWaitVerdict::kAcknowledge, Reason::kAckTooOld};
   // New text has nobody to go to (SHLD-3); of what came before, a part may come again with the FIN.
   const SeqNum text_end = end - (f.fin() ? 1u : 0u);
-  if (text_end.after(tw.rcv_nxt)) return {TimeWaitVerdict::kResetRemove, Reason::kDataAfterClose};
+  if (seg.length() > 0 && text_end.after(tw.rcv_nxt)) return {TimeWaitVerdict::kResetRemove, Reason::kDataAfterClose};
   if (f.fin() && text_end == tw.rcv_nxt) return {TimeWaitVerdict::kTimeWait, Reason::kTimeWaitEntered};
   if (seg.length() > 0) return {TimeWaitVerdict::kAcknowledge, Reason::kOldDuplicate};
   return {TimeWaitVerdict::kDrop, Reason::kAckIgnored};

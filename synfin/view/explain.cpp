@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "synfin/tcp/settings.h"
+#include "synfin/trace/cause.h"
 #include "synfin/trace/counters.h"
 #include "synfin/trace/reason.h"
 #include "synfin/trace/state.h"
@@ -17,6 +18,7 @@
 namespace synfin::view {
 namespace {
 
+using trace::Cause;
 using trace::Counter;
 using trace::Reason;
 using trace::State;
@@ -35,6 +37,11 @@ std::vector<State> all_states() {
 }
 std::vector<Reason> all_reasons() {
   return all_of<Reason, trace::kReasonCount>();
+}
+std::vector<Cause> all_causes() {
+  std::vector<Cause> causes = all_of<Cause, trace::kCauseCount>();
+  std::erase(causes, Cause::kNone);
+  return causes;
 }
 std::vector<Counter> all_counters() {
   return all_of<Counter, std::to_underlying(Counter::kCount)>();
@@ -80,6 +87,10 @@ std::string explain_counter(Counter c) {
   return fmt::format("{} (counter)\n{}", trace::name(c), paragraph(trace::meaning(c), 2));
 }
 
+std::string explain_cause(Cause c) {
+  return fmt::format("{} (cause of an ending)\n{}", trace::name(c), paragraph(trace::meaning(c), 2));
+}
+
 std::vector<std::string_view> all_names() {
   std::vector<std::string_view> names;
   for (const State s : all_states()) {
@@ -89,6 +100,7 @@ std::vector<std::string_view> all_names() {
   for (const Reason r : all_reasons()) names.push_back(trace::name(r));
   for (const tcp::SettingInfo& s : tcp::all_settings()) names.push_back(s.name);
   for (const Counter c : all_counters()) names.push_back(trace::name(c));
+  for (const Cause c : all_causes()) names.push_back(trace::name(c));
   return names;
 }
 
@@ -152,15 +164,18 @@ std::expected<std::string, std::string> explain(std::string_view name) {
   for (const Counter c : all_counters()) {
     if (wanted == folded(trace::name(c))) out += explain_counter(c);
   }
+  for (const Cause c : all_causes()) {
+    if (wanted == folded(trace::name(c))) out += explain_cause(c);
+  }
   if (!out.empty()) return out;
   // Long words are nobody's slip, and distances to them cost their length.
   const std::vector<std::string_view> near =
       name.size() > 100 ? std::vector<std::string_view>{} : nearest(name);
   if (near.empty()) {
     return std::unexpected(fmt::format(
-        "{} is no reason, state, setting or counter; without a name, all are listed", quoted(name)));
+        "{} is no reason, state, setting, counter or cause; without a name, all are listed", quoted(name)));
   }
-  return std::unexpected(fmt::format("{} is no reason, state, setting or counter; near to it: {}",
+  return std::unexpected(fmt::format("{} is no reason, state, setting, counter or cause; near to it: {}",
                                      quoted(name), fmt::join(near, ", ")));
 }
 
@@ -175,6 +190,8 @@ std::string explain_all() {
   for (const tcp::SettingInfo& s : tcp::all_settings()) out += explain_setting(s);
   out += "\nCounters\n\n";
   for (const Counter c : all_counters()) out += explain_counter(c);
+  out += "\nCauses of an ending\n\n";
+  for (const Cause c : all_causes()) out += explain_cause(c);
   return out;
 }
 

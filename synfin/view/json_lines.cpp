@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "synfin/trace/cause.h"
 #include "synfin/trace/flood.h"
 #include "synfin/view/text.h"
 
@@ -84,6 +85,13 @@ void add_segment(Json& out, const Event& e, const Flow& flow) {
   if (e.retransmission) out["retransmission"] = true;
 }
 
+/// The connection has ended for its program. What TIME-WAIT does later is nobody's cause.
+bool ends(const Event& e) {
+  using trace::State;
+  return e.kind == EventKind::kStateChanged && e.from != State::kListen && e.from != State::kTimeWait &&
+         (e.to == State::kClosed || e.to == State::kTimeWait);
+}
+
 /// With no more digits than were measured.
 double rounded(double number, double digits) {
   return std::round(number * digits) / digits;
@@ -135,6 +143,7 @@ std::string JsonLines::line(const Event& e) {
     }
   }
   out["reason"] = trace::name(e.reason);
+  if (ends(e)) out["cause"] = trace::name(trace::cause_of(e.reason));
   if (const std::string_view section = trace::section(e.reason); !section.empty()) out["section"] = section;
   if (flow != nullptr && is_segment(e.kind) && e.header != nullptr) add_segment(out, e, *flow);
   if (packet && e.frame != nullptr) out["len"] = e.frame->size();

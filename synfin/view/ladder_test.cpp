@@ -434,6 +434,12 @@ TEST(Ladder, ATimeThatRunsOutIsNoDoingOfTheProgram) {
   EXPECT_THAT(d.text, HasSubstr("timer: hold timed out"));
 }
 
+TEST(Ladder, ALingerTimeIsNoDoingOfTheProgram) {
+  Drawing d({.explain = false});
+  d.tell.state(State::kFinWait1, State::kClosed, Reason::kLingerTimedOut);
+  EXPECT_NE(d.text.find("timer: linger timed out"), std::string::npos) << d.text;
+}
+
 TEST(Ladder, AFinThatChangesTheStateIsExplainedByTheNewOne) {
   Drawing d({.width = 200});
   open(d.tell);
@@ -441,6 +447,14 @@ TEST(Ladder, AFinThatChangesTheStateIsExplainedByTheNewOne) {
   d.tell.sent(F::kFin | F::kAck, {1, 2, 0}, State::kCloseWait, Reason::kFinSent);
   EXPECT_THAT(d.text, HasSubstr("LAST-ACK ├─"));
   EXPECT_THAT(d.text, HasSubstr("The second FIN: our program has finished as well."));
+}
+
+TEST(Ladder, AResetInLastAckIsNotTheLastAck) {
+  Drawing d;
+  d.tell.state(State::kLastAck, State::kClosed, Reason::kReset);
+  d.tell.received(F::kRst, {2, 0, 0}, State::kLastAck, State::kClosed, Reason::kReset);
+  EXPECT_EQ(d.text.find("The last ACK"), std::string::npos) << d.text;
+  EXPECT_NE(d.text.find("A reset with exactly the expected"), std::string::npos) << d.text;
 }
 
 TEST(Ladder, ColourOnlyWhereAskedFor) {

@@ -119,6 +119,8 @@ std::optional<Lesson> received(const Event& e) {
     case State::kTimeWait:
       break;
   }
+  // What ends a connection here is no acknowledgement.
+  if (e.header->flags.rst()) return std::nullopt;
   if (e.header->flags.fin()) {
     if (const auto fin = received_fin(e)) return fin;
   }
@@ -266,14 +268,16 @@ bool is_timer(Reason r) {
       Reason::kConnectTimedOut,  Reason::kHandshakeTimedOut, Reason::kRetransmitTimeout,
       Reason::kRetransmitGaveUp, Reason::kOrphanGaveUp,      Reason::kPersistProbe,
       Reason::kDelayedAck,       Reason::kKeepaliveProbe,    Reason::kKeepaliveTimedOut,
-      Reason::kUserTimeout,      Reason::kFinWait2TimedOut,  Reason::kHoldTimedOut};
+      Reason::kUserTimeout,      Reason::kFinWait2TimedOut,  Reason::kHoldTimedOut,
+      Reason::kLingerTimedOut,   Reason::kRetransmitR1};
   return one_of(r, kList);
 }
 
 bool is_call(Reason r) {
-  static constexpr std::array kList{Reason::kActiveOpen,     Reason::kPassiveOpen,  Reason::kCloseCalled,
-                                    Reason::kAbortCalled,    Reason::kUnreadData,   Reason::kLingerAbort,
-                                    Reason::kListenerClosed, Reason::kStackShutdown};
+  static constexpr std::array kList{Reason::kActiveOpen,     Reason::kPassiveOpen,    Reason::kCloseCalled,
+                                    Reason::kAbortCalled,    Reason::kUnreadData,     Reason::kLingerAbort,
+                                    Reason::kTooManyOrphans, Reason::kTimeWaitReused, Reason::kListenerClosed,
+                                    Reason::kStackShutdown};
   return one_of(r, kList);
 }
 

@@ -12,6 +12,7 @@ import unittest
 
 SYNFIN = os.environ.get("SYNFIN", os.path.join(os.path.dirname(__file__), "../../build/release/synfin"))
 HTTP_LOAD = os.environ.get("SYNFIN_HTTP_LOAD", os.path.join(os.path.dirname(SYNFIN), "synfin-http-load"))
+PUPPET = os.environ.get("SYNFIN_PUPPET_PROGRAM", os.path.join(os.path.dirname(SYNFIN), "synfin-puppet"))
 V4, V6 = "10.77.0.2", "[fd77::2]"
 MIB = 1 << 20
 

@@ -162,6 +162,52 @@ LADDER_TEST(TimeWait, ConnectToTheSamePairIsRefused) {
 }
 
 // Attack R5: clocks across 2^32 ms. A ladder that starts there still leaves TIME-WAIT.
+// tcp_tw_reuse (RFC 6191): with timestamps, and once our clock has moved on, the pair can be had.
+LADDER_TEST(TimeWait, ConnectMayTakeThePairOverByTimestamps) {
+  Ladder l(variant, {.peer = {.timestamps = true}, .settings = [](tcp::Settings& s) { s.tcp_tw_reuse = 1; }});
+  in_time_wait(l).app_closes_listener();
+  const auto connect = [&] {
+    return l.stack().connect(l.tuple().remote, {.local = l.tuple().local}, l.now());
+  };
+  EXPECT_EQ(connect().error(), Error::kAddressInUse) << "within a second";
+  l.at(1100_ms);
+  const std::uint32_t old_iss = l.stack_iss();
+  ASSERT_TRUE(connect()) << l.text();
+  l.settles().population(1, 0, 0).counter(Counter::kTWRecycled, 1);
+  const auto sent = l.take_all();
+  ASSERT_EQ(sent.size(), 1u) << l.text();
+  EXPECT_TRUE(sent[0].tcp.flags.syn());
+  EXPECT_GT(sent[0].tcp.seq - wire::SeqNum{old_iss}, 2) << "behind all that was used";
+}
+
+LADDER_TEST(TimeWait, ConnectDoesNotTakeThePairOverWithoutTimestamps) {
+  Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_tw_reuse = 1; }});
+  in_time_wait(l).app_closes_listener().at(30_s);
+  const auto again = l.stack().connect(l.tuple().remote, {.local = l.tuple().local}, l.now());
+  ASSERT_FALSE(again) << l.text();
+  EXPECT_EQ(again.error(), Error::kAddressInUse);
+}
+
+// Ports that nothing holds come first; where there is none, TIME-WAIT gives one away.
+LADDER_TEST(TimeWait, AnEphemeralPortIsTakenOverOnlyWhereNoneIsFree) {
+  Ladder l(variant, {.peer = {.timestamps = true}, .settings = [](tcp::Settings& s) {
+                       s.tcp_tw_reuse = 1;
+                       s.ip_local_port_first = Ladder::kStackPort;
+                       s.ip_local_port_last = Ladder::kStackPort + 1;
+                     }});
+  in_time_wait(l).app_closes_listener().at(2_s);
+  const auto first = l.stack().connect(l.tuple().remote, {}, l.now());
+  ASSERT_TRUE(first) << l.text();
+  EXPECT_EQ(l.stack().local_endpoint(*first)->port, Ladder::kStackPort + 1);
+  const auto second = l.stack().connect(l.tuple().remote, {}, l.now());
+  ASSERT_TRUE(second) << l.text();
+  EXPECT_EQ(l.stack().local_endpoint(*second)->port, Ladder::kStackPort);
+  const auto third = l.stack().connect(l.tuple().remote, {}, l.now());
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error(), Error::kNoPorts);
+  l.settles().whatever();
+}
+
 LADDER_TEST(TimeWait, ExpiresAcrossTheWrapOfTheMillisecondClock) {
   Ladder l(variant);
   in_time_wait(l);

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What RFC 9293 §3.10.7.4 asks of every segment in a synchronized state before the state matters: the
+// sequence number, RST, SYN, and whether the acknowledgement can be true.
+#pragma once
+
+#include "rules.h"
+
+namespace synfin::state_table {
+
+using enum Kind;
+using enum Position;
+using enum Ack;
+using enum Guard;
+using enum Answer;
+
+inline constexpr Rule kChecks[] = {
+    // Second, which for a reset comes to the same as first.
+    {.kinds = kRst | kRstAck,
+     .positions = kLeftEdge,
+     .next = State::kClosed,
+     .reason = Reason::kReset,
+     .why = "RFC 9293 §3.10.7.4, second, 2: “the sequence number exactly matches the next expected sequence "
+            "number (RCV.NXT), then TCP endpoints MUST reset the connection”"},
+    {.kinds = kRst | kRstAck,
+     .positions = kInside | kRightEdge,
+     .guards = kNormal,
+     .answer = kSendsChallenge,
+     .reason = Reason::kResetChallenged,
+     .why = "RFC 9293 §3.10.7.4, second, 3: “does not exactly match the next expected sequence value, yet is "
+            "within the current receive window, TCP endpoints MUST send an acknowledgment (challenge ACK)”"},
+    {.kinds = kRst | kRstAck,
+     .positions = kInside | kRightEdge,
+     .reason = Reason::kChallengeLimited,
+     .why = "RFC 5961 §7: challenge ACKs are throttled"},
+    {.kinds = kRst | kRstAck,
+     .reason = Reason::kOutOfWindowReset,
+     .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
+            "silently drop the segment.”"},
+
+    // First.
+    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kData | kUrg | kFinData,
+     .positions = kBefore,
+     .answer = kSendsAck,
+     .reason = Reason::kOldDuplicate,
+     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
+            "be sent in reply”; its own may have been lost"},
+    {.kinds = kSyn | kSynAck | kFin | kFinAck,
+     .positions = kJustBefore,
+     .answer = kSendsAck,
+     .reason = Reason::kOldDuplicate,
+     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
+            "be sent in reply”; the SYN-ACK or the FIN again, whose acknowledgement was lost"},
+    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kData | kUrg | kFinData,
+     .positions = kPastEdge | kBeyond,
+     .answer = kSendsAck,
+     .reason = Reason::kOutOfWindow,
+     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
+            "be sent in reply”"},
+    {.kinds = kAck | kNull,
+     .positions = kBefore | kJustBefore | kBeyond,
+     .guards = kNormal,
+     .answer = kSendsAck,
+     .reason = Reason::kOutOfWindow,
+     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
+            "be sent in reply”, which answers a keep-alive probe (§3.8.4); throttled, lest two ends out of "
+            "step answer each other for ever"},
+    {.kinds = kNull,
+     .positions = kPastEdge,
+     .guards = kNormal,
+     .answer = kSendsAck,
+     .reason = Reason::kOutOfWindow,
+     .why =
+         "RFC 9293 §3.10.7.4, first: SEG.SEQ = RCV.NXT+RCV.WND is not acceptable; the allowance for a full "
+         "window is for ACKs only"},
+    {.kinds = kAck | kNull,
+     .positions = kBefore | kJustBefore | kBeyond,
+     .reason = Reason::kChallengeLimited,
+     .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
+    {.kinds = kNull,
+     .positions = kPastEdge,
+     .reason = Reason::kChallengeLimited,
+     .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
+
+    // Fourth.
+    {.kinds = kSyn | kSynAck | kSynFin,
+     .guards = kNormal,
+     .answer = kSendsChallenge,
+     .reason = Reason::kSynChallenged,
+     .why = "RFC 9293 §3.10.7.4, fourth: “if the SYN bit is set, irrespective of the sequence number, TCP "
+            "endpoints MUST send a \"challenge ACK\" to the remote peer”"},
+    {.kinds = kSyn | kSynAck | kSynFin,
+     .reason = Reason::kChallengeLimited,
+     .why = "RFC 5961 §7: challenge ACKs are throttled"},
+
+    // Fifth, as far as the state does not matter.
+    {.acks = kNoAck,
+     .reason = Reason::kNoAck,
+     .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”"},
+    {.acks = kAckFuture,
+     .guards = kNormal,
+     .answer = kSendsAck,
+     .reason = Reason::kAckOfUnsent,
+     .why =
+         "RFC 9293 §3.10.7.4, fifth: “If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send "
+         "an ACK, drop the segment, and return.”"},
+    {.acks = kAckTooOld,
+     .guards = kNormal,
+     .answer = kSendsChallenge,
+     .reason = Reason::kAckTooOld,
+     .why =
+         "RFC 9293 §3.10.7.4, fifth: “acceptable only if it is in the range of ((SND.UNA - MAX.SND.WND) =< "
+         "SEG.ACK =< SND.NXT). All incoming segments whose ACK value doesn't satisfy the above condition "
+         "MUST be discarded and an ACK sent back.”"},
+    {.acks = kAckFuture | kAckTooOld,
+     .reason = Reason::kChallengeLimited,
+     .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
+};
+
+}  // namespace synfin::state_table
