@@ -61,4 +61,9 @@ verdict "every header has its guard" "$(find synfin apps docs -name '*.h' -type 
 # shellcheck disable=SC2046
 verdict "nothing is left for later" "$(grep -nE '\b(TODO|FIXME|XXX|HACK)\b' $(sources synfin apps examples tests fuzz bench docs) /dev/null)"
 verdict "tests do not sleep" "$(grep -nE 'sleep_for|sleep_until|\busleep\(|\bsleep\(' $(find synfin tests docs -name '*_test.cpp' -type f) /dev/null)"
+
+# Every requirement of RFC 9293 has a test that is tagged with it or a reason, and the page that lists them is up to date.
+verdict "RFC 9293's requirements have tests or reasons, and docs/rfc9293.md says which" "$(scripts/rfc9293.py --check 2>&1)"
+tried=$(python3 scripts/rfc9293_test.py 2>&1) && tried=
+verdict "scripts/rfc9293.py finds what it must" "$tried"
 exit $status

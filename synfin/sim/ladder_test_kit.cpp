@@ -204,6 +204,8 @@ void Ladder::Recorder::on_event(const trace::Event& event) {
       ladder_.note(fmt::format("  timer: {}", trace::name(event.reason)));
       return;
     case trace::EventKind::kSegmentSent:
+      ladder_.sent_reasons_.push_back(event.reason);
+      return;
     case trace::EventKind::kPacketSent:
     case trace::EventKind::kCall:
     case trace::EventKind::kFlood:

@@ -166,6 +166,7 @@ class Ladder {
   Ladder& app_accepts(Where w = Where::current());
   Ladder& app_accepts_nothing(Where w = Where::current());
   Ladder& app_sends(std::uint32_t n, Where w = Where::current());
+  Ladder& app_sends_urgent(std::uint32_t n, Where w = Where::current());
   Ladder& app_send_fails(tcp::Error e, Where w = Where::current());
   Ladder& app_reads(std::uint32_t n, Where w = Where::current());
   Ladder& app_reads_end(Where w = Where::current());
@@ -224,6 +225,8 @@ class Ladder {
   /// The stack's timestamp clock as last seen.
   std::uint32_t last_tsval() const { return last_tsval_; }
   std::uint32_t stack_iss() const { return stack_iss_; }
+  /// Why each segment was sent, from the first on.
+  const std::vector<trace::Reason>& sent_reasons() const { return sent_reasons_; }
   bool failed() const { return failed_; }
   const std::string& text() const { return text_; }
   /// Of the peer, now.
@@ -274,6 +277,7 @@ class Ladder {
   std::deque<Seen> sent_;
   std::uint16_t events_ = 0;
   trace::Reason last_reason_ = trace::Reason::kNone;
+  std::vector<trace::Reason> sent_reasons_;
   std::uint32_t stack_iss_ = 0;
   bool iss_known_ = false;
   std::optional<std::uint8_t> stack_wscale_;

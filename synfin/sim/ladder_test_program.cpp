@@ -71,6 +71,20 @@ Ladder& Ladder::app_sends(std::uint32_t n, Where w) {
   return *this;
 }
 
+Ladder& Ladder::app_sends_urgent(std::uint32_t n, Where w) {
+  if (unclaimed(w)) return *this;
+  std::vector<std::byte> data(n);
+  for (std::uint32_t i = 0; i < n; ++i) data[i] = pattern(app_written_ + i);
+  const std::array<Bytes, 1> parts = {data};
+  note(fmt::format("send_urgent({})", n));
+  app_written_ += n;
+  const auto taken = stack_->send_urgent(connection_, parts, clock_.now());
+  if (!taken) return fails(fmt::format("send_urgent: {}", tcp::message(taken.error())), w);
+  if (*taken != n) return fails(fmt::format("send_urgent took {} octets of {}", *taken, n), w);
+  settle(w);
+  return *this;
+}
+
 Ladder& Ladder::app_send_fails(tcp::Error e, Where w) {
   if (unclaimed(w)) return *this;
   const std::array<std::byte, 1> octet{};

@@ -307,6 +307,7 @@ TEST_P(BsdListenTest, FastOpenConnectWithoutACookieConnectsAtOnce) {
 
 // --- The errors of connect ---
 
+// RFC 9293: SHLD-26.
 TEST_P(BsdListenTest, UnreachableHostAndNetworkAndSilenceAreThreeErrors) {
   const wire::IpAddress own = stack_b.config().addresses[GetParam() == AF_INET ? 0 : 1].address;
   const stack::Handle holding = stack_b.listen({own, 80}, {.hold = true}, now).value();

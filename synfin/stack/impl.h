@@ -56,8 +56,8 @@ struct Stack::Impl {
   Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s);
 
   tcp::Context context(Instant now) {
-    return {now,       config.settings, counters,        sink,   pool, entropy, isn,
-            tuple_key, config.mtu,      fast_open_cache, replies};
+    return {now,       config.settings, counters,        sink,    pool,   entropy, isn,
+            tuple_key, config.mtu,      fast_open_cache, flights, replies};
   }
 
   // For the timing wheel.
@@ -172,7 +172,7 @@ struct Stack::Impl {
 
   // Sending (stack_transmit.cpp).
   std::size_t transmit(std::span<wire::Frame> out, Instant now);
-  void write(const wire::FourTuple& tuple, wire::TcpHeader& header, bool ecn_capable,
+  void write(const wire::FourTuple& tuple, wire::TcpHeader& header, std::uint8_t traffic_class,
              wire::Frame& frame) const;
   void note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent, std::uint8_t scale,
                  const wire::Frame& frame, Instant now);
@@ -191,6 +191,7 @@ struct Stack::Impl {
   tcp::SynCookies cookies;
   tcp::FastOpenCookies fast_open_cookies;
   tcp::FastOpenCache fast_open_cache;
+  tcp::FlightPool flights;
   ProvenPeers proven;
 
   Pool<ConnectionRecord, std::uint32_t> connections;

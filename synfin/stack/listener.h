@@ -17,6 +17,7 @@
 #include "synfin/stack/syn_monitor.h"
 #include "synfin/tcp/half_open.h"
 #include "synfin/wire/address.h"
+#include "synfin/wire/ip.h"
 
 namespace synfin::stack {
 
@@ -93,6 +94,7 @@ struct Listener {
   }
   /// As on Linux one more than the backlog fits.
   std::uint32_t accept_queue_limit() const { return backlog + 1; }
+  std::uint8_t traffic_class() const { return options.connection.traffic_class & ~wire::ecn::kMask; }
   bool accept_queue_full() const { return accept_queue.size() >= accept_queue_limit(); }
   /// Whether some destination would be for both.
   bool overlaps(const wire::Endpoint& other) const {

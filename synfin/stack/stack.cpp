@@ -197,8 +197,11 @@ std::expected<void, Error> Stack::unreachable_pending(Handle handle, Unreachable
 
 std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const ConnectOptions& options,
                                             Instant now) {
+  // "A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP address"
+  //   (RFC 9293 §3.9.1.1, MUST-46)
   if (remote.port == 0 || remote.address.is_unspecified() || remote.address.is_multicast() ||
-      remote.address.is_limited_broadcast()) {
+      remote.address.is_limited_broadcast() ||
+      std::ranges::find(impl_->broadcasts, remote.address) != impl_->broadcasts.end()) {
     return std::unexpected(Error::kInvalidArgument);
   }
   const auto& addresses = impl_->config.addresses;
@@ -267,6 +270,16 @@ std::expected<std::size_t, Error> Stack::send(Handle handle, std::span<const Byt
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.send(data, ctx);
+  impl_->settle(handle.index(), ctx);
+  return result;
+}
+
+std::expected<std::size_t, Error> Stack::send_urgent(Handle handle, std::span<const Bytes> data,
+                                                     Instant now) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  tcp::Context ctx = impl_->context(now);
+  auto result = record->tcp.send_urgent(data, ctx);
   impl_->settle(handle.index(), ctx);
   return result;
 }
@@ -389,6 +402,7 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
   s.not_sent =
       end.after(c.snd().max) ? static_cast<std::uint32_t>(end - later(c.snd().max, c.snd().base)) : 0;
   s.receive_queue = c.rcv().queue.size();
+  s.urgent = c.urgent();
   s.send_window = c.snd().wnd;
   s.receive_window = static_cast<std::uint32_t>(c.rcv().edge - c.rcv().nxt);
   s.congestion_window = c.congestion().window();

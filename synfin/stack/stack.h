@@ -117,6 +117,9 @@ struct Status {
   Duration smoothed_rtt;
   Duration retransmission_timeout;
   std::uint64_t retransmissions = 0;
+  /// Octets from the next one to be read to the end of the peer's urgent data, arrived or not; 0: there is
+  /// none to come (§3.8.5, MUST-33).
+  std::uint32_t urgent = 0;
   /// The peer has not answered for a while, R1 of RFC 9293 §3.8.3 (`tcp_retries1`).
   bool in_trouble = false;
   /// What ICMP said since the peer last acknowledged something (§3.9.1.8); kWouldBlock: nothing.
@@ -216,6 +219,11 @@ class Stack {
   /// kInvalidHandle, or what ended the connection.
   [[nodiscard]] std::expected<std::size_t, tcp::Error> send(Handle connection, std::span<const Bytes> data,
                                                             Instant now);
+  /// SEND with the URGENT flag (§3.10.2): as `send`, and the peer is told at once, whatever its window, that
+  /// there is urgent data up to the last octet taken here. The data stays in the stream. Kept for what
+  /// exists; new programs do without (SHLD-13, RFC 6093).
+  [[nodiscard]] std::expected<std::size_t, tcp::Error> send_urgent(Handle connection,
+                                                                   std::span<const Bytes> data, Instant now);
   /// RECEIVE: copies what has arrived in order; 0 is the end of the stream. Errors: kWouldBlock,
   /// kNotConnected, kInvalidHandle, or what ended the connection, after everything that had arrived before
   /// was read.

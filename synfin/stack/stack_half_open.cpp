@@ -58,7 +58,8 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       judge_flood(owner, ctx);
       ctx.count(Counter::kTCPSynRetrans);
       tcp::send_syn_ack(half, offer_of(listeners[owner], ctx, half.tuple.local.address.family()),
-                        ctx.timestamp_offset(half.tuple), ctx, d.reason);
+                        ctx.timestamp_offset(half.tuple), ctx, d.reason)
+          .traffic_class = listeners[owner].traffic_class();
       return fate;
     }
     case tcp::HalfOpenVerdict::kRemove:
@@ -71,6 +72,7 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       return fate;
     case tcp::HalfOpenVerdict::kAcknowledge:
       replies.push_back(tcp::half_open_ack(half, ctx, d.reason));
+      replies.back().traffic_class = listeners[*listener_for(half.tuple.local)].traffic_class();
       return fate;
     case tcp::HalfOpenVerdict::kDrop:
       return fate;
@@ -233,7 +235,8 @@ void Stack::Impl::on_half_open_expired(RecordRef ref, tcp::Context& ctx) {
     ctx.count(Counter::kTCPSynRetrans);
     ctx.timer_fired(half.tuple, State::kSynReceived, Reason::kSynAckRetransmitted);
     tcp::send_syn_ack(half, offer_of(l, ctx, half.tuple.local.address.family()),
-                      ctx.timestamp_offset(half.tuple), ctx, Reason::kSynAckRetransmitted);
+                      ctx.timestamp_offset(half.tuple), ctx, Reason::kSynAckRetransmitted)
+        .traffic_class = l.traffic_class();
   }
   arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
 }

@@ -18,11 +18,14 @@ struct UnreachableError {
 };
 
 // What an ICMP error says about the peer; hard and soft as RFC 9293 §3.9.2.2 and RFC 5461 have it.
-std::optional<UnreachableError> unreachable(wire::IcmpKind kind) {
+std::optional<UnreachableError> unreachable(wire::IcmpKind kind, wire::Family family) {
   switch (kind) {
     case wire::IcmpKind::kPortUnreachable:
-    case wire::IcmpKind::kProtocolUnreachable:
       return UnreachableError{true, tcp::Error::kRefused};
+    case wire::IcmpKind::kProtocolUnreachable:
+      // For IPv6 it is a parameter problem, code 1, which the RFC counts among the soft ones (MUST-56); Linux
+      // does not.
+      return UnreachableError{family == wire::Family::kIpv4, tcp::Error::kRefused};
     case wire::IcmpKind::kAdminProhibited:
       return UnreachableError{true, tcp::Error::kHostUnreachable};
     case wire::IcmpKind::kHostUnreachable:
@@ -68,7 +71,7 @@ void Stack::Impl::receive_icmp(const wire::ParsedIp& ip, wire::Frame& frame, Ins
     const RecordRef owner = find(tuple, hash_of(tuple));
     tcp::Context ctx = context(now);
     const wire::SeqNum seq = message->quoted->seq;
-    const auto error = unreachable(message->kind);
+    const auto error = unreachable(message->kind, ip.header.source.family());
     if (owner.kind() == RecordKind::kHalfOpen && error) {
       reason = on_half_open_error(owner, seq, error->hard, ctx);
     } else if (owner.kind() == RecordKind::kConnection) {

@@ -99,6 +99,7 @@ Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash&
   ctx.state_changed(half.tuple, State::kListen, State::kSynReceived, why);
   const tcp::Offer offer = offer_of(l, ctx, half.tuple.local.address.family());
   tcp::Reply& reply = tcp::send_syn_ack(half, offer, hash.timestamp_offset, ctx, Reason::kSynAckSent);
+  reply.traffic_class = l.traffic_class();
   // Whatever cookie it brought was not good enough, so it gets one that will be.
   if (serves_fast_open(l, syn) && syn.header.options.has(wire::TcpOptions::kFastOpen))
     fast_open_cookies.give(half.tuple, reply.header.options);
@@ -119,6 +120,7 @@ Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, const tcp::TupleHash& ha
     value = tcp::SynCookies::timestamp(half, value);
   }
   reply.state = State::kListen;
+  reply.traffic_class = l.traffic_class();
   ctx.count(Counter::kSyncookiesSent);
   return {Reason::kSynCookieSent, State::kListen, State::kListen, half.send_scale};
 }

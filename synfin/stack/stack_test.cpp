@@ -63,6 +63,7 @@ TEST_P(StackPair, TimersKeepTheirTimeHoweverLongTheHostIsUp) {
   EXPECT_EQ(a_.transmit(lost, now_ + 1001_ms), 1u);
 }
 
+// RFC 9293: MUST-13.
 TEST_P(StackPair, TimeWaitLastsTwoMslAndNoShorter) {
   ASSERT_TRUE(b_.listen(server(), {}, now_));
   const auto listener = b_.poll_event();
@@ -102,6 +103,7 @@ TEST_P(StackPair, AStaleHandleIsToldFromItsSuccessor) {
   EXPECT_TRUE(a_.status(*second));
 }
 
+// RFC 9293: MUST-41.
 TEST_P(StackPair, ListenersOfOnePortMustNotOverlap) {
   ASSERT_TRUE(b_.listen(server(), {}, now_));
   EXPECT_EQ(b_.listen(server(), {}, now_).error(), tcp::Error::kAddressInUse);

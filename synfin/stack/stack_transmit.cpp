@@ -15,14 +15,14 @@ constexpr std::size_t kTurn = 16;
 
 }  // namespace
 
-void Stack::Impl::write(const wire::FourTuple& tuple, wire::TcpHeader& header, bool ecn_capable,
+void Stack::Impl::write(const wire::FourTuple& tuple, wire::TcpHeader& header, std::uint8_t traffic_class,
                         wire::Frame& frame) const {
   wire::IpHeader ip;
   ip.source = tuple.local.address;
   ip.destination = tuple.remote.address;
   ip.protocol = wire::protocol::kTcp;
   ip.hop_limit = static_cast<std::uint8_t>(config.settings.ip_default_ttl);
-  if (ecn_capable) ip.traffic_class = wire::ecn::kEct0;
+  ip.traffic_class = traffic_class;
   header.source_port = tuple.local.port;
   header.destination_port = tuple.remote.port;
   wire::emit_tcp_packet(ip, header, frame, wire::FillChecksum::kYes);
@@ -56,7 +56,7 @@ void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent,
 void Stack::Impl::send_reply(tcp::Reply& reply, wire::Frame& frame, Instant now) {
   reply.retransmission =
       reply.reason == trace::Reason::kSynAckRetransmitted || reply.reason == trace::Reason::kDuplicateSyn;
-  write(reply.tuple, reply.header, false, frame);
+  write(reply.tuple, reply.header, reply.traffic_class, frame);
   note_sent(reply.tuple, reply, reply.scale, frame, now);
 }
 
@@ -93,7 +93,9 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
         frame.clear();  // a segment that was not worth sending may have left slices
         break;
       }
-      write(record->tcp.tuple(), sent.header, sent.ecn_capable, frame);
+      const auto traffic_class =
+          static_cast<std::uint8_t>(record->tcp.traffic_class() | (sent.ecn_capable ? wire::ecn::kEct0 : 0));
+      write(record->tcp.tuple(), sent.header, traffic_class, frame);
       note_sent(record->tcp.tuple(), sent, record->tcp.rcv().scale.shift(), frame, now);
       ++n;
     }

@@ -14,11 +14,11 @@ namespace synfin::tcp {
 // windows allow no more, and halfway through the congestion window: the receiver may hand over what it has,
 // as nothing follows for a while. Linux does so, as the end of each segment that the device is to cut into
 // several.
-bool Connection::ends_burst(std::uint32_t size, std::uint32_t window, std::uint32_t available) {
+bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available) {
   if (burst_ < 255) ++burst_;
   const std::uint32_t limit = text_room();
   const std::uint32_t rest = available - size;
-  const std::uint32_t next = std::min({rest, window - size, limit});
+  const std::uint32_t next = std::min({rest, room - size, limit});
   const bool follows = next > 0 && (next == limit || (next == rest && (no_delay_ || snd_.fin_queued)));
   const std::uint32_t half = std::max(congestion_.window() / limit / 2, 1u);
   if (follows && burst_ < std::min(half, 255u)) return false;

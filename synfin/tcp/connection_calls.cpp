@@ -43,6 +43,23 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
   return taken;
 }
 
+// "If the urgent flag is set, then SND.UP <- SND.NXT-1 and set the urgent pointer in the outgoing segments."
+//   (§3.10.2) It names the octet behind the urgent data (§3.8.5, MUST-62).
+std::expected<std::size_t, Error> Connection::send_urgent(std::span<const Bytes> data, Context& ctx) {
+  auto taken = send(data, ctx);
+  if (!taken) return taken;
+  rare().snd_up = stream_end();
+  urgent_sent_ = true;
+  // Where the data has to wait, a bare segment goes ahead: its pointer counts even in a closed window.
+  if (is_synchronized(state_)) owe_ack(Reason::kAckSent);
+  return taken;
+}
+
+std::uint32_t Connection::urgent() const {
+  if (!urgent_pending_ || !rare_->rcv_up.after(next_to_read())) return 0;
+  return static_cast<std::uint32_t>(rare_->rcv_up - next_to_read());
+}
+
 std::expected<std::size_t, Error> Connection::receive(std::span<const MutableBytes> into) {
   if (!rcv_.queue.empty()) {
     const std::size_t n = rcv_.queue.read(into);
@@ -170,6 +187,7 @@ void Connection::transition_to(State to, Reason why, Context& ctx) {
     timers_.stop_all();
     snd_.queue.clear();
     rcv_.beyond.reset();
+    if (flight_ != nullptr) ctx.flights.give(std::move(flight_));
     syn_to_send_ = resend_first_ = probe_ = false;
     if (to == State::kClosed) acks_owed_ = 0;
   }
@@ -217,6 +235,7 @@ Ending::Segment Connection::unanswered() const {
 
 Options Connection::options() const {
   Options o = rare_ != nullptr ? rare_->options : Options{};
+  o.traffic_class = traffic_class_;
   o.no_delay = no_delay_;
   o.cork = cork_;
   o.quick_ack = quick_ack_;
@@ -230,11 +249,13 @@ void Connection::set_options(const Options& options, Context& ctx) {
   cork_ = options.cork;
   quick_ack_ = options.quick_ack;
   keepalive_ = options.keepalive;
+  traffic_class_ = options.traffic_class & ~wire::ecn::kMask;
   report_trouble_ = options.report_trouble;
   // The switches lie in the connection itself; most set nothing else.
   Options rest = options;
   rest.no_delay = rest.cork = rest.quick_ack = rest.keepalive = false;
   rest.report_trouble = true;
+  rest.traffic_class = 0;
   if (rare_ != nullptr || rest != Options{}) rare().options = rest;
   if (ended()) return;
 
@@ -278,8 +299,12 @@ Reason Connection::on_path_mtu(SeqNum seq, std::uint32_t mtu, Context& ctx) {
   if (mtu >= ctx.mtu || mss >= snd_.mss) return Reason::kIcmpIgnored;
   snd_.mss = mss;
   congestion_.set_mss(text_limit());
-  snd_.nxt = snd_.una;
-  timing_ = false;
+  // What was too large is lost, which is no sign of congestion.
+  if (flight_ != nullptr && flight_->sent.cut(text_limit()) && flight_->sent.lost() > 0 &&
+      !in_loss_recovery()) {
+    flight_->state = CaState::kLoss;
+    flight_->high = snd_.nxt;
+  }
   return Reason::kPathMtu;
 }
 
@@ -291,8 +316,9 @@ TimeWait Connection::time_wait() const {
   tw.rcv_nxt = rcv_.nxt;
   tw.ts_recent = rcv_.ts_recent;
   tw.window = Window{receive_window()} >> rcv_.scale;
-  tw.scale = rcv_.scale.shift();
+  tw.scale = rcv_.scale.shift() & 0xf;
   tw.timestamps = timestamps_;
+  tw.traffic_class = traffic_class_;
   return tw;
 }
 

@@ -38,7 +38,8 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   sack_ = ctx.settings.tcp_sack;
   fast_open_ = fast_open == FastOpen::kYes;
   timestamp_offset_ = ctx.timestamp_offset(tuple);
-  recovery_ = Recovery{snd_.iss};
+  recover_ = snd_.iss;
+  reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
   last_heard_ = ctx.now;
   syn_to_send_ = true;
   ctx.count(Counter::kActiveOpens);
@@ -69,7 +70,8 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
   timestamp_offset_ = ctx.timestamp_offset(tuple_);
   snd_.mss = std::min(own.mss, static_cast<std::uint16_t>(
                                    std::max<std::uint32_t>(half.peer_mss, ctx.settings.tcp_min_snd_mss)));
-  recovery_ = Recovery{snd_.iss};
+  recover_ = snd_.iss;
+  reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
   congestion_ = Congestion{initial_congestion(text_limit(), half.retransmissions > 1, ctx.settings)};
   last_heard_ = ctx.now;
   ctx.count(Counter::kPassiveOpens);
@@ -81,6 +83,7 @@ void Connection::open_from(const HalfOpen& half, const Segment& third, std::opti
   snd_.una = snd_.nxt = snd_.max = snd_.base;
   if (round_trip) {
     rtt_.sample(*round_trip, ctx.settings);
+    rtt_.note_minimum(*round_trip, ctx.now);
   } else if (timestamps_ && third.has_timestamps()) {
     // A SYN-ACK that was sent again, or none that is remembered: only the echo tells (RFC 7323 §4).
     const std::uint32_t elapsed =
@@ -194,8 +197,11 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
 
   if (retries_ == 0) {
     rtt_.sample(ctx.now - syn_sent_at, ctx.settings);
+    rtt_.note_minimum(ctx.now - syn_sent_at, ctx.now);
   } else if (timestamps_) {
-    measure(seg, ctx);
+    Delivery twice;
+    twice.resent = true;
+    measure(seg, twice, ctx);
   } else {
     rtt_.handshake_was_ambiguous();
   }

@@ -42,6 +42,7 @@ void for_each_slice(wire::Frame& frame, std::uint32_t offset, std::uint32_t coun
 // Text at RCV.NXT. Returns how many octets found memory.
 std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std::uint32_t count,
                                     Context& ctx) {
+  const SeqNum before = rcv_.nxt;
   std::uint32_t taken = 0;
   if (receive_shut_) {
     taken = count;
@@ -62,6 +63,7 @@ std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std:
                                 // 5681 §4.2)
     fill_from_beyond(ctx);
   }
+  traffic_.received += static_cast<std::uint32_t>(rcv_.nxt - before);
   return taken;
 }
 

@@ -19,6 +19,8 @@ constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
 }  // namespace
 
 Reason Connection::on_segment(const Segment& seg, Context& ctx) {
+  ++traffic_.segments_in;
+  if (seg.text_size > 0) ++traffic_.text_segments_in;
   const bool ended_before = ended();
   const Reason fate =
       state_ == State::kSynSent ? on_segment_syn_sent(seg, ctx) : on_segment_synchronized(seg, ctx);
@@ -42,8 +44,7 @@ Reason Connection::on_segment_synchronized(const Segment& seg, Context& ctx) {
   step = fifth_check_ack(seg, ctx);
   if (step.next == Next::kStop) return step.reason;
   Reason fate = step.reason;
-  // Sixth: urgent data stays in the stream, as with SO_OOBINLINE; the pointer is not followed (RFC 6093
-  // advises against its use).
+  if (seg.flags().urg() || urgent_pending_) sixth_check_urg(seg);
   step = seventh_process_text(seg, ctx);
   if (step.reason != Reason::kNone) fate = step.reason;
   if (step.next == Next::kStop) return fate;
@@ -106,7 +107,8 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   if (f.rst()) return stop(Reason::kOutOfWindowReset);
   // "irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK)"  (RFC
   // 5961 §4.2)
-  if (f.syn()) return stop(challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx));
+  if (f.syn() && is_synchronized(state_))
+    return stop(challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx));
   const bool old = length > 0 && last.before(rcv_.nxt);
   // Text is always answered, as its ACK may have been lost. Two ends out of step must not answer each other's
   // bare ACKs for ever.
@@ -223,6 +225,21 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
   return go_on(fate);
 }
 
+// "If the URG bit is set, RCV.UP <- max(RCV.UP,SEG.UP), and signal the user that the remote side has urgent
+// data if the urgent pointer (RCV.UP) is in advance of the data consumed."  (§3.10.7.4) The data stays in the
+// stream, as with SO_OOBINLINE (RFC 6093 §3.4); the pointer is compared and never indexes anything.
+void Connection::sixth_check_urg(const Segment& seg) {
+  if (urgent() == 0) urgent_pending_ = false;
+  if (!seg.flags().urg() || !may_receive_text(state_)) return;
+  const SeqNum up = seg.seq() + seg.header.urgent_pointer;
+  if (!up.after(next_to_read()) || (urgent_pending_ && !up.after(rare().rcv_up))) return;
+  rare().rcv_up = up;
+  urgent_pending_ = true;
+  // "whenever it receives an urgent pointer and there was previously no pending urgent data, or whenever the
+  // urgent pointer advances in the data stream"  (§3.8.5, MUST-32)
+  events_ |= kUrgent;
+}
+
 Connection::Step Connection::seventh_process_text(const Segment& seg, Context& ctx) {
   if (seg.text_size == 0) return go_on();
   // CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT: "This should not occur since a FIN has been received from the
@@ -263,6 +280,7 @@ Connection::Step Connection::seventh_process_text(const Segment& seg, Context& c
     owe_ack(Reason::kDataOutOfOrder);
     if (!keep_beyond(seg, skip, end - skip, ctx)) return go_on(Reason::kDataAfterWindow);
     ctx.count(Counter::kTCPOFOQueue);
+    if (traffic_.out_of_order < 0xffff) ++traffic_.out_of_order;
     return go_on(Reason::kDataOutOfOrder);
   }
 

@@ -6,6 +6,7 @@
 #include "synfin/base/entropy.h"
 #include "synfin/base/time.h"
 #include "synfin/tcp/fast_open.h"
+#include "synfin/tcp/flight.h"
 #include "synfin/tcp/isn.h"
 #include "synfin/tcp/options.h"
 #include "synfin/tcp/segment.h"
@@ -28,6 +29,7 @@ struct Context {
   const Key& tuple_key;
   std::uint32_t mtu;
   FastOpenCache& fast_open;
+  FlightPool& flights;
   /// Answers, in the order in which they are to leave.
   std::vector<Reply>& replies;
 

@@ -33,6 +33,7 @@ wire::FourTuple v6_tuple() {
 const IsnGenerator kGenerator(key_of(1));
 
 // RFC 9293 §3.4.1 MUST-8: the clock moves about every 4 µs.
+// RFC 9293: MUST-8.
 TEST(Isn, E11_RisesWithTheClockForOneTuple) {
   for (const wire::FourTuple& tuple : {tuple_of(0), v6_tuple()}) {
     const Instant start = Instant::from_ns(1'234'567'000);
@@ -75,6 +76,7 @@ TEST(Isn, E11_StaysMonotonousForOneTupleThroughTheWraps) {
   }
 }
 
+// RFC 9293: SHLD-1.
 TEST(Isn, DependsOnEveryPartOfTheTuple) {
   const Instant now = Instant::from_ns(5);
   const wire::FourTuple base = v6_tuple();
@@ -94,6 +96,7 @@ TEST(Isn, DependsOnEveryPartOfTheTuple) {
   EXPECT_NE(kGenerator.next(base.reversed(), now), isn);
 }
 
+// RFC 9293: SHLD-1, MUST-9.
 TEST(Isn, E11_DiffersWithTheKey) {
   const Instant now = Instant::from_ns(5);
   const IsnGenerator other(key_of(3));
@@ -124,10 +127,12 @@ void expect_uniform(const std::function<std::uint32_t(std::uint32_t)>& sample) {
   }
 }
 
+// RFC 9293: MUST-9.
 TEST(Isn, E11_SpreadsOverAllNumbers) {
   expect_uniform([](std::uint32_t n) { return kGenerator.next(tuple_of(n), Instant::from_ns(77)).raw(); });
 }
 
+// RFC 9293: MUST-9.
 TEST(Isn, E11_DifferencesOfNeighboursSpreadToo) {
   expect_uniform([](std::uint32_t n) {
     return kGenerator.next(tuple_of(n + 1), Instant::from_ns(77)).raw() -

@@ -42,6 +42,10 @@ struct Options {
   /// Most text in a segment, in octets: announced to the peer and observed in sending; 0: what the link
   /// carries [TCP_MAXSEG].
   std::uint16_t max_segment = 0;
+  /// Type of service or traffic class of what is sent from now on (RFC 9293 §3.9.1.9, MUST-48, SHLD-21): the
+  /// codepoint in the six upper bits; the two lower ones are the stack's own (ECN) and ignored [IP_TOS,
+  /// IPV6_TCLASS].
+  std::uint8_t traffic_class = 0;
   /// Octets queued and unacknowledged at most, in place of `tcp_wmem` [SO_SNDBUF].
   std::uint32_t send_buffer = 0;
   /// Octets that wait for the program at most, in place of `tcp_rmem` [SO_RCVBUF].

@@ -49,6 +49,7 @@ struct Sent {
 struct Reply : Sent {
   wire::FourTuple tuple;
   std::uint8_t scale = 0;  // of the window field, for whoever reads the trace
+  std::uint8_t traffic_class = 0;
 };
 
 }  // namespace synfin::tcp

@@ -20,7 +20,11 @@ bool SliceQueue::grow() {
   Entry* storage = new (std::nothrow) Entry[bigger];
   if (storage == nullptr) return false;
   for (std::uint32_t i = 0; i < count_; ++i) storage[i] = std::move(at(i));
-  delete[] storage_;
+  if (capacity_ == kInline) {
+    inline_.~Entry();
+  } else {
+    delete[] storage_;
+  }
   storage_ = storage;
   capacity_ = bigger;
   first_ = 0;
@@ -28,10 +32,11 @@ bool SliceQueue::grow() {
 }
 
 void SliceQueue::release_storage() {
-  delete[] storage_;
-  storage_ = nullptr;
-  capacity_ = kInline;
   first_ = 0;
+  if (capacity_ == kInline) return;
+  delete[] storage_;
+  capacity_ = kInline;
+  new (&inline_) Entry{};
 }
 
 bool SliceQueue::push(wire::Slice slice) {
@@ -93,7 +98,7 @@ void SliceQueue::drop_front(std::uint32_t n) {
     first_ = (first_ + 1) & (capacity_ - 1);
     --count_;
   }
-  if (count_ == 0 && storage_ != nullptr) release_storage();
+  if (count_ == 0) release_storage();
 }
 
 std::uint32_t SliceQueue::read(std::span<const MutableBytes> into) {

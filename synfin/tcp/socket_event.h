@@ -16,6 +16,7 @@ enum SocketEventBits : std::uint16_t {
   kSendClosed = 64,  // our FIN has been acknowledged: all that was sent has arrived
   kPending = 128,    // a listener holds a SYN about which the program is to decide
   kTrouble = 256,    // the peer does not answer (R1) or ICMP says why; it may pass. `status` says which
+  kUrgent = 512,     // the peer has urgent data, or more of it; `status` says up to where
 };
 
 }  // namespace synfin::tcp

@@ -116,6 +116,7 @@ Reply time_wait_ack(const TimeWait& tw, const Context& ctx, Reason why) {
   r.header.flags = Flags::kAck;
   r.header.window = tw.window;
   r.scale = tw.scale;
+  r.traffic_class = tw.traffic_class;
   if (tw.timestamps) stamp(r.header.options, ctx.now, ctx.timestamp_offset(tw.tuple), tw.ts_recent);
   return r;
 }

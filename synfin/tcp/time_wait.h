@@ -21,7 +21,8 @@ struct TimeWait {
   wire::WireWindow window;  // as it was last written into a header
   bool timestamps : 1 = false;
   bool fin_wait_2 : 1 = false;
-  std::uint8_t scale = 0;  // of `window`
+  std::uint8_t scale : 4 = 0;  // of `window`
+  std::uint8_t traffic_class = 0;
 
   trace::State state() const { return fin_wait_2 ? trace::State::kFinWait2 : trace::State::kTimeWait; }
 };

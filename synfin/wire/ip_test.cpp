@@ -188,6 +188,7 @@ TEST(ParseIpv4, FragmentsAreRefused) {
   EXPECT_FALSE(parse(packet)->header.dont_fragment);
 }
 
+// RFC 9293: MUST-50.
 TEST(ParseIpv4, OptionsAreSkipped) {
   for (const auto* options :
        {"01 01 01 01", "00 ff ff ff", "94 04 00 00", "07 07 04 00 00 00 00 00", "01 44 02 00",
@@ -212,6 +213,7 @@ TEST(ParseIpv4, SourceRoutesAreRefused) {
   EXPECT_EQ(error_of(v4_with("01 89 07 04 0a 00 00 01")), ParseError::kIpSourceRoute);
 }
 
+// RFC 9293: MUST-50.
 TEST(ParseIpv6, ExtensionHeadersAreSkipped) {
   struct Case {
     std::uint8_t next;

@@ -46,6 +46,7 @@ TEST(TcpPacket, ReadsTheKnownPackets) {
   }
 }
 
+// RFC 9293: MUST-2.
 TEST(TcpPacket, WritesTheKnownPackets) {
   BlockPool pool;
   for (const auto text : {testing::kSynV4, testing::kSynV6, testing::kDataV4, testing::kDataV6}) {
@@ -59,6 +60,7 @@ TEST(TcpPacket, WritesTheKnownPackets) {
   }
 }
 
+// RFC 9293: MUST-3.
 TEST(TcpPacket, EveryDamagedBitBehindTheIpHeaderIsNoticed) {
   for (const auto text : {testing::kDataV4, testing::kDataV6}) {
     const Octets whole = hex(text);

@@ -89,6 +89,7 @@ TEST(Window, SaturatesAtWhatTheFieldCanSay) {
   EXPECT_EQ((Window{0xffff'ffff} >> WindowScale{7}).field, 65'535);
 }
 
+// RFC 9293: REC-1.
 TEST(Window, TheLargestIsTheOneOfRfc7323) {
   EXPECT_EQ((WireWindow{0xffff} << WindowScale{14}).octets, 0x3fff'c000U);
 }

@@ -118,12 +118,14 @@ TEST(TcpOptions, OfALinuxSyn) {
   EXPECT_EQ(o.timestamps, (Timestamps{0x4d96'b1c9, 5}));
 }
 
+// RFC 9293: MUST-4.
 TEST(TcpOptions, OfAWindowsSyn) {
   const TcpOptions o = options_of("02 04 05 b4 01 03 03 08 01 01 04 02");
   EXPECT_EQ(o.present, TcpOptions::kMss | TcpOptions::kSackPermitted | TcpOptions::kWindowScale);
   EXPECT_EQ(o.window_scale, 8);
 }
 
+// RFC 9293: MUST-64.
 TEST(TcpOptions, AlignedTimestampsAndUnalignedOnesAreTheSame) {
   const TcpOptions aligned = options_of("01 01 08 0a 11 22 33 44 55 66 77 88");
   EXPECT_EQ(aligned.timestamps, (Timestamps{0x1122'3344, 0x5566'7788}));
@@ -165,12 +167,14 @@ TEST(TcpOptions, AuthenticationIsRecognisedAndSkipped) {
   EXPECT_EQ(options_of("1d 04 01 02 02 04 05 b4").mss, 1460);
 }
 
+// RFC 9293: MUST-6, MUST-68.
 TEST(TcpOptions, UnknownKindsAreSkippedByTheirLength) {
   const TcpOptions o = options_of("fe 06 f9 89 00 00 1e 02 02 04 05 b4 01 01 06 02");
   EXPECT_EQ(o.present, TcpOptions::kMss);
   EXPECT_EQ(o.mss, 1460);
 }
 
+// RFC 9293: MUST-4.
 TEST(TcpOptions, EndEndsThem) {
   EXPECT_EQ(options_of("00 00 00 00").present, 0);
   EXPECT_EQ(options_of("02 04 05 b4 00 03 03 07").present, TcpOptions::kMss);
@@ -188,6 +192,7 @@ TEST(TcpOptions, TheLastOfSeveralCounts) {
 }
 
 class BadOptionLength : public ::testing::TestWithParam<std::string_view> {};
+// RFC 9293: MUST-7, MUST-68.
 TEST_P(BadOptionLength, IsNamed) {
   EXPECT_EQ(error_of(GetParam()), ParseError::kTcpOptionLength) << GetParam();
 }
@@ -199,6 +204,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, BadOptionLength,
                                            "01 01 01 01 01 01 01 08 0a 00 00 00 00 00 00 00"));
 
 class MalformedOption : public ::testing::TestWithParam<std::string_view> {};
+// RFC 9293: MUST-7.
 TEST_P(MalformedOption, IsNamed) {
   EXPECT_EQ(error_of(GetParam()), ParseError::kTcpOptionMalformed) << GetParam();
 }
@@ -334,6 +340,32 @@ TEST(EmitTcp, ParseGivesBackWhatWasEmitted) {
     ASSERT_EQ(parsed->header, h) << "seed 793, round " << round;
   }
   EXPECT_GT(with_all_blocks, 1000);
+}
+
+// What would follow an end of list has to be zero (and to be there at all): none is written, and every octet
+// belongs to an option with its length or is a no-operation.
+// RFC 9293: MUST-68, MUST-69.
+TEST(EmitTcp, FillsTheHeaderWithOptionsAndNops) {
+  SeededEntropy entropy{9293};
+  std::size_t options = 0;
+  for (int round = 0; round < 5000; ++round) {
+    const Octets octets = emit(testing::random_tcp_header(entropy));
+    for (std::size_t at = TcpHeader::kMinSize; at < octets.size();) {
+      const auto kind = std::to_integer<unsigned>(octets[at]);
+      ASSERT_NE(kind, 0U) << "seed 9293, round " << round;
+      if (kind == 1) {
+        ++at;
+        continue;
+      }
+      ASSERT_LT(at + 1, octets.size()) << "seed 9293, round " << round;
+      const auto length = std::to_integer<std::size_t>(octets[at + 1]);
+      ASSERT_GE(length, 2U) << "seed 9293, round " << round;
+      at += length;
+      ASSERT_LE(at, octets.size()) << "seed 9293, round " << round;
+      ++options;
+    }
+  }
+  EXPECT_GT(options, 5000U);
 }
 
 TEST(TcpOptions, EqualityLooksOnlyAtWhatIsPresent) {

@@ -41,6 +41,7 @@ LADDER_TEST(Attacks, E7_NoFinBeforeASimultaneousOpenHasEnded) {
       .state(State::kFinWait1);
 }
 
+// RFC 9293: MAY-12.
 LADDER_TEST(Attacks, E8_AnAckFarBehindBringsNoDataIn) {
   Ladder l(variant, {.peer = {.wscale = 14}});
   l.opened_passively();
@@ -155,6 +156,7 @@ LADDER_TEST(Attacks, R10_AFinThatAcknowledgesTheUnsentIsNotProcessed) {
       .state(State::kFinWait1);
 }
 
+// RFC 9293: MUST-12.
 LADDER_TEST(Attacks, R11_AResetAfterTheEndOfTheStreamIsTold) {
   Ladder l(variant);
   l.brought_to(State::kCloseWait).app_reads_end();

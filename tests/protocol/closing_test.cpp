@@ -7,6 +7,7 @@ namespace synfin::protocol_test {
 namespace {
 
 // Figure 12, left side: FIN-WAIT-1, FIN-WAIT-2, TIME-WAIT, 2 MSL, CLOSED.
+// RFC 9293: MUST-13.
 LADDER_TEST(ActiveClose, FourSegmentsAndTwoMsl) {
   Ladder l(variant);
   l.opened_passively().app_shuts_down(Shutdown::kSend);
@@ -24,6 +25,7 @@ LADDER_TEST(ActiveClose, FourSegmentsAndTwoMsl) {
 }
 
 // The same with CLOSE: the handle is gone at once, the stack does the rest alone.
+// RFC 9293: MAY-1.
 LADDER_TEST(ActiveClose, CloseLetsTheStackFinish) {
   Ladder l(variant);
   l.opened_actively().app_closes().sends({.flags = FIN | ACK, .seq = 1, .ack = 1}).state(State::kFinWait1);
@@ -46,6 +48,7 @@ LADDER_TEST(ActiveClose, ThreeSegments) {
 }
 
 // Figure 12, right side: CLOSE-WAIT, LAST-ACK, CLOSED, and no TIME-WAIT.
+// RFC 9293: MUST-12.
 LADDER_TEST(PassiveClose, FourSegments) {
   Ladder l(variant);
   l.opened_passively().receives({.flags = FIN | ACK, .seq = 1, .ack = 1}).reason(Reason::kFinReceived);
@@ -240,6 +243,7 @@ LADDER_TEST(FinRetransmission, PartialAckLeavesFinWait1) {
 }
 
 // SHLD-3, attack R14: CLOSE with unread data: a reset, and TCPAbortOnClose.
+// RFC 9293: SHLD-3.
 LADDER_TEST(CloseWithData, UnreadDataMeansReset) {
   Ladder l(variant);
   l.opened_passively().receives({.seq = 1, .ack = 1, .len = 10}).sends_within(40_ms, {.ack = 11});
@@ -268,6 +272,7 @@ LADDER_TEST(CloseWithData, TheResetIsExact) {
 }
 
 // §3.6.1: "or if new data is received after CLOSE is called, its TCP implementation SHOULD send a RST".
+// RFC 9293: MAY-1, SHLD-3.
 LADDER_TEST(CloseWithData, DataAfterCloseMeansReset) {
   for (const bool fin_acknowledged : {false, true}) {
     Ladder l(variant);

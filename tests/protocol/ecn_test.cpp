@@ -33,6 +33,7 @@ class Ecn : public RawHost {
 };
 RAW_HOST_SUITE(Ecn);
 
+// RFC 9293: SHLD-8.
 TEST_P(Ecn, IsAgreedToWhenThePeerAsks) {
   for (const std::uint32_t setting : {1u, 2u}) {
     stack_.settings().tcp_ecn = setting;
@@ -58,6 +59,7 @@ TEST_P(Ecn, IsNotAgreedToWithoutTheSettingOrTheQuestion) {
   }
 }
 
+// RFC 9293: SHLD-8.
 TEST_P(Ecn, NewDataIsEcnCapableAndNothingElse) {
   open();
   writes(connection_, "data");
@@ -85,6 +87,7 @@ TEST_P(Ecn, WithoutAgreementNothingIsEcnCapable) {
   EXPECT_EQ(only().flags(), ACK) << "a mark means nothing then";
 }
 
+// RFC 9293: SHLD-8.
 TEST_P(Ecn, AMarkIsEchoedUntilThePeerHasReducedItsWindow) {
   open();
   gives(peer(), ack(0, 0), "aaaa", true);
@@ -105,6 +108,7 @@ TEST_P(Ecn, AMarkIsEchoedUntilThePeerHasReducedItsWindow) {
   EXPECT_EQ(only().flags(), ACK | ECE);
 }
 
+// RFC 9293: SHLD-8.
 TEST_P(Ecn, AnEchoReducesTheWindowOnceForWhatWasInFlight) {
   open();
   writes(connection_, std::string(30'000, 'x'));

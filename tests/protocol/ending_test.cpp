@@ -50,6 +50,7 @@ LADDER_TEST(Ending, OrderlyWithTheLastSegment) {
   EXPECT_EQ(ending(passive).reason, Reason::kFinAcknowledged);
 }
 
+// RFC 9293: MUST-12.
 LADDER_TEST(Ending, ByThePeersReset) {
   Ladder l(variant);
   l.opened_passively().receives({.flags = RST | ACK, .seq = 1, .ack = 1});
@@ -107,6 +108,7 @@ LADDER_TEST(Ending, ByCallsOfTheProgram) {
 // --- Patience: R1, R2, user timeout, keep-alive ---
 
 // RFC 9293 SHLD-9: the program hears of trouble before the end, and of its passing.
+// RFC 9293: SHLD-9, SHLD-10.
 LADDER_TEST(Patience, TroubleIsToldAtR1) {
   Ladder l(variant);
   l.opened_passively().app_sends(100).whatever().forgets_events();
@@ -119,6 +121,7 @@ LADDER_TEST(Patience, TroubleIsToldAtR1) {
 }
 
 // SHLD-25: the program may want not to hear of it.
+// RFC 9293: SHLD-20.
 LADDER_TEST(Patience, TroubleIsNotToldToWhoDoesNotWantToHear) {
   Ladder l(variant);
   l.opened_passively();
@@ -141,6 +144,7 @@ LADDER_TEST(Patience, UserTimeoutCountsAClosedWindow) {
   EXPECT_EQ(ending(l).cause, Cause::kUserTimedOut);
 }
 
+// RFC 9293: MUST-21, MUST-22.
 LADDER_TEST(Patience, UserTimeoutCountsFromTheSyn) {
   Ladder l(variant);
   const auto c = l.stack().connect(l.endpoint(1, 7), {.connection = {.user_timeout = 3_s}}, l.now());
@@ -161,6 +165,7 @@ LADDER_TEST(Patience, AnEndedUserTimeoutIsForgotten) {
   l.silent_for(60_s).state(State::kEstablished).wakes_never();
 }
 
+// RFC 9293: MUST-24, MUST-27.
 LADDER_TEST(Patience, KeepaliveAsTheConnectionWantsIt) {
   Ladder l(variant);
   l.opened_passively();

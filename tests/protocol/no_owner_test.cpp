@@ -49,6 +49,7 @@ LADDER_TEST(NoOwner, ResetIsNeverAnswered) {
   }
 }
 
+// RFC 9293: MUST-3.
 LADDER_TEST(NoOwner, WrongChecksumIsDropped) {
   Ladder l(variant);
   l.app_listens().receives({.flags = SYN, .seq = 0, .len = 1, .bad_checksum = true}).sends_nothing();
@@ -85,6 +86,7 @@ LADDER_TEST(NoOwner, LandIsDropped) {
 }
 
 // MUST-57, MUST-63: "silently discard" what is addressed to, or comes from, broadcast or multicast.
+// RFC 9293: MUST-57, MUST-63.
 LADDER_TEST(NoOwner, BroadcastAndMulticastAreSilentlyDropped) {
   Ladder l(variant);
   ASSERT_TRUE(l.stack().listen({wire::IpAddress::any(l.family()), 81}, {}, l.now()));

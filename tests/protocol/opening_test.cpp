@@ -19,6 +19,7 @@ LADDER_TEST(PassiveOpen, ThreeSegmentsOpen) {
 }
 
 // The ladder's own premise, RFC 6528 §3: ISN = M + F(…), with a clock M that ticks every 4 µs.
+// RFC 9293: MUST-8.
 LADDER_TEST(PassiveOpen, InitialSequenceNumberFollowsTheFourMicrosecondClock) {
   Ladder l(variant);
   l.brought_to(State::kSynReceived);
@@ -153,6 +154,7 @@ LADDER_TEST(SynReceived, SegmentOutsideTheWindowIsAcknowledgedAndDropped) {
 }
 
 // §3.10.7.4 second, SYN-RECEIVED from LISTEN: back to LISTEN, "the user need not be informed" (attack E15).
+// RFC 9293: MUST-11.
 LADDER_TEST(SynReceived, ResetReturnsToListen) {
   for (const std::uint8_t flags : {RST, static_cast<std::uint8_t>(RST | ACK)}) {
     Ladder l(variant);
@@ -340,6 +342,7 @@ LADDER_TEST(ActiveOpen, SegmentWithoutSynIsDropped) {
 
 // §3.8.3 (e): "the value of R2 … for a SYN … MUST be set large enough to provide retransmission of the
 // segment for at least 3 minutes" (MUST-23): one time more than Linux.
+// RFC 9293: MUST-22, MUST-23.
 LADDER_TEST(ActiveOpen, SynIsSentAgainForMoreThanThreeMinutes) {
   Ladder l(variant);
   l.app_connects().sends({.flags = SYN, .seq = 0});
@@ -401,6 +404,7 @@ LADDER_TEST(ActiveOpen, ShutdownInSynSentSendsDataAndFinAfterTheHandshake) {
 }
 
 // Figure 7 and MUST-10.
+// RFC 9293: MUST-10.
 LADDER_TEST(SimultaneousOpen, CrossingSynsOpen) {
   Ladder l(variant);
   l.app_connects().sends({.flags = SYN, .seq = 0}).state(State::kSynSent);
@@ -417,6 +421,7 @@ LADDER_TEST(SimultaneousOpen, CrossingSynsOpen) {
 }
 
 // The same, ended by a plain ACK of our SYN.
+// RFC 9293: MUST-10.
 LADDER_TEST(SimultaneousOpen, PlainAckEndsIt) {
   Ladder l(variant);
   l.crossed_syns()
@@ -436,6 +441,7 @@ LADDER_TEST(SimultaneousOpen, SynAckIsSentAgain) {
 }
 
 // §3.10.7.4 second, MUST-11: SYN-RECEIVED by active OPEN: "connection refused", CLOSED.
+// RFC 9293: MUST-11.
 LADDER_TEST(SimultaneousOpen, ResetRefuses) {
   Ladder l(variant);
   l.crossed_syns().receives({.flags = RST, .seq = 1}).sends_nothing();

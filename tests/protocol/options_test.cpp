@@ -12,6 +12,7 @@ constexpr std::uint32_t default_mss(wire::Family f) {
 }
 
 // §3.7.1: "the effective MTU minus the fixed IP and TCP headers", in SYN and SYN-ACK.
+// RFC 9293: MUST-14, MUST-67, SHLD-5.
 LADDER_TEST(MaximumSegmentSize, IsAnnouncedByTheMtu) {
   for (const std::uint32_t mtu : {1280u, 1400u, 1500u, 9000u}) {
     {
@@ -26,6 +27,7 @@ LADDER_TEST(MaximumSegmentSize, IsAnnouncedByTheMtu) {
 }
 
 // MUST-15: without the option 536 or 1220.
+// RFC 9293: MUST-15.
 LADDER_TEST(MaximumSegmentSize, DefaultsWithoutTheOption) {
   for (const bool active : {false, true}) {
     Ladder l(variant, {.peer = {.mss = std::nullopt}});
@@ -40,6 +42,7 @@ LADDER_TEST(MaximumSegmentSize, DefaultsWithoutTheOption) {
 }
 
 // MUST-16: the smaller of the peer's and what the link carries.
+// RFC 9293: MUST-14, MUST-16.
 LADDER_TEST(MaximumSegmentSize, IsTheSmallerOfBoth) {
   for (const std::uint16_t mss : {std::uint16_t{600}, std::uint16_t{1000}, std::uint16_t{65535}}) {
     Ladder l(variant, {.peer = {.mss = mss}});
@@ -61,6 +64,7 @@ LADDER_TEST(MaximumSegmentSize, TinyValuesAreClamped) {
 }
 
 // §3.7.1: options lessen the data; with timestamps 12 octets.
+// RFC 9293: MUST-16.
 LADDER_TEST(MaximumSegmentSize, TimestampsLessenTheData) {
   Ladder l(variant, {.peer = {.timestamps = true}});
   const std::uint32_t effective = l.own_mss() - 12;
@@ -130,6 +134,7 @@ LADDER_TEST(SynOptions, RetransmissionsCarryThem) {
 
 // RFC 7323 §2.2: "The window field in a segment where the SYN bit is set MUST NOT be scaled", afterwards it
 // is.
+// RFC 9293: REC-1.
 LADDER_TEST(WindowScaling, OfferedWindowIsScaledAfterTheSyn) {
   Ladder l(variant, {.peer = {.wscale = 0}, .settings = [](tcp::Settings& s) { s.tcp_rmem = 1 << 20; }});
   l.app_listens().receives({.flags = SYN, .mss = 1460, .wscale = 0});

@@ -191,6 +191,7 @@ TEST_P(Pair, Abort) {
   expect_nothing_left();
 }
 
+// RFC 9293: MUST-10.
 TEST_P(Pair, SimultaneousOpen) {
   const auto a = net_.host(0).connect(at(1, 2000), {.local = at(0, 1000)}, net_.now());
   const auto b = net_.host(1).connect(at(0, 1000), {.local = at(1, 2000)}, net_.now());

@@ -27,6 +27,7 @@ LADDER_TEST(Receiving, InOrderDataIsDelivered) {
 }
 
 // SHLD-19: "at least every second full-sized segment".
+// RFC 9293: SHLD-19.
 LADDER_TEST(DelayedAck, SecondFullSegmentIsAcknowledgedAtOnce) {
   Ladder l(variant);
   l.opened_passively();
@@ -49,10 +50,18 @@ LADDER_TEST(DelayedAck, SecondFullSegmentIsAcknowledgedAtOnce) {
 }
 
 // SHLD-18, MUST-40 (tcp_delack_max: 40 ms).
+// RFC 9293: MUST-40.
 LADDER_TEST(DelayedAck, LoneSegmentIsAcknowledgedWithin40Milliseconds) {
   Ladder l(variant);
   l.opened_passively().receives({.seq = 1, .ack = 1, .len = 10});
   l.sends_within(40_ms, {.flags = ACK, .seq = 1, .ack = 11, .len = 0}).silent_for(1_s);
+}
+
+// RFC 9293: MUST-40.
+TEST(DelayedAck, HalfASecondIsRefused) {
+  tcp::Settings settings;
+  EXPECT_FALSE(settings.set("tcp_delack_max", "500ms"));
+  EXPECT_TRUE(settings.set("tcp_delack_max", "499ms"));
 }
 
 LADDER_TEST(DelayedAck, SettingDecides) {
@@ -77,6 +86,7 @@ LADDER_TEST(DelayedAck, DataCarriesIt) {
 }
 
 // MUST-59: "it MUST process them all before sending any ACK segments".
+// RFC 9293: MUST-58, MUST-59.
 LADDER_TEST(DelayedAck, BatchIsAcknowledgedOnce) {
   Ladder l(variant);
   l.opened_passively();
@@ -89,6 +99,7 @@ LADDER_TEST(DelayedAck, BatchIsAcknowledgedOnce) {
 }
 
 // RFC 5681 §4.2: out-of-order segments and those that fill a gap are acknowledged at once.
+// RFC 9293: SHLD-31, MAY-13.
 LADDER_TEST(Reassembly, OutOfOrderIsAcknowledgedAtOnce) {
   Ladder l(variant);
   l.opened_passively();
@@ -117,6 +128,7 @@ LADDER_TEST(Reassembly, PartOfAGap) {
 
 // All ways in which two segments can lie to each other and to what has arrived, against a model that keeps
 // octets.
+// RFC 9293: SHLD-31.
 LADDER_TEST(Reassembly, OverlapGrid) {
   constexpr std::int64_t kUnit = 7, kUnits = 6;
   struct Part {
@@ -279,6 +291,7 @@ LADDER_TEST(ReceiveWindow, FinBehindAFullWindow) {
 }
 
 // §3.8.6.2.2: the right edge advances only by min(RCV.BUFF / 2, MSS) or more.
+// RFC 9293: MUST-39.
 LADDER_TEST(ReceiveWindow, NoSillyUpdates) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) {
              s.tcp_rmem = 20'000;
@@ -436,6 +449,7 @@ LADDER_TEST(Receiving, EcnAndReservedBitsAreTolerated) {
       .whatever();
 }
 
+// RFC 9293: MUST-3.
 LADDER_TEST(Receiving, WrongChecksumChangesNothing) {
   Ladder l(variant);
   l.opened_passively().receives({.seq = 1, .ack = 1, .len = 10, .bad_checksum = true}).sends_nothing();

@@ -33,6 +33,7 @@ LADDER_TEST(RetransmissionTimeout, HandshakeGivesAnActiveOpenItsFirstSample) {
 }
 
 // RFC 6298 (5.1), (5.4), (5.5), (5.6): 200 ms at least, doubled each time.
+// RFC 9293: MUST-19.
 LADDER_TEST(RetransmissionTimeout, DoublesFromTheMinimum) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
@@ -49,6 +50,7 @@ LADDER_TEST(RetransmissionTimeout, DoublesFromTheMinimum) {
 }
 
 // RFC 6298 (2.2): SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 * RTTVAR.
+// RFC 9293: MUST-18.
 LADDER_TEST(RetransmissionTimeout, FollowsTheFirstSample) {
   Ladder l(variant);
   opened_with_rtt(l, 200_ms);
@@ -58,6 +60,7 @@ LADDER_TEST(RetransmissionTimeout, FollowsTheFirstSample) {
 }
 
 // RFC 6298 (2.3): RTTVAR = 3/4 RTTVAR + 1/4 |SRTT - R'|, SRTT = 7/8 SRTT + 1/8 R'.
+// RFC 9293: MUST-18.
 LADDER_TEST(RetransmissionTimeout, FollowsFurtherSamples) {
   Ladder l(variant);
   opened_with_rtt(l, 400_ms);
@@ -97,6 +100,7 @@ LADDER_TEST(RetransmissionTimeout, NewAckRestartsTheTimer) {
 
 // Karn (RFC 6298 §3): no sample from what was sent twice; §5: the backed-off timeout stays until there is
 // one.
+// RFC 9293: MUST-18.
 LADDER_TEST(RetransmissionTimeout, KarnKeepsTheBackedOffTimeout) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
@@ -109,6 +113,7 @@ LADDER_TEST(RetransmissionTimeout, KarnKeepsTheBackedOffTimeout) {
 }
 
 // … and then it collapses.
+// RFC 9293: MUST-18.
 LADDER_TEST(RetransmissionTimeout, FreshSampleCollapsesTheBackoff) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
@@ -166,6 +171,7 @@ LADDER_TEST(RetransmissionTimeout, GivesUpAfterRetries2) {
 }
 
 // §3.8.3 (3): the program may say how long; RFC 5482.
+// RFC 9293: MUST-21.
 LADDER_TEST(RetransmissionTimeout, UserTimeoutEndsIt) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
@@ -260,11 +266,13 @@ LADDER_TEST(Deadline, IsTheTimersOwn) {
 }
 
 // Keep-alive: off by default (MUST-25); two hours (MUST-28); nine probes 75 s apart, then the end.
+// RFC 9293: MUST-25.
 LADDER_TEST(KeepAlive, IsOffByDefault) {
   Ladder l(variant);
   l.opened_passively().silent_for(86'400_s * 10).state(State::kEstablished).wakes_never();
 }
 
+// RFC 9293: MAY-5, MUST-28, MUST-29.
 LADDER_TEST(KeepAlive, ProbesAndGivesUp) {
   Ladder l(variant);
   l.opened_passively();

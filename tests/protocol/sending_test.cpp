@@ -20,6 +20,7 @@ std::uint32_t octets(const std::vector<wire::TcpPacket>& packets) {
   return n;
 }
 
+// RFC 9293: SHLD-28.
 LADDER_TEST(Sending, DataGoesInFullSegments) {
   Ladder l(variant);
   l.opened_passively().app_sends(3 * full(l));
@@ -30,6 +31,7 @@ LADDER_TEST(Sending, DataGoesInFullSegments) {
 }
 
 // MUST-61: PSH on the last segment of what is queued.
+// RFC 9293: MUST-61.
 LADDER_TEST(Sending, LastSegmentIsPushed) {
   Ladder l(variant);
   l.opened_passively()
@@ -40,6 +42,7 @@ LADDER_TEST(Sending, LastSegmentIsPushed) {
 }
 
 // §3.7.4, SHLD-7: one small segment in flight.
+// RFC 9293: SHLD-7, MUST-60, MAY-16.
 LADDER_TEST(Nagle, SecondSmallSegmentWaitsForTheAck) {
   Ladder l(variant);
   l.opened_passively().app_sends(10).sends({.seq = 1, .len = 10}).app_sends(20).app_sends(30).sends_nothing();
@@ -47,6 +50,7 @@ LADDER_TEST(Nagle, SecondSmallSegmentWaitsForTheAck) {
 }
 
 // "or until the TCP endpoint can send a full-sized segment".
+// RFC 9293: SHLD-7.
 LADDER_TEST(Nagle, FullSegmentDoesNotWait) {
   Ladder l(variant);
   l.opened_passively()
@@ -58,6 +62,7 @@ LADDER_TEST(Nagle, FullSegmentDoesNotWait) {
 }
 
 // MUST-17.
+// RFC 9293: MUST-17.
 LADDER_TEST(Nagle, CanBeTurnedOff) {
   Ladder l(variant);
   l.opened_passively().app_sets_no_delay();
@@ -98,6 +103,7 @@ LADDER_TEST(CongestionWindow, BeginsWithTenSegments) {
 }
 
 // RFC 5681 §3.1, slow start: every acknowledged segment makes room for two.
+// RFC 9293: MUST-19.
 LADDER_TEST(CongestionWindow, GrowsByWhatIsAcknowledged) {
   Ladder l(variant, {.peer = {.wscale = 8, .window = 4000}});
   l.opened_passively().app_sends(60 * full(l)).whatever();
@@ -127,6 +133,7 @@ LADDER_TEST(SendWindow, IsNeverExceeded) {
 }
 
 // §3.8.6.2.1, MUST-38: with most of the window used no small segment is sent to fill it.
+// RFC 9293: MUST-38.
 LADDER_TEST(SendWindow, NoSillySegmentAtTheEdge) {
   Ladder l(variant);
   const std::uint32_t window = 2 * full(l) + 80;
@@ -141,6 +148,7 @@ LADDER_TEST(SendWindow, NoSillySegmentAtTheEdge) {
 }
 
 // Rule (3), "at least a fraction Fs of the maximum window": a small window still moves data.
+// RFC 9293: MUST-60.
 LADDER_TEST(SendWindow, SmallWindowIsUsed) {
   Ladder l(variant, {.peer = {.window = 500}});
   l.opened_passively().app_sends(2000);
@@ -173,6 +181,7 @@ LADDER_TEST(SendWindow, OverrideTimeoutSendsIntoASmallWindow) {
 
 // MUST-36, SHLD-29, SHLD-30: the first probe after one retransmission timeout, then at growing intervals;
 // MUST-37: as long as it is answered the connection stays.
+// RFC 9293: MUST-36, MUST-37, SHLD-29, SHLD-30.
 LADDER_TEST(ZeroWindow, IsProbedWithBackoff) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_retries2 = 3; }});
   l.opened_passively().receives({.seq = 1, .ack = 1, .window = 0}).app_sends(1000).sends_nothing();

@@ -11,6 +11,7 @@ constexpr std::int64_t kFarOutside = 0x4000'0000;
 
 // Second, check 2: exactly RCV.NXT: the connection is reset, the user told (MUST-12; attack R11: even after
 // EOF).
+// RFC 9293: MUST-12.
 LADDER_TEST(Reset, ExactResetEndsEveryState) {
   for (const State s : kConnectionStates) {
     for (const std::uint8_t flags : {RST, static_cast<std::uint8_t>(RST | ACK)}) {
@@ -27,6 +28,7 @@ LADDER_TEST(Reset, ExactResetEndsEveryState) {
 }
 
 // SHLD-2: a reset may carry data.
+// RFC 9293: SHLD-2.
 LADDER_TEST(Reset, ResetMayCarryData) {
   Ladder l(variant);
   l.opened_passively().receives({.flags = RST, .seq = 1, .len = 30}).sends_nothing().state(State::kClosed);
@@ -188,6 +190,7 @@ LADDER_TEST(AckCheck, AckOfUnsentDataIsAnsweredAndDropped) {
 }
 
 // RFC 5961 §5.2 (MAY-12): acceptable only from SND.UNA - MAX.SND.WND on (attack E8).
+// RFC 9293: MAY-12.
 LADDER_TEST(AckCheck, AckTooOldIsAnsweredAndDropped) {
   Ladder l(variant);
   l.opened_passively();

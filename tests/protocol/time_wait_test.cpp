@@ -13,6 +13,7 @@ Ladder& in_time_wait(Ladder& l) {
 }
 
 // MUST-13.
+// RFC 9293: MUST-13.
 LADDER_TEST(TimeWait, LastsTwoMsl) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.msl = 5_s; }});
   in_time_wait(l).wakes_by(10_s).at(9'900_ms).state(State::kTimeWait);
@@ -89,6 +90,7 @@ LADDER_TEST(TimeWait, OldResetDoesNotEndIt) {
 
 // MAY-2: a SYN beyond the old numbers reopens, with an ISS beyond the old ones ("larger than the largest
 // sequence number it used on the previous connection incarnation").
+// RFC 9293: MAY-2.
 LADDER_TEST(TimeWait, NewerSynReopens) {
   Ladder l(variant);
   in_time_wait(l).at(10_ms);
@@ -101,6 +103,7 @@ LADDER_TEST(TimeWait, NewerSynReopens) {
 }
 
 // An old SYN, or the old connection's own, is answered with an ACK (§3.6.1, §3.10.7.4 fourth).
+// RFC 9293: MAY-2.
 LADDER_TEST(TimeWait, OldSynGetsAnAck) {
   for (const std::int64_t seq : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{-70'000}}) {
     Ladder l(variant);
@@ -121,6 +124,7 @@ LADDER_TEST(TimeWait, NewerSynWithoutListenerDoesNotOpen) {
 }
 
 // RFC 6191 §2: with timestamps on both incarnations the newer timestamp decides, even if the number is older.
+// RFC 9293: SHLD-4.
 LADDER_TEST(TimeWait, NewerTimestampReopensWithOlderNumber) {
   Ladder l(variant, {.peer = {.timestamps = true}});
   in_time_wait(l).at(2_s);
@@ -132,6 +136,7 @@ LADDER_TEST(TimeWait, NewerTimestampReopensWithOlderNumber) {
 }
 
 // RFC 6191 §2: an older timestamp does not reopen, even if the number is newer (PAWS, RFC 7323 §5.3).
+// RFC 9293: SHLD-4.
 LADDER_TEST(TimeWait, OlderTimestampDoesNotReopen) {
   Ladder l(variant, {.peer = {.timestamps = true}});
   in_time_wait(l).at(2_s);
