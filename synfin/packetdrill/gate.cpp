@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "synfin/packetdrill/gate.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
+#include <fstream>
+#include <string>
 #include <utility>
 
 namespace synfin::packetdrill {
@@ -15,6 +20,15 @@ namespace {
 constexpr auto kSilence = std::chrono::milliseconds(400);
 // No thread that was woken is waited for longer; only one that never reads the time gets here.
 constexpr auto kLongestRead = std::chrono::milliseconds(1000);
+
+// "pid (name) state …": the name may hold anything, so the last bracket counts.
+bool is_asleep(int thread) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  const std::size_t bracket = line.rfind(')');
+  return bracket == std::string::npos || line.compare(bracket, 3, ") S") == 0;
+}
 
 }  // namespace
 
@@ -32,7 +46,9 @@ void Gate::try_waiting() {
     call.succeeded = call.attempt();
     host_.settle();
     call.ended = call.succeeded || call.deadline <= host_.now();
-    if (call.ended) readers_.push_back(call.thread);
+    if (!call.ended) continue;
+    readers_.push_back(call.thread);
+    caller_ = call.system_thread;
   }
   if (!readers_.empty()) ended_.notify_all();
 }
@@ -49,6 +65,19 @@ bool Gate::time_was_read() {
   if (readers_.remove(std::this_thread::get_id()) == 0) return false;
   read_.notify_all();
   return true;
+}
+
+void Gate::let_caller_finish(Lock& lock) {
+  if (caller_ == 0 || !on_driver()) return;
+  const int thread = std::exchange(caller_, 0);
+  lock.unlock();
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+  // Twice in a row, as it may have been about to wake.
+  for (int seen = 0; seen < 2 && std::chrono::steady_clock::now() < patience;) {
+    seen = is_asleep(thread) ? seen + 1 : 0;
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  lock.lock();
 }
 
 bool Gate::step(Lock& lock, Instant latest) {
@@ -75,7 +104,8 @@ bool Gate::wait(Lock& lock, const Attempt& attempt, Instant deadline) {
     if (!deadline.is_never()) run_to(lock, deadline);
     return attempt();
   }
-  const auto here = waiting_.insert(waiting_.end(), Waiting{attempt, deadline, std::this_thread::get_id()});
+  const auto here = waiting_.insert(waiting_.end(), Waiting{attempt, deadline, std::this_thread::get_id(),
+                                                            static_cast<int>(::syscall(SYS_gettid))});
   wait_alone(lock, *here);
   const bool succeeded = here->succeeded;
   waiting_.erase(here);

@@ -43,6 +43,9 @@ class Gate {
 
   /// The calling thread reads the clock: whether the clock was held for it.
   bool time_was_read();
+  /// Waits, in real time and not for long, until the thread whose call ended last sleeps again: it has told
+  /// the tool of the result by then. Only where the driving thread holds nothing that the other needs.
+  void let_caller_finish(Lock& lock);
   bool on_driver() const { return std::this_thread::get_id() == driver_; }
 
  private:
@@ -50,6 +53,7 @@ class Gate {
     const Attempt& attempt;
     Instant deadline;
     std::thread::id thread;
+    int system_thread = 0;
     bool ended = false;
     bool succeeded = false;
   };
@@ -66,6 +70,7 @@ class Gate {
   std::list<Waiting> waiting_;
   std::list<std::thread::id> readers_;  // whose calls ended, and who have not read the time yet
   std::uint64_t activity_ = 0;
+  int caller_ = 0;  // the system's name for the thread whose call ended, until it was seen asleep
 };
 
 }  // namespace synfin::packetdrill

@@ -295,6 +295,8 @@ int Object::netdev_receive(void* packet, std::size_t* size, long long* usecs) {
 
 void Object::usleep(useconds_t usecs) {
   Gate::Lock lock(gate_.mutex());
+  // The tool has let go of its own lock for this call.
+  gate_.let_caller_finish(lock);
   gate_.run_to(lock, host_.now() + Duration::microseconds(usecs));
 }
 

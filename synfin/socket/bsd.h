@@ -97,6 +97,8 @@ class Bsd {
   /// TCP_NOTSENT_LOWAT, TCP_INQ, TCP_CONGESTION ("reno", or what the stack has otherwise; ENOENT), TCP_INFO
   /// (Linux 6.18's 280 octets) and TCP_CC_INFO (empty), which are read only.
   ///
+  /// IPPROTO_IP: IP_TOS. IPPROTO_IPV6: IPV6_TCLASS. Without the bits of ECN, which are the stack's.
+  ///
   /// ENOPROTOOPT for others, EINVAL for a value that is too short or out of range, EFAULT.
   int getsockopt(int fd, int level, int name, void* value, socklen_t* size);
   int setsockopt(int fd, int level, int name, const void* value, socklen_t size);
@@ -158,6 +160,7 @@ class Bsd {
   int set_opening_option(Entry& e, int name, int value);
   int set_socket_option(Entry& e, int name, int value);
   int set_tcp_option(Entry& e, int name, int value);
+  int set_ip_option(Entry& e, int level, int name, int value);
   int get_socket_option(Entry& e, int name, void* value, socklen_t* size);
   int get_tcp_option(Entry& e, int name, void* value, socklen_t* size);
   int get_max_segment(const Entry& e) const;

@@ -154,10 +154,22 @@ int Bsd::set_socket_option(Entry& e, int name, int value) {
   return ENOPROTOOPT;
 }
 
+// IP_TOS takes an octet too. The two bits of ECN are the stack's (ip(7)); -1 of IPV6_TCLASS is the default.
+int Bsd::set_ip_option(Entry& e, int level, int name, int value) {
+  const bool v6 = level == IPPROTO_IPV6;
+  if (name != (v6 ? IPV6_TCLASS : IP_TOS)) return ENOPROTOOPT;
+  if (v6 && e.domain == AF_INET) return ENOPROTOOPT;
+  if (v6 && !within(value, -1, 255)) return EINVAL;
+  constexpr unsigned kEcn = 3;
+  e.options.traffic_class = static_cast<std::uint8_t>(std::max(value, 0) & 0xff & ~kEcn);
+  return 0;
+}
+
 int Bsd::setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
   Entry* e = find(fd);
   if (e == nullptr) return not_a_socket(fd);
-  if (level != SOL_SOCKET && level != IPPROTO_TCP) return failed(ENOPROTOOPT);
+  const bool ip = level == IPPROTO_IP || level == IPPROTO_IPV6;
+  if (level != SOL_SOCKET && level != IPPROTO_TCP && !ip) return failed(ENOPROTOOPT);
   if (value == nullptr) return failed(EFAULT);
   int code = EINVAL;
   if (level == SOL_SOCKET && name == SO_LINGER) {
@@ -171,8 +183,12 @@ int Bsd::setsockopt(int fd, int level, int name, const void* value, socklen_t si
   } else if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
     const std::string_view wanted(static_cast<const char*>(value), size);
     code = wanted.substr(0, wanted.find('\0')) == congestion_name() ? 0 : ENOENT;
+  } else if (level == IPPROTO_IP && size > 0 && size < sizeof(int)) {
+    code = set_ip_option(*e, level, name, *take<std::uint8_t>(value, size));
   } else if (const auto number = take<int>(value, size)) {
-    code = level == SOL_SOCKET ? set_socket_option(*e, name, *number) : set_tcp_option(*e, name, *number);
+    code = ip                    ? set_ip_option(*e, level, name, *number)
+           : level == SOL_SOCKET ? set_socket_option(*e, name, *number)
+                                 : set_tcp_option(*e, name, *number);
   }
   if (code != 0) return failed(code);
   apply_options(*e);

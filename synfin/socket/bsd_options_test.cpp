@@ -274,6 +274,25 @@ TEST_P(BsdOptionsTest, MemoryShowsQueuesAndBuffers) {
   EXPECT_EQ(memory[SK_MEMINFO_SNDBUF], 1u << 20);
 }
 
+TEST_P(BsdOptionsTest, TheTrafficClassIsSentWithoutTheBitsOfEcn) {
+  open();
+  const bool v4 = GetParam() == AF_INET;
+  const int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+  const int name = v4 ? IP_TOS : IPV6_TCLASS;
+  EXPECT_EQ(set(a, client, level, name, 0x2f), 0);
+  EXPECT_EQ(get(a, client, level, name), 0x2c);
+  EXPECT_EQ(a.send(client, "x", 1, 0), 1);
+  std::array<wire::Frame, 1> frames;
+  ASSERT_EQ(stack_a.transmit(frames, now), 1u);
+  EXPECT_EQ(wire::parse_ip(frames[0].front(), frames[0].size()).value().header.traffic_class, 0x2c);
+  const std::uint8_t octet = 8;
+  EXPECT_EQ(a.setsockopt(client, IPPROTO_IP, IP_TOS, &octet, 1), 0);
+  EXPECT_EQ(get(a, client, IPPROTO_IP, IP_TOS), 8);
+  EXPECT_ERRNO(set(a, client, IPPROTO_IP, IP_OPTIONS, 1), ENOPROTOOPT);
+  if (v4) EXPECT_ERRNO(set(a, client, IPPROTO_IPV6, IPV6_TCLASS, 1), ENOPROTOOPT);
+  if (!v4) EXPECT_ERRNO(set(a, client, IPPROTO_IPV6, IPV6_TCLASS, 256), EINVAL);
+}
+
 TEST_P(BsdOptionsTest, ErrorsOfTheCalls) {
   const int fd = fresh();
   int value = 1;

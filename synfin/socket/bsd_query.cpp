@@ -169,6 +169,9 @@ int Bsd::getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
   if (value == nullptr || size == nullptr) return failed(EFAULT);
   if (level == SOL_SOCKET) return get_socket_option(*e, name, value, size);
   if (level == IPPROTO_TCP) return get_tcp_option(*e, name, value, size);
+  const bool known = level == IPPROTO_IP || (level == IPPROTO_IPV6 && e->domain == AF_INET6);
+  if (known && name == (level == IPPROTO_IP ? IP_TOS : IPV6_TCLASS))
+    return give(static_cast<int>(e->options.traffic_class), value, size);
   return failed(ENOPROTOOPT);
 }
 

@@ -225,6 +225,7 @@ Reason Connection::take_syn_ack_for_text(const Segment& seg, Context& ctx) {
   snd_.queue.drop_front(taken);
   snd_.una = snd_.nxt = snd_.max = snd_.base = seg.ack();
   if (!fast_open_) return Reason::kSynAckAccepted;
+  fast_open_ = sent_text && taken > 0;
 
   const wire::IpAddress& server = tuple_.remote.address;
   const TcpOptions& o = seg.header.options;
