@@ -78,7 +78,7 @@ void Connection::count_duplicates(Delivery& d) {
     if (d.resent) d.original = false;
     return;
   }
-  if (!d.duplicate) return;
+  if (!d.duplicate || (f.state == CaState::kLoss && f.frto != Flight::Frto::kSecond)) return;
   const std::uint32_t most = f.sent.size() - std::min(f.sent.size(), std::max(f.sent.lost(), 1u));
   if (f.duplicates >= most) return;
   ++f.duplicates;
@@ -158,7 +158,8 @@ std::optional<Duration> Connection::detect_losses(Context& ctx) {
   Flight& f = *flight_;
   if (f.sent.empty()) return std::nullopt;
   if (!sack_) {
-    const bool fresh = !in_loss_recovery() && snd_.una.at_or_after(recover_);
+    // "covers more than 'recover'"  (RFC 6582 §3.2 step 2)
+    const bool fresh = !in_loss_recovery() && snd_.una.after(recover_);
     if (fresh && f.duplicates >= reordering_.degree) f.sent.mark_lost(0);
     return std::nullopt;
   }
@@ -231,7 +232,7 @@ void Connection::undo(Counter counter, Reason why, Delivery& d, Context& ctx) {
   f.state = CaState::kOpen;
   f.frto = Flight::Frto::kOff;
   f.undo = false;
-  recover_ = snd_.una;
+  recover_ = snd_.una - 1;
   d.fate = why;
 }
 

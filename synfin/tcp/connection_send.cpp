@@ -174,6 +174,8 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   if (snd_.nxt.after(end)) return false;  // the FIN has been sent
   const auto available = static_cast<std::uint32_t>(end - snd_.nxt);
   if (available == 0 && !snd_.fin_queued) return false;
+  // What is lost goes first (RFC 6675 §5 NextSeg).
+  if (flight_ != nullptr && flight_->frto != Flight::Frto::kSecond && flight_->sent.next_lost()) return false;
 
   if (snd_.una == snd_.nxt && ctx.settings.tcp_slow_start_after_idle && ctx.now - last_sent_ > rtt_.timeout())
     congestion_.on_idle();
@@ -205,6 +207,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   if (fin) flags |= Flags::kFin;
   if (!record_sent(snd_.nxt, size, fin, push && size == available, ctx)) {
     frame.clear();
+    if (snd_.una == snd_.nxt) arm_persist(ctx);  // no memory: later, then
     return false;
   }
   const bool ecn_capable = ecn_ && size > 0;

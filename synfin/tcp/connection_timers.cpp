@@ -76,7 +76,11 @@ void Connection::arm_retransmit(Context& ctx) {
 // anew.
 void Connection::arm_for_flight(bool progress, std::optional<Duration> reordering, Context& ctx) {
   Flight& f = *flight_;
-  if (f.sent.empty() || snd_.wnd == 0) return;
+  if (f.sent.empty()) return;
+  if (snd_.wnd == 0) {  // the timeout probes it
+    if (!timers_.armed(Timer::kRetransmit)) arm_retransmit(ctx);
+    return;
+  }
   Instant at = f.timeout_at;
   if (reordering) {
     f.wait = Flight::Wait::kReordering;

@@ -5,6 +5,10 @@
 
 namespace synfin::tcp {
 
+FlightPool::FlightPool() {
+  spare_.reserve(kMost);
+}
+
 std::unique_ptr<Flight> FlightPool::take() {
   if (spare_.empty()) return std::unique_ptr<Flight>{new (std::nothrow) Flight};
   std::unique_ptr<Flight> flight = std::move(spare_.back());

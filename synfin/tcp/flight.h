@@ -58,6 +58,7 @@ struct Flight {
 /// allocation each time.
 class FlightPool {
  public:
+  FlightPool();
   /// nullptr: no memory.
   std::unique_ptr<Flight> take();
   void give(std::unique_ptr<Flight> flight);
