@@ -145,6 +145,8 @@ class Connection {
   /// As `send`; what is queued so far is urgent.
   [[nodiscard]] std::expected<std::size_t, Error> send_urgent(std::span<const Bytes> data, Context& ctx);
   [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into);
+  /// What `receive` would give, which stays where it is.
+  [[nodiscard]] std::expected<std::size_t, Error> peek(std::span<const MutableBytes> into) const;
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
   [[nodiscard]] std::expected<void, Error> shutdown_receive();
   /// CLOSE by a program that lets go of the connection. What is not delivered yet is treated as
@@ -306,6 +308,9 @@ class Connection {
   std::uint32_t text_room() const;
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
+  bool corked(std::uint32_t size) const;
+  void tell_writable(const Settings& settings);
+  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available);
   std::uint32_t peer_room() const;
   bool record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx);
   void note_usage();
@@ -340,6 +345,7 @@ class Connection {
   void heard_from_peer(Context& ctx);
 
   // Both ends of a life.
+  std::expected<std::size_t, Error> nothing_to_read() const;
   void queue_fin(Context& ctx);
   void transition_to(State to, trace::Reason why, Context& ctx);
   void fail(Error error, trace::Reason why, Context& ctx);
@@ -402,6 +408,8 @@ class Connection {
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
 
   std::uint8_t acks_owed_ = 0;
+  std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
+  std::uint8_t burst_ = 0;       // segments of new text that left one behind the other
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
   std::uint8_t retries_ =
       0;  // of the retransmission, persist or keep-alive timer since the peer was last heard
@@ -459,6 +467,12 @@ class Connection {
     if (rare_ == nullptr) return {};
     return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
                                                           : rare_->agreed_user_timeout;
+  }
+  std::uint32_t send_limit(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.send_buffer > 0 ? rare_->options.send_buffer : s.tcp_wmem;
+  }
+  Offer offer(const Context& ctx) const {
+    return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
   }
   std::unique_ptr<Rare> rare_;
 };

@@ -47,10 +47,7 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
     const auto text = static_cast<std::uint32_t>(text_end - snd_.base);
     snd_.queue.drop_front(text);
     snd_.base = text_end;
-    if (wants_writable_ && snd_.queue.size() <= ctx.settings.tcp_wmem / 3 * 2) {
-      wants_writable_ = false;
-      events_ |= kWritable;
-    }
+    tell_writable(ctx.settings);
   }
   // Only the SYN-ACK can have been acknowledged: it was the first round trip.
   if (timing_ && flight_ == nullptr) {

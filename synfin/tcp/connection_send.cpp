@@ -45,6 +45,7 @@ bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
   if (resend(frame, out, ctx)) return true;
   if (probe_ && send_probe(frame, out, ctx)) return true;
   if (send_text(Limit::kAll, frame, out, ctx)) return true;
+  burst_ = 0;
   return acks_owed_ > 0 && send_ack(out, ctx);
 }
 
@@ -59,7 +60,8 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
   out.header.seq = snd_.iss;
   // A SYN's window is never scaled (RFC 7323 §2.2).
   out.header.window = Window{std::min(rcv_.buffer, 0xffffu)} >> WindowScale::none();
-  add_syn_options(out.header.options, ctx, tuple_.local.address.family(), scaling_, sack_);
+  add_syn_options(out.header.options, offer(ctx), scaling_, sack_);
+  if (scaling_) out.header.options.window_scale = rcv_.scale.shift();
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, answers ? rcv_.ts_recent : 0);
   // Again with the first segment behind it: the SYN's options may not survive a SYN cookie (RFC 5482 §3.1).
   // A Fast Open cookie leaves no room.
@@ -94,17 +96,18 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
 void Connection::add_fast_open(wire::Frame& frame, Sent& out, Context& ctx) {
   const wire::IpAddress& server = tuple_.remote.address;
   if (!ctx.fast_open.may_try(server, ctx.now)) return;
+  constexpr std::uint32_t kNoCookieSent = 4;
   TcpOptions& o = out.header.options;
-  o.present |= TcpOptions::kFastOpen;
-  o.cookie_size = 0;
   const FastOpenCache::Entry* known = ctx.fast_open.find(server, ctx.now);
-  if (known == nullptr) return;
-  o.cookie = known->cookie;
-  o.cookie_size = known->cookie_size;
-  const std::uint32_t most =
-      std::min(mss_for(ctx.mtu, server.family()), known->mss > 0 ? known->mss : default_mss(server.family()));
-  const auto options = static_cast<std::uint32_t>(wire::emitted_size(out.header) - wire::TcpHeader::kMinSize);
-  out.text_size = snd_.queue.share(0, std::min(snd_.queue.size(), most - std::min(most, options)), frame);
+  if (known != nullptr || (ctx.settings.tcp_fastopen & kNoCookieSent) == 0) {
+    o.present |= TcpOptions::kFastOpen;
+    o.cookie_size = 0;
+    if (known == nullptr) return;
+    o.cookie = known->cookie;
+    o.cookie_size = known->cookie_size;
+  }
+  const std::uint32_t room = fast_open_room(known, ctx.mtu, server.family());
+  out.text_size = snd_.queue.share(0, std::min(snd_.queue.size(), room), frame);
   if (out.text_size > 0) out.reason = Reason::kSynDataSent;
 }
 
@@ -177,6 +180,7 @@ std::uint32_t Connection::peer_room() const {
 bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const {
   if (send_small_) return true;
   if (size >= text_room()) return true;
+  if (corked(size)) return false;
   // "unacknowledged data": our SYN is none (RFC 7413 §4.2.2 lets data follow it at once).
   const bool idle = snd_.nxt == later(snd_.una, snd_.base);
   // Urgent data does not wait, as on Linux.
@@ -215,12 +219,9 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
     size = shared;
     fin = false;
   }
-  // The end of what is queued, or of what may leave of it now in one go, as Linux has it: the peer need not
-  // wait for more before it hands this on.
-  const bool follows =
-      flight_ != nullptr && !flight_->sent.empty() && flight_->sent.back().sent_at == ctx.now;
-  const bool last = std::min(network_room, peer_room()) - std::min(size, network_room) < text_room();
-  const bool push = size > 0 && (size == available || (last && follows));
+  const std::uint32_t room = std::min(network_room, peer_room());
+  const bool ends = limit == Limit::kAll && ends_burst(size, room, available);
+  const bool push = size > 0 && (size == available || ends);
   std::uint8_t flags = push ? Flags::kPsh : 0;
   if (fin) flags |= Flags::kFin;
   if (!record_sent(snd_.nxt, size, fin, push && size == available, ctx)) {
@@ -246,6 +247,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
     if (flight_->state == CaState::kRecovery) flight_->prr.sent(size);
     note_usage();
   }
+  tell_writable(ctx.settings);
   if (fin && state_ == State::kCloseWait) transition_to(State::kLastAck, Reason::kFinSent, ctx);
   out.state = state_;
   return true;

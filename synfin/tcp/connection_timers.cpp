@@ -217,8 +217,9 @@ void Connection::on_timeout(Context& ctx) {
 }
 
 void Connection::on_persist_timer(Context& ctx) {
-  // The window is open, only less than it was worth sending: "to avoid a resulting deadlock, it is necessary
-  // to have a timeout to force transmission of data, overriding the SWS avoidance algorithm."  (§3.8.6.2.1)
+  // The window is open, only less than it was worth sending, or the program's cork holds it back: "to avoid a
+  // resulting deadlock, it is necessary to have a timeout to force transmission of data, overriding the SWS
+  // avoidance algorithm."  (§3.8.6.2.1)
   if (peer_room() > 0) {
     send_small_ = true;
     return;
