@@ -12,6 +12,8 @@ using trace::Counter;
 using trace::Reason;
 
 Reason Connection::on_segment(const Segment& seg, Context& ctx) {
+  ++traffic_.segments_in;
+  if (seg.text_size > 0) ++traffic_.text_segments_in;
   const bool ended_before = ended();
   const Reason fate =
       state_ == State::kSynSent ? on_segment_syn_sent(seg, ctx) : on_segment_synchronized(seg, ctx);
@@ -279,6 +281,7 @@ Connection::Step Connection::seventh_process_text(const Segment& seg, Context& c
     owe_ack(Reason::kDataOutOfOrder);
     if (!keep_beyond(seg, skip, end - skip, ctx)) return go_on(Reason::kDataAfterWindow);
     ctx.count(Counter::kTCPOFOQueue);
+    if (traffic_.out_of_order < 0xffff) ++traffic_.out_of_order;
     return go_on(Reason::kDataOutOfOrder);
   }
 

@@ -62,7 +62,7 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
   const SeqNum end = seg.seq() + seg.length();
   if (tw.timestamps && seg.has_timestamps() && !f.rst() &&
       static_cast<std::int32_t>(seg.header.options.timestamps.value - tw.ts_recent) < 0)
-    return {seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop, Reason::kPawsRejected};
+    return {TimeWaitVerdict::kAcknowledge, Reason::kPawsRejected};
 
   const bool begins_inside = seg.seq() == tw.rcv_nxt || seg.seq().in(tw.rcv_nxt, window);
   const bool acceptable = begins_inside || (seg.length() > 0 && (end - 1).in(tw.rcv_nxt, window));
@@ -75,7 +75,7 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
     if (f.syn()) return {TimeWaitVerdict::kAcknowledge, Reason::kSynChallenged};
     // A keep-alive probe: the peer sits in CLOSE-WAIT and wants to know that there is still somebody
     // (§3.8.4).
-    const bool probe = seg.length() == 0 && seg.seq() == tw.rcv_nxt - 1;
+    const bool probe = f.ack() && seg.length() == 0 && seg.seq() == tw.rcv_nxt - 1;
     // No other bare ACK is answered: two ends out of step would go on for ever.
     if (seg.length() == 0 && !probe)
       return {TimeWaitVerdict::kDrop, f.ack() ? Reason::kAckIgnored : Reason::kNoAck};
