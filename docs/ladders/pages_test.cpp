@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <regex>
 #include <set>
 
 #include "exhibits.h"
@@ -39,6 +41,22 @@ TEST(Ladders, HaveNamesOfTheirOwn) {
   std::set<std::string_view> names;
   for (const Exhibit& exhibit : all_exhibits())
     EXPECT_TRUE(names.insert(exhibit.name).second) << exhibit.name;
+}
+
+// Every `Suite.Name` of the page is a test in tests/protocol.
+TEST(DifferencesPage, NamesTestsThatThereAre) {
+  const auto page = read_page(SYNFIN_DOCS "/differences.md");
+  ASSERT_TRUE(page) << page.error();
+  std::string tests;
+  for (const auto& entry : std::filesystem::directory_iterator{SYNFIN_DOCS "/../tests/protocol"}) {
+    if (entry.path().extension() == ".cpp") tests += read_page(entry.path().string()).value_or("");
+  }
+  const std::regex cited{"`([A-Z][A-Za-z0-9]*)\\.([A-Z][A-Za-z0-9_]*)`"};
+  std::size_t count = 0;
+  for (std::sregex_iterator it{page->begin(), page->end(), cited}, end; it != end; ++it, ++count) {
+    EXPECT_THAT(tests, HasSubstr("(" + it->str(1) + ", " + it->str(2) + ")"));
+  }
+  EXPECT_GT(count, 20u);
 }
 
 TEST(Ladders, AreNoWiderThanAHundredColumns) {

@@ -82,6 +82,7 @@ struct In {
   std::optional<wire::Timestamps> ts{};
   bool without_ts = false;
   std::uint16_t urgent_pointer = 0;
+  std::optional<std::uint16_t> user_timeout{};  // as on the wire
   /// Other ends than the ladder's own.
   std::optional<wire::Endpoint> from{}, to{};
   bool bad_checksum = false;
@@ -104,6 +105,8 @@ struct Out {
   std::optional<std::vector<Sack>> sack{};
   std::optional<bool> timestamps{};
   std::optional<std::uint32_t> ts_echo{};
+  /// -1: the option must be absent.
+  std::optional<int> user_timeout{};
   std::optional<wire::Endpoint> to{};
   bool absolute = false;
 };
@@ -225,6 +228,8 @@ class Ladder {
   /// The stack's timestamp clock as last seen.
   std::uint32_t last_tsval() const { return last_tsval_; }
   std::uint32_t stack_iss() const { return stack_iss_; }
+  /// Why each segment was sent, from the first on.
+  const std::vector<trace::Reason>& sent_reasons() const { return sent_reasons_; }
   bool failed() const { return failed_; }
   const std::string& text() const { return text_; }
   /// Of the peer, now.
@@ -275,6 +280,7 @@ class Ladder {
   std::deque<Seen> sent_;
   std::uint16_t events_ = 0;
   trace::Reason last_reason_ = trace::Reason::kNone;
+  std::vector<trace::Reason> sent_reasons_;
   std::uint32_t stack_iss_ = 0;
   bool iss_known_ = false;
   std::optional<std::uint8_t> stack_wscale_;

@@ -11,10 +11,11 @@
 #include "synfin/tcp/context.h"
 #include "synfin/tcp/ending.h"
 #include "synfin/tcp/error.h"
+#include "synfin/tcp/flight.h"
 #include "synfin/tcp/half_open.h"
+#include "synfin/tcp/info.h"
 #include "synfin/tcp/options.h"
 #include "synfin/tcp/reassembly.h"
-#include "synfin/tcp/recovery.h"
 #include "synfin/tcp/rtt.h"
 #include "synfin/tcp/segment.h"
 #include "synfin/tcp/slice_queue.h"
@@ -30,7 +31,8 @@ namespace synfin::tcp {
 //       ----------|----------|----------      1: acknowledged, gone
 //              UNA        NXT   UNA+WND       2: sent, not acknowledged    3: may be sent
 //
-// After a timeout NXT goes back to UNA; MAX stays at the highest octet ever sent.
+// What is sent again leaves NXT where it is. MAX is the same as NXT, except
+// where what probed a closed window is about to go again.
 struct SendState {
   SeqNum iss;
   SeqNum una;
@@ -63,6 +65,18 @@ struct ReceiveState {
   SeqNum fin;
   SliceQueue queue;
   std::unique_ptr<Reassembly> beyond;  // exists while there is a hole
+};
+
+/// What has passed, for TCP_INFO.
+struct Traffic {
+  std::uint64_t sent = 0;      // octets of text, sent again included
+  std::uint64_t resent = 0;    // octets of text sent again
+  std::uint64_t received = 0;  // octets of text, in order
+  std::uint32_t segments_out = 0, segments_in = 0;
+  std::uint32_t text_segments_out = 0, text_segments_in = 0;
+  std::uint32_t delivered = 0;     // segments known to have arrived
+  std::uint16_t duplicates = 0;    // segments that DSACKs told of
+  std::uint16_t out_of_order = 0;  // segments that came beyond a hole
 };
 
 /// The TCB of one connection, from SYN-SENT or ESTABLISHED to TIME-WAIT (which is kept as a `TimeWait`) or
@@ -131,6 +145,8 @@ class Connection {
   /// As `send`; what is queued so far is urgent.
   [[nodiscard]] std::expected<std::size_t, Error> send_urgent(std::span<const Bytes> data, Context& ctx);
   [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into);
+  /// What `receive` would give, which stays where it is.
+  [[nodiscard]] std::expected<std::size_t, Error> peek(std::span<const MutableBytes> into) const;
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
   [[nodiscard]] std::expected<void, Error> shutdown_receive();
   /// CLOSE by a program that lets go of the connection. What is not delivered yet is treated as
@@ -170,11 +186,22 @@ class Connection {
     return settings.tcp_retries1 > 0 && retries_ >= settings.tcp_retries1;
   }
   bool program_gone() const { return program_gone_; }
+  /// Nothing is queued, in flight or owed.
+  bool idle() const {
+    return snd_.una == snd_.max && snd_.queue.empty() && snd_.fin_queued == fin_acknowledged() &&
+           acks_owed_ == 0;
+  }
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
+  /// TCP_INFO.
+  Info info(Instant now, std::uint32_t mtu) const;
 
  private:
+  // 24 days: 2^31 of the fastest clock that RFC 7323 §5.4 allows, 1 ms. What was remembered before says
+  // nothing.
+  static constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
+
   enum class Next : bool {
     kContinue,
     kStop
@@ -204,14 +231,59 @@ class Connection {
   Step seventh_process_text(const Segment& seg, Context& ctx);
   Step eighth_check_fin(const Segment& seg, Context& ctx);
 
+  // What one acknowledgement said of what was in flight.
+  struct Delivery {
+    std::uint32_t octets = 0, segments = 0;  // newly known to have arrived
+    std::uint32_t acknowledged = 0;          // segments, by SND.UNA
+    bool advanced = false;                   // SND.UNA moved
+    bool sacked = false;                     // something new is sacked
+    bool duplicate = false;                  // RFC 5681 §2
+    bool dsack = false;
+    bool probe_dsack = false;  // … of a tail loss probe
+    bool original = false;     // something that was in flight before recovery, and sent once
+    bool resent = false;       // something that was sent twice
+    bool sampled = false;
+    bool reordered = false;
+    SeqNum reordered_from;
+    std::uint32_t lost_before = 0;
+    trace::Reason fate = trace::Reason::kNone;
+  };
+
   // Parts of the fifth step (connection_ack.cpp).
   trace::Reason accept_ack(const Segment& seg, Context& ctx);
-  void acknowledge(SeqNum ack, const Segment& seg, Context& ctx);
-  void measure(const Segment& seg, Context& ctx);
-  bool update_window(const Segment& seg);
-  trace::Reason on_duplicate_ack(Context& ctx);
-  void remember_timestamp(const Segment& seg);
+  void acknowledge(const Segment& seg, Delivery& d, Context& ctx);
+  void take_sacks(const Segment& seg, Delivery& d, Context& ctx);
+  bool take_dsack(const Segment& seg, Delivery& d, Context& ctx);
+  void delivered(const SentSegment& s, const Segment& seg, Delivery& d, Context& ctx);
+  void measure(const Segment& seg, const Delivery& d, Context& ctx);
+  bool update_window(const Segment& seg, Context& ctx);
+  void window_opened(Context& ctx);
+  void remember_timestamp(const Segment& seg, const Context& ctx);
+  void hear_user_timeout(const Segment& seg);
   void on_congestion_echo(Context& ctx);
+
+  // Loss (connection_recovery.cpp).
+  void recover(const Segment& seg, Delivery& d, Context& ctx);
+  void count_duplicates(Delivery& d);
+  void leave_recovery(const Segment& seg, Delivery& d, Context& ctx);
+  void within_recovery(const Segment& seg, Delivery& d, Context& ctx);
+  void judge_timeout(const Segment& seg, Delivery& d, Context& ctx);
+  std::optional<Duration> detect_losses(Context& ctx);
+  void enter_recovery(Context& ctx);
+  void enter_loss(Context& ctx);
+  void remember_for_undo();
+  bool was_for_nothing(const Segment& seg) const;
+  void undo(trace::Counter counter, trace::Reason why, Delivery& d, Context& ctx);
+  void judge_tail_probe(const Segment& seg, const Delivery& d, Context& ctx);
+  void grow_window(const Delivery& d, Context& ctx);
+  bool has_new_text() const;
+  /// Octets that may be in the network, and that are.
+  std::uint32_t window() const;
+  std::uint32_t pipe() const;
+  bool in_loss_recovery() const {
+    return flight_ != nullptr && (flight_->state == CaState::kRecovery || flight_->state == CaState::kLoss);
+  }
+  Duration reordering_window() const;
 
   // Parts of the seventh and eighth (connection_receive.cpp).
   std::uint32_t take_text(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
@@ -223,17 +295,32 @@ class Connection {
   // Sending (connection_send.cpp).
   bool send_syn(wire::Frame& frame, Sent& out, Context& ctx);
   void add_fast_open(wire::Frame& frame, Sent& out, Context& ctx);
-  bool send_text(wire::Frame& frame, Sent& out, Context& ctx);
-  bool resend_first(wire::Frame& frame, Sent& out, Context& ctx);
+  enum class Limit : bool {
+    kAll,
+    kPeerOnly  // a tail loss probe
+  };
+  bool send_text(Limit limit, wire::Frame& frame, Sent& out, Context& ctx);
   bool send_probe(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_ack(Sent& out, Context& ctx);
-  void fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx);
+  void add_user_timeout(wire::TcpOptions& options) const;
+  void fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t text, Context& ctx);
   void point_to_urgent(Sent& out);
   std::uint32_t text_room() const;
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
-  std::uint32_t usable_window() const;
-  void sent_up_to(SeqNum end, bool timed, Context& ctx);
+  bool corked(std::uint32_t size) const;
+  void tell_writable(const Settings& settings);
+  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available);
+  std::uint32_t peer_room() const;
+  bool record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx);
+  void note_usage();
+
+  // Sending again (connection_resend.cpp).
+  bool resend(wire::Frame& frame, Sent& out, Context& ctx);
+  bool resend_segment(std::uint32_t place, trace::Reason why, wire::Frame& frame, Sent& out, Context& ctx);
+  bool goes_along(const SentSegment& s) const;
+  bool resend_fin(Sent& out, Context& ctx);
+  bool send_tail_probe(wire::Frame& frame, Sent& out, Context& ctx);
   wire::WireWindow offer_window();
   std::uint32_t window_to_offer() const;
   Reply reset_reply(trace::Reason why, Context& ctx) const;
@@ -242,7 +329,11 @@ class Connection {
   void on_retransmit_timer(Context& ctx);
   void on_persist_timer(Context& ctx);
   void on_keepalive_timer(Context& ctx);
+  void on_timeout(Context& ctx);
   void arm_retransmit(Context& ctx);
+  void arm_for_flight(bool progress, std::optional<Duration> reordering, Context& ctx);
+  bool may_probe_tail(const Context& ctx) const;
+  Duration backed_off(Duration timeout, const Context& ctx) const;
   void arm_persist(Context& ctx);
   void arm_user_timeout(Context& ctx);
   /// Retransmissions or probes after which the peer is given up (R2).
@@ -250,9 +341,11 @@ class Connection {
   /// The error that a program gets whose peer was given up.
   Error gave_up_error() const { return soft_error_ == Error::kWouldBlock ? Error::kTimedOut : soft_error_; }
   void one_more_retry(Context& ctx);
+  void send_reminder(trace::Reason why, Context& ctx);
   void heard_from_peer(Context& ctx);
 
   // Both ends of a life.
+  std::expected<std::size_t, Error> nothing_to_read() const;
   void queue_fin(Context& ctx);
   void transition_to(State to, trace::Reason why, Context& ctx);
   void fail(Error error, trace::Reason why, Context& ctx);
@@ -265,6 +358,8 @@ class Connection {
   trace::Reason challenge(trace::Reason why, trace::Counter counter, Context& ctx);
   /// Whether this connection may send one more answer to a segment that proves nothing (RFC 5961 §7).
   bool may_challenge(Context& ctx);
+  /// The same for one without text that is not acceptable.
+  bool may_answer_bare(Context& ctx);
 
   /// The next octet that the program reads.
   SeqNum next_to_read() const { return rcv_.nxt - rcv_.queue.size(); }
@@ -295,21 +390,26 @@ class Connection {
   bool quick_ack_ : 1 = false;
   bool keepalive_ : 1 = false;
   bool report_trouble_ : 1 = true;
+  bool user_timeout_to_send_ : 1 = false;  // with the next segment (RFC 5482 §3.1)
   bool syn_to_send_ : 1 = false;
-  bool resend_first_ : 1 = false;
+  bool resend_first_ : 1 = false;  // the first segment goes again, whatever the windows say
   bool probe_ : 1 = false;
-  bool send_small_ : 1 = false;  // what fits has waited long enough (§3.8.6.2.1)
-  bool timing_ : 1 = false;          // a segment's round trip is being measured
-  bool wants_writable_ : 1 = false;  // the program found the send buffer full
-  bool scaling_ : 1 = false;         // window scaling is offered, then agreed on
-  bool fast_open_ : 1 = false;       // the SYN may carry text: ours, or the peer's did
-  bool ecn_ : 1 = false;             // agreed on (RFC 3168 §6.1.1)
-  bool echo_marks_ : 1 = false;      // a mark arrived, and no CWR since
-  bool cwr_to_send_ : 1 = false;     // the window was reduced because of ECE
-  bool urgent_sent_ : 1 = false;     // SND.UP of `Rare` lies ahead of SND.UNA
-  bool urgent_pending_ : 1 = false;  // RCV.UP of `Rare` lies ahead of what was read
+  bool send_small_ : 1 = false;         // what fits has waited long enough (§3.8.6.2.1)
+  bool timing_ : 1 = false;             // the SYN-ACK was sent once, at `last_sent_`
+  bool tail_probe_ : 1 = false;         // one was sent, and it is not known yet what it did
+  bool tail_probe_resent_ : 1 = false;  // it was sent before
+  bool wants_writable_ : 1 = false;     // the program found the send buffer full
+  bool scaling_ : 1 = false;            // window scaling is offered, then agreed on
+  bool fast_open_ : 1 = false;          // the SYN may carry text: ours, or the peer's did
+  bool ecn_ : 1 = false;                // agreed on (RFC 3168 §6.1.1)
+  bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since
+  bool cwr_to_send_ : 1 = false;        // the window was reduced because of ECE
+  bool urgent_sent_ : 1 = false;        // SND.UP of `Rare` lies ahead of SND.UNA
+  bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
 
   std::uint8_t acks_owed_ = 0;
+  std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
+  std::uint8_t burst_ = 0;       // segments of new text that left one behind the other
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
   std::uint8_t retries_ =
       0;  // of the retransmission, persist or keep-alive timer since the peer was last heard
@@ -322,24 +422,28 @@ class Connection {
   SendState snd_;
   ReceiveState rcv_;
   Rtt rtt_;
-  Recovery recovery_;
+  Reordering reordering_;
+  SeqNum recover_;         // RFC 6582: duplicate acknowledgements before this prove nothing
+  SeqNum tail_probe_end_;  // SND.NXT when it was sent
   Congestion congestion_{NewReno{536, 10}};
+  std::unique_ptr<Flight> flight_;
+  Traffic traffic_;
   TimerTable timers_;
 
   SeqNum ecn_recover_;  // ECE for what was sent before this is about a reduction already made
-  SeqNum timed_end_;
-  Instant timed_at_;
   Instant last_heard_;
-  Instant last_sent_;
+  Instant last_sent_;  // text, SYN or FIN
 
   // What few connections have.
   struct Rare {
     Options options;
+    Duration agreed_user_timeout{};  // with the peer (RFC 5482)
     Ending ending;
     SeqNum snd_up;             // behind the last urgent octet
     SeqNum rcv_up;             // the same of the peer's
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
+    Instant answered_bare;  // when a bare segment that was not acceptable was last answered
   };
   Rare& rare() {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
@@ -359,7 +463,17 @@ class Connection {
     return rare_ != nullptr && rare_->options.keepalive_probes > 0 ? rare_->options.keepalive_probes
                                                                    : s.tcp_keepalive_probes;
   }
-  Duration user_timeout() const { return rare_ != nullptr ? rare_->options.user_timeout : Duration{}; }
+  Duration user_timeout() const {
+    if (rare_ == nullptr) return {};
+    return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
+                                                          : rare_->agreed_user_timeout;
+  }
+  std::uint32_t send_limit(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.send_buffer > 0 ? rare_->options.send_buffer : s.tcp_wmem;
+  }
+  Offer offer(const Context& ctx) const {
+    return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
+  }
   std::unique_ptr<Rare> rare_;
 };
 

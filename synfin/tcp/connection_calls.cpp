@@ -16,7 +16,8 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
     return std::unexpected(failure_ == Error::kWouldBlock ? Error::kNotConnected : failure_);
   if (snd_.fin_queued || !may_send_text(state_)) return std::unexpected(Error::kClosing);
   const std::uint32_t used = snd_.queue.size();
-  std::uint32_t room = ctx.settings.tcp_wmem > used ? ctx.settings.tcp_wmem - used : 0;
+  const std::uint32_t limit = send_limit(ctx.settings);
+  std::uint32_t room = limit > used ? limit - used : 0;
   if (room == 0) {
     wants_writable_ = true;
     return std::unexpected(Error::kWouldBlock);
@@ -71,6 +72,15 @@ std::expected<std::size_t, Error> Connection::receive(std::span<const MutableByt
     }
     return n;
   }
+  return nothing_to_read();
+}
+
+std::expected<std::size_t, Error> Connection::peek(std::span<const MutableBytes> into) const {
+  if (!rcv_.queue.empty()) return rcv_.queue.peek(into);
+  return nothing_to_read();
+}
+
+std::expected<std::size_t, Error> Connection::nothing_to_read() const {
   if (failure_ != Error::kWouldBlock) return std::unexpected(failure_);
   if (state_ == State::kSynSent || state_ == State::kSynReceived) return std::unexpected(Error::kWouldBlock);
   if (receive_shut_ || !may_receive_text(state_)) return 0;
@@ -177,6 +187,7 @@ void Connection::transition_to(State to, Reason why, Context& ctx) {
     timers_.stop_all();
     snd_.queue.clear();
     rcv_.beyond.reset();
+    if (flight_ != nullptr) ctx.flights.give(std::move(flight_));
     syn_to_send_ = resend_first_ = probe_ = false;
     if (to == State::kClosed) acks_owed_ = 0;
   }
@@ -245,9 +256,16 @@ void Connection::set_options(const Options& options, Context& ctx) {
   rest.no_delay = rest.cork = rest.quick_ack = rest.keepalive = false;
   rest.report_trouble = true;
   rest.traffic_class = 0;
-  if (rare_ != nullptr || rest != Options{}) rare().options = rest;
+  if (rare_ != nullptr || rest != Options{}) {
+    user_timeout_to_send_ = rest.advertised_user_timeout > Duration::zero() &&
+                            rest.advertised_user_timeout != rare().options.advertised_user_timeout;
+    rare().options = rest;
+  }
   if (ended()) return;
 
+  // What was offered when the connection opened stays; the scale bounds what a larger buffer can offer.
+  if (options.receive_buffer > 0 && is_synchronized(state_))
+    rcv_.buffer = std::min(options.receive_buffer, 0xffffu << rcv_.scale.shift());
   if (keepalive_ && is_synchronized(state_)) {
     timers_.set(Timer::kKeepalive, ctx.now + keepalive_time(ctx.settings));
   } else {
@@ -285,8 +303,12 @@ Reason Connection::on_path_mtu(SeqNum seq, std::uint32_t mtu, Context& ctx) {
   if (mtu >= ctx.mtu || mss >= snd_.mss) return Reason::kIcmpIgnored;
   snd_.mss = mss;
   congestion_.set_mss(text_limit());
-  snd_.nxt = snd_.una;
-  timing_ = false;
+  // What was too large is lost, which is no sign of congestion.
+  if (flight_ != nullptr && flight_->sent.cut(text_limit()) && flight_->sent.lost() > 0 &&
+      !in_loss_recovery()) {
+    flight_->state = CaState::kLoss;
+    flight_->high = snd_.nxt;
+  }
   return Reason::kPathMtu;
 }
 

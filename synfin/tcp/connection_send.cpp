@@ -5,12 +5,21 @@
 #include <algorithm>
 
 #include "synfin/tcp/connection.h"
+#include "synfin/tcp/user_timeout.h"
 
 namespace synfin::tcp {
 
 using trace::Counter;
 using trace::Reason;
 using wire::TcpOptions;
+
+namespace {
+
+// Octets of the send buffer for each segment in flight, as Linux counts the memory of its buffers.
+constexpr std::uint32_t kRecordCost = 256;
+constexpr std::uint32_t kLeastRecords = 64;
+
+}  // namespace
 
 std::uint32_t Connection::text_limit() const {
   // Eff.snd.MSS = min(SendMSS+20, MMS_S) - TCPhdrsize - IPoptionsize  (RFC 9293 §3.7.1, MUST-16)
@@ -21,7 +30,9 @@ std::uint32_t Connection::text_limit() const {
 // The blocks of a SACK option take room from the text (RFC 2018 §3): 8 octets each and 4 before them.
 std::uint32_t Connection::text_room() const {
   const std::uint32_t sack = !sack_ || rcv_.beyond == nullptr ? 0 : timestamps_ ? 28 : 36;
-  return std::max(text_limit(), sack + 1) - sack;
+  // Too many options: the time-out can wait for a segment with room.
+  const std::uint32_t others = sack + (user_timeout_to_send_ && sack == 0 ? 4 : 0);
+  return std::max(text_limit(), others + 1) - others;
 }
 
 bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
@@ -29,11 +40,12 @@ bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
   if (!is_synchronized(state_)) {
     if (state_ != State::kSynReceived) return false;
     // "The server … MAY … send data to the client before it receives the client's ACK"  (RFC 7413 §4.2.2)
-    return (fast_open_ && send_text(frame, out, ctx)) || (acks_owed_ > 0 && send_ack(out, ctx));
+    return (fast_open_ && send_text(Limit::kAll, frame, out, ctx)) || (acks_owed_ > 0 && send_ack(out, ctx));
   }
-  if (resend_first_ && resend_first(frame, out, ctx)) return true;
+  if (resend(frame, out, ctx)) return true;
   if (probe_ && send_probe(frame, out, ctx)) return true;
-  if (send_text(frame, out, ctx)) return true;
+  if (send_text(Limit::kAll, frame, out, ctx)) return true;
+  burst_ = 0;
   return acks_owed_ > 0 && send_ack(out, ctx);
 }
 
@@ -48,8 +60,12 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
   out.header.seq = snd_.iss;
   // A SYN's window is never scaled (RFC 7323 §2.2).
   out.header.window = Window{std::min(rcv_.buffer, 0xffffu)} >> WindowScale::none();
-  add_syn_options(out.header.options, ctx, tuple_.local.address.family(), scaling_, sack_);
+  add_syn_options(out.header.options, offer(ctx), scaling_, sack_);
+  if (scaling_) out.header.options.window_scale = rcv_.scale.shift();
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, answers ? rcv_.ts_recent : 0);
+  // Again with the first segment behind it: the SYN's options may not survive a SYN cookie (RFC 5482 §3.1).
+  // A Fast Open cookie leaves no room.
+  if (user_timeout_to_send_ && !fast_open_) add_user_timeout(out.header.options);
   std::uint8_t flags = Flags::kSyn;
   if (answers) {
     out.reason = again ? Reason::kSynAckRetransmitted : Reason::kSynAckSent;
@@ -60,8 +76,6 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
     timers_.stop(Timer::kDelayedAck);
     rcv_.last_ack_sent = rcv_.nxt;
     timing_ = !again;
-    timed_end_ = snd_.iss + 1;
-    timed_at_ = ctx.now;
   } else {
     out.reason = again ? Reason::kSynRetransmitted : Reason::kSynSent;
     // Neither ECN nor Fast Open is asked for again: it may be what kept the first from arriving (RFC 3168
@@ -82,23 +96,29 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
 void Connection::add_fast_open(wire::Frame& frame, Sent& out, Context& ctx) {
   const wire::IpAddress& server = tuple_.remote.address;
   if (!ctx.fast_open.may_try(server, ctx.now)) return;
+  constexpr std::uint32_t kNoCookieSent = 4;
   TcpOptions& o = out.header.options;
-  o.present |= TcpOptions::kFastOpen;
-  o.cookie_size = 0;
   const FastOpenCache::Entry* known = ctx.fast_open.find(server, ctx.now);
-  if (known == nullptr) return;
-  o.cookie = known->cookie;
-  o.cookie_size = known->cookie_size;
-  const std::uint32_t most =
-      std::min(mss_for(ctx.mtu, server.family()), known->mss > 0 ? known->mss : default_mss(server.family()));
-  const auto options = static_cast<std::uint32_t>(wire::emitted_size(out.header) - wire::TcpHeader::kMinSize);
-  out.text_size = snd_.queue.share(0, std::min(snd_.queue.size(), most - std::min(most, options)), frame);
+  if (known != nullptr || (ctx.settings.tcp_fastopen & kNoCookieSent) == 0) {
+    o.present |= TcpOptions::kFastOpen;
+    o.cookie_size = 0;
+    if (known == nullptr) return;
+    o.cookie = known->cookie;
+    o.cookie_size = known->cookie_size;
+  }
+  const std::uint32_t room = fast_open_room(known, ctx.mtu, server.family());
+  out.text_size = snd_.queue.share(0, std::min(snd_.queue.size(), room), frame);
   if (out.text_size > 0) out.reason = Reason::kSynDataSent;
+}
+
+void Connection::add_user_timeout(TcpOptions& options) const {
+  options.present |= TcpOptions::kUserTimeout;
+  options.user_timeout = encode_user_timeout(rare_->options.advertised_user_timeout);
 }
 
 // The header of every segment behind the SYN: acknowledgement, window and timestamps are the newest there
 // are, so nothing is owed afterwards.
-void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx) {
+void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t text, Context& ctx) {
   out = Sent{};
   out.state = state_;
   out.header.seq = seq;
@@ -108,15 +128,21 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx) {
   if (urgent_sent_) point_to_urgent(out);
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   if (sack_ && rcv_.beyond != nullptr) {
-    const std::size_t most = timestamps_ ? 3 : 4;
+    // As many blocks as fit beside the text: what is sent again was cut to size without them.
+    const std::uint32_t room = text_limit() - std::min(text, text_limit());
+    const std::size_t most = std::min<std::size_t>(timestamps_ ? 3 : 4, room < 4 ? 0 : (room - 4) / 8);
     const std::size_t n = rcv_.beyond->sack_blocks(std::span{out.header.options.sack}.first(most));
     out.header.options.sack_count = static_cast<std::uint8_t>(n);
     if (n > 0) out.header.options.present |= TcpOptions::kSack;
   }
+  if (user_timeout_to_send_ && (out.header.options.present & TcpOptions::kSack) == 0) {
+    add_user_timeout(out.header.options);
+    user_timeout_to_send_ = false;
+  }
   rcv_.last_ack_sent = rcv_.nxt;
   unacknowledged_text_ = 0;
   timers_.stop(Timer::kDelayedAck);
-  last_sent_ = ctx.now;
+  ++traffic_.segments_out;
 }
 
 // The pointer counts from the segment's number; urgent data that reaches further than it can say has more
@@ -132,27 +158,29 @@ void Connection::point_to_urgent(Sent& out) {
 }
 
 bool Connection::send_ack(Sent& out, Context& ctx) {
-  fill_header(out, snd_.nxt.before(snd_.max) && state_ != State::kSynReceived ? snd_.max : snd_.nxt, Flags{},
-              ctx);
+  // SND.NXT as far as it has ever been, but not beyond a closed window, where a probe has put it: the peer
+  // would have to answer what lies there, and we its answer, if its window is probed too.
+  const SeqNum window_end = snd_.una + snd_.wnd;
+  const SeqNum seq = state_ == State::kSynReceived ? snd_.nxt : earlier(snd_.max, window_end);
+  fill_header(out, seq, Flags{}, 0, ctx);
   out.reason = ack_reason_;
   ack_reason_ = Reason::kAckSent;
   --acks_owed_;
   return true;
 }
 
-// How much of the window is left at SND.NXT: the smaller of what the peer offers and what the network takes.
-std::uint32_t Connection::usable_window() const {
-  const std::uint32_t allowed = std::min(snd_.wnd, congestion_.window() + recovery_.inflation());
-  const auto in_flight = static_cast<std::uint32_t>(snd_.nxt - snd_.una);
-  return allowed > in_flight ? allowed - in_flight : 0;
+// How much of the peer's window is left at SND.NXT.
+std::uint32_t Connection::peer_room() const {
+  const std::int32_t room = snd_.una + snd_.wnd - snd_.nxt;
+  return room > 0 ? static_cast<std::uint32_t>(room) : 0;
 }
 
 // The sender's side of silly-window avoidance, and Nagle's algorithm (RFC 9293 §3.8.6.2.1, MUST-38, and
 // §3.7.4, SHLD-7).
 bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const {
-  if (snd_.nxt.before(snd_.max)) return true;  // it was worth it the first time
   if (send_small_) return true;
   if (size >= text_room()) return true;
+  if (corked(size)) return false;
   // "unacknowledged data": our SYN is none (RFC 7413 §4.2.2 lets data follow it at once).
   const bool idle = snd_.nxt == later(snd_.una, snd_.base);
   // Urgent data does not wait, as on Linux.
@@ -160,20 +188,27 @@ bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool
   return size > 0 && size >= snd_.max_wnd / 2 && (idle || no_delay_);
 }
 
-bool Connection::send_text(wire::Frame& frame, Sent& out, Context& ctx) {
+bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& ctx) {
   const SeqNum end = stream_end();
   if (snd_.nxt.after(end)) return false;  // the FIN has been sent
   const auto available = static_cast<std::uint32_t>(end - snd_.nxt);
   if (available == 0 && !snd_.fin_queued) return false;
+  // What is lost goes first (RFC 6675 §5 NextSeg).
+  if (flight_ != nullptr && flight_->frto != Flight::Frto::kSecond && flight_->sent.next_lost()) return false;
 
-  if (snd_.una == snd_.max && ctx.now - last_sent_ > rtt_.timeout()) congestion_.on_idle();
-  const std::uint32_t limit = text_room();
-  const std::uint32_t window = usable_window();
-  std::uint32_t size = std::min({available, window, limit});
+  if (snd_.una == snd_.nxt && ctx.settings.tcp_slow_start_after_idle && ctx.now - last_sent_ > rtt_.timeout())
+    congestion_.on_idle();
+  const std::uint32_t allowed = window(), in_network = pipe();
+  const std::uint32_t network_room = limit == Limit::kPeerOnly ? available
+                                     : allowed > in_network    ? allowed - in_network
+                                                               : 0;
+  std::uint32_t size = std::min({available, peer_room(), network_room, text_room()});
   // The FIN takes a sequence number, so it needs room in the peer's window; the network does not count it.
-  bool fin = snd_.fin_queued && size == available && is_synchronized(state_) &&
-             (snd_.nxt + size - snd_.una) < static_cast<std::int32_t>(snd_.wnd);
-  if ((size == 0 && !fin) || !worth_sending(size, available, fin)) {
+  bool fin = snd_.fin_queued && size == available && is_synchronized(state_) && peer_room() > size;
+  const bool worth = limit == Limit::kPeerOnly || worth_sending(size, available, fin);
+  if ((size == 0 && !fin) || !worth) {
+    if (limit == Limit::kAll && flight_ != nullptr && network_room < std::min(available, text_room()))
+      note_usage();
     if (snd_.nxt == snd_.una && !timers_.armed(Timer::kRetransmit)) arm_persist(ctx);
     return false;
   }
@@ -184,86 +219,103 @@ bool Connection::send_text(wire::Frame& frame, Sent& out, Context& ctx) {
     size = shared;
     fin = false;
   }
-  const bool again = snd_.nxt.before(snd_.max);
-  std::uint8_t flags = size > 0 && size == available ? Flags::kPsh : 0;
+  const std::uint32_t room = std::min(network_room, peer_room());
+  const bool ends = limit == Limit::kAll && ends_burst(size, room, available);
+  const bool push = size > 0 && (size == available || ends);
+  std::uint8_t flags = push ? Flags::kPsh : 0;
   if (fin) flags |= Flags::kFin;
-  const bool ecn_capable = ecn_ && size > 0 && !again;
+  if (!record_sent(snd_.nxt, size, fin, push && size == available, ctx)) {
+    frame.clear();
+    if (snd_.una == snd_.nxt) arm_persist(ctx);  // no memory: later, then
+    return false;
+  }
+  const bool ecn_capable = ecn_ && size > 0;
   if (ecn_capable && cwr_to_send_) {
     flags |= Flags::kCwr;
     cwr_to_send_ = false;
   }
-  fill_header(out, snd_.nxt, Flags{flags}, ctx);
+  fill_header(out, snd_.nxt, Flags{flags}, size, ctx);
   acks_owed_ = 0;
   out.text_size = size;
   out.ecn_capable = ecn_capable;
-  out.retransmission = again;
-  out.reason = again ? Reason::kRetransmitTimeout : fin ? Reason::kFinSent : Reason::kDataSent;
-  if (again) ++total_retransmissions_;
+  out.reason = fin ? Reason::kFinSent : Reason::kDataSent;
 
   send_small_ = false;
   snd_.nxt += size + (fin ? 1u : 0u);
-  sent_up_to(snd_.nxt, !again, ctx);
+  snd_.max = later(snd_.max, snd_.nxt);
+  if (flight_ != nullptr) {
+    if (flight_->state == CaState::kRecovery) flight_->prr.sent(size);
+    note_usage();
+  }
+  tell_writable(ctx.settings);
   if (fin && state_ == State::kCloseWait) transition_to(State::kLastAck, Reason::kFinSent, ctx);
   out.state = state_;
   return true;
 }
 
-// Fast retransmit, and the holes that partial acknowledgements uncover: the first unacknowledged segment,
-// whatever the window says.
-bool Connection::resend_first(wire::Frame& frame, Sent& out, Context& ctx) {
-  resend_first_ = false;
-  if (snd_.una == snd_.max) return false;
-  const auto sent_text = static_cast<std::uint32_t>(earlier(snd_.max, stream_end()) - snd_.una);
-  std::uint32_t size = snd_.una.at_or_after(stream_end()) ? 0 : std::min(sent_text, text_room());
-  size = snd_.queue.share(static_cast<std::uint32_t>(snd_.una - snd_.base), size, frame);
-  const bool fin = fin_sent() && snd_.una + size == stream_end();
-  if (size == 0 && !fin) return false;
-  std::uint8_t flags = size > 0 && snd_.una + size == stream_end() ? Flags::kPsh : 0;
-  if (fin) flags |= Flags::kFin;
-  fill_header(out, snd_.una, Flags{flags}, ctx);
-  acks_owed_ = 0;
-  out.text_size = size;
-  out.retransmission = true;
-  out.reason = recovery_.active() ? Reason::kFastRetransmit : Reason::kPartialAck;
-  ++total_retransmissions_;
-  timing_ = false;  // Karn
-  arm_retransmit(ctx);
-  return true;
+// How well the window is used, so that one that is not does not grow (RFC 7661 §4.3): as Linux counts it, the
+// most of a round trip.
+void Connection::note_usage() {
+  Flight& f = *flight_;
+  const bool limited = pipe() + text_limit() > window();
+  if (snd_.una.at_or_after(f.usage_until) || limited ||
+      (!f.window_limited && f.sent.octets() > f.most_used)) {
+    f.window_limited = limited;
+    f.most_used = f.sent.octets();
+    f.usage_until = snd_.nxt;
+  }
 }
 
 // One octet beyond the window, or the FIN: whatever the peer answers says what its window is now (RFC 9293
-// §3.8.6.1).
+// §3.8.6.1). Behind that it is in flight, and the retransmission timer repeats it.
 bool Connection::send_probe(wire::Frame& frame, Sent& out, Context& ctx) {
   probe_ = false;
-  const auto available = static_cast<std::uint32_t>(stream_end() - snd_.una);
-  if (snd_.una.after(stream_end())) return false;
-  const std::uint32_t size = std::min(available, 1u);
+  if (snd_.nxt.after(snd_.una) || snd_.nxt.after(stream_end())) return false;
+  const auto available = static_cast<std::uint32_t>(stream_end() - snd_.nxt);
+  const std::uint32_t size = std::min({available, std::max(snd_.wnd, 1u), text_room()});
   const bool fin = snd_.fin_queued && size == available;
   if (size == 0 && !fin) return false;
-  if (snd_.queue.share(static_cast<std::uint32_t>(snd_.una - snd_.base), size, frame) < size) return false;
-  fill_header(out, snd_.una, fin ? Flags{Flags::kFin} : Flags{}, ctx);
+  if (snd_.queue.share(static_cast<std::uint32_t>(snd_.nxt - snd_.base), size, frame) < size) {
+    frame.clear();
+    return false;
+  }
+  if (!record_sent(snd_.nxt, size, fin, false, ctx)) {
+    frame.clear();
+    return false;
+  }
+  fill_header(out, snd_.nxt, fin ? Flags{Flags::kFin} : Flags{}, size, ctx);
   acks_owed_ = 0;
   out.text_size = size;
   out.reason = Reason::kPersistProbe;
-  out.retransmission = snd_.max.after(snd_.una);
-  // NXT stays: the octet is sent again when the window opens. MAX moves, as the peer may take it now.
-  snd_.max = later(snd_.max, snd_.una + size + (fin ? 1u : 0u));
+  if (flight_ != nullptr) flight_->window_probe = snd_.wnd == 0;
+  snd_.nxt += size + (fin ? 1u : 0u);
+  snd_.max = later(snd_.max, snd_.nxt);
   if (fin && state_ == State::kCloseWait) transition_to(State::kLastAck, Reason::kFinSent, ctx);
   out.state = state_;
   return true;
 }
 
-void Connection::sent_up_to(SeqNum end, bool timed, Context& ctx) {
-  if (end.after(snd_.max)) snd_.max = end;
-  if (timed && !timing_) {
-    timing_ = true;
-    timed_end_ = end;
-    timed_at_ = ctx.now;
-  } else if (!timed) {
-    timing_ = false;  // Karn: what was sent twice is not measured
+// Before SND.NXT moves. A FIN alone, with nothing else in flight, needs no memory. False: there is none.
+bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx) {
+  const std::uint32_t length = text + (fin ? 1u : 0u);
+  if (flight_ == nullptr && text > 0) {
+    flight_ = ctx.flights.take();
+    if (flight_ == nullptr) return false;
+    flight_->high = flight_->sample_from = flight_->usage_until = start;
   }
-  stop_persist();
+  if (flight_ != nullptr) {
+    // What small segments cost beside their text counts against the send buffer (attack D6).
+    const std::uint32_t most =
+        std::clamp(ctx.settings.tcp_wmem / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
+    if (flight_->sent.size() >= most && text > 0) return false;
+    if (!flight_->sent.push(start, static_cast<std::uint16_t>(length), push, ctx.now)) return false;
+  }
+  traffic_.sent += text;
+  if (text > 0) ++traffic_.text_segments_out;
+  last_sent_ = ctx.now;
   if (!timers_.armed(Timer::kRetransmit)) arm_retransmit(ctx);
+  if (flight_ != nullptr) arm_for_flight(true, std::nullopt, ctx);
+  return true;
 }
 
 // The right edge moves only by steps worth telling (RFC 9293 §3.8.6.2.2, MUST-39), and never to the left

@@ -2,6 +2,7 @@
 //
 // What happens when nothing happens. Read first: RFC 6298 §5, RFC 9293 §3.8.3, §3.8.4, §3.8.6.1, §3.10.8.
 #include <algorithm>
+#include <limits>
 
 #include "synfin/tcp/connection.h"
 
@@ -9,6 +10,15 @@ namespace synfin::tcp {
 
 using trace::Counter;
 using trace::Reason;
+
+namespace {
+
+// Linux's least wait for a tail loss probe beyond two round trips, and TLP.max_ack_delay of RFC 8985 §7.2:
+// how long a peer may keep back the acknowledgement of a single segment.
+constexpr Duration kLeastProbeWait = Duration::milliseconds(2);
+constexpr Duration kMostAckDelay = Duration::milliseconds(200);
+
+}  // namespace
 
 void Connection::on_timer(Context& ctx) {
   // Each is looked at once; what one sets anew lies in the future.
@@ -48,10 +58,55 @@ void Connection::on_timer(Context& ctx) {
   }
 }
 
+// From now on, for whatever is in flight. A closed window is probed by what is sent again, at growing
+// intervals (RFC 9293 §3.8.6.1); the timeout itself keeps to the round trip.
 void Connection::arm_retransmit(Context& ctx) {
   timers_.stop(Timer::kPersist);
-  timers_.set(Timer::kRetransmit, ctx.now + rtt_.timeout());
+  Duration timeout = rtt_.timeout();
+  if (snd_.wnd == 0 && is_synchronized(state_)) timeout = backed_off(timeout, ctx);
+  const Instant at = ctx.now + timeout;
+  timers_.set(Timer::kRetransmit, at);
   arm_user_timeout(ctx);
+  if (flight_ == nullptr) return;
+  flight_->timeout_at = at;
+  flight_->wait = Flight::Wait::kTimeout;
+}
+
+// One timer runs while anything is in flight: for the reordering window, the probe of the tail or the
+// timeout, whichever comes first. `progress`: something was delivered or sent, so the probe's time begins
+// anew.
+void Connection::arm_for_flight(bool progress, std::optional<Duration> reordering, Context& ctx) {
+  Flight& f = *flight_;
+  if (f.sent.empty()) return;
+  if (snd_.wnd == 0) {  // the timeout probes it
+    if (!timers_.armed(Timer::kRetransmit)) arm_retransmit(ctx);
+    return;
+  }
+  Instant at = f.timeout_at;
+  if (reordering) {
+    f.wait = Flight::Wait::kReordering;
+    at = std::min(at, ctx.now + *reordering);
+  } else if (may_probe_tail(ctx)) {
+    if (!progress && f.wait == Flight::Wait::kTailProbe) return;
+    f.wait = Flight::Wait::kTailProbe;
+    Duration wait = rtt_.has_sample() ? rtt_.smoothed() * 2 + kLeastProbeWait : Rtt::kInitial;
+    if (f.sent.size() == 1) wait += kMostAckDelay;
+    at = std::min(at, ctx.now + wait);
+  } else {
+    f.wait = Flight::Wait::kTimeout;
+  }
+  timers_.set(Timer::kRetransmit, std::max(at, ctx.now));
+}
+
+// RFC 8985 §7.2: not in recovery, nothing sacked, and one at a time.
+bool Connection::may_probe_tail(const Context& ctx) const {
+  return sack_ && ctx.settings.tcp_early_retrans >= 3 && is_synchronized(state_) &&
+         flight_->state == CaState::kOpen && flight_->sent.sacked() == 0 && !tail_probe_;
+}
+
+Duration Connection::backed_off(Duration timeout, const Context& ctx) const {
+  const std::int64_t factor = std::int64_t{1} << std::min<std::uint8_t>(persist_backoff_, 10);
+  return std::min(timeout * factor, ctx.settings.tcp_rto_max);
 }
 
 void Connection::arm_user_timeout(Context& ctx) {
@@ -63,8 +118,7 @@ void Connection::arm_user_timeout(Context& ctx) {
 // whether they are answered or not.
 void Connection::arm_persist(Context& ctx) {
   if (timers_.armed(Timer::kPersist)) return;
-  const std::int64_t factor = std::int64_t{1} << std::min<std::uint8_t>(persist_backoff_, 10);
-  timers_.set(Timer::kPersist, ctx.now + std::min(rtt_.timeout() * factor, ctx.settings.tcp_rto_max));
+  timers_.set(Timer::kPersist, ctx.now + backed_off(rtt_.timeout(), ctx));
   arm_user_timeout(ctx);
 }
 
@@ -79,6 +133,8 @@ std::uint32_t Connection::most_retries(const Settings& settings) const {
     return own > 0 ? own : settings.tcp_syn_retries;
   }
   if (state_ == State::kSynReceived) return settings.tcp_synack_retries;
+  // R2 as the program set it, in time (MUST-21): that timer ends it.
+  if (!program_gone_ && user_timeout() > Duration::zero()) return std::numeric_limits<std::uint32_t>::max();
   if (!program_gone_) return settings.tcp_retries2;
   return settings.tcp_orphan_retries == 0 ? 8 : settings.tcp_orphan_retries;
 }
@@ -95,6 +151,24 @@ void Connection::one_more_retry(Context& ctx) {
 }
 
 void Connection::on_retransmit_timer(Context& ctx) {
+  if (flight_ != nullptr && is_synchronized(state_) && flight_->wait == Flight::Wait::kReordering) {
+    ctx.timer_fired(tuple_, state_, Reason::kReorderTimeout);
+    const auto next = detect_losses(ctx);
+    if (flight_->sent.lost() > 0 && !in_loss_recovery()) enter_recovery(ctx);
+    arm_for_flight(false, next, ctx);
+    return;
+  }
+  if (flight_ != nullptr && is_synchronized(state_) && flight_->wait == Flight::Wait::kTailProbe) {
+    ctx.timer_fired(tuple_, state_, Reason::kTailLossProbe);
+    flight_->probe_due = true;
+    arm_retransmit(ctx);
+    return;
+  }
+  on_timeout(ctx);
+}
+
+// The timer of RFC 6298.
+void Connection::on_timeout(Context& ctx) {
   const bool opening = !is_synchronized(state_);
   if (retries_ >= most_retries(ctx.settings)) {
     ctx.count(opening ? Counter::kAttemptFails : Counter::kTCPAbortOnTimeout);
@@ -107,12 +181,14 @@ void Connection::on_retransmit_timer(Context& ctx) {
     return;
   }
 
-  // The peer took its window back behind what is in flight: probing finds out when it opens (MUST-34,
-  // MUST-35).
+  // The peer has closed its window, or taken it back from behind what is in flight: what is sent again finds
+  // out when it opens (MUST-34, MUST-35, MUST-36).
   if (!opening && snd_.wnd == 0) {
-    snd_.nxt = snd_.una;
-    timing_ = false;
-    on_persist_timer(ctx);
+    ctx.timer_fired(tuple_, state_, Reason::kPersistProbe);
+    one_more_retry(ctx);
+    if (persist_backoff_ < 255) ++persist_backoff_;
+    resend_first_ = true;
+    arm_retransmit(ctx);
     return;
   }
 
@@ -129,17 +205,22 @@ void Connection::on_retransmit_timer(Context& ctx) {
     ctx.count(Counter::kTCPSynRetrans);
     return;
   }
-  // The earliest unacknowledged segment goes again (RFC 6298 §5.4), and the rest as far as the window lets.
-  if (retries_ == 1) congestion_.on_timeout(static_cast<std::uint32_t>(snd_.max - snd_.una), ctx.now);
-  recovery_.on_timeout(snd_.max);
-  resend_first_ = false;
-  snd_.nxt = snd_.una;
+  // The earliest unacknowledged segment goes again (RFC 6298 §5.4), and the rest as acknowledgements let it.
+  tail_probe_ = false;
+  if (flight_ != nullptr) {
+    enter_loss(ctx);
+  } else if (retries_ == 1) {
+    congestion_.on_timeout(0, ctx.now);  // a FIN alone
+  }
+  resend_first_ = true;
+  arm_retransmit(ctx);
 }
 
 void Connection::on_persist_timer(Context& ctx) {
-  // The window is open, only less than it was worth sending: "to avoid a resulting deadlock, it is necessary
-  // to have a timeout to force transmission of data, overriding the SWS avoidance algorithm."  (§3.8.6.2.1)
-  if (usable_window() > 0) {
+  // The window is open, only less than it was worth sending, or the program's cork holds it back: "to avoid a
+  // resulting deadlock, it is necessary to have a timeout to force transmission of data, overriding the SWS
+  // avoidance algorithm."  (§3.8.6.2.1)
+  if (peer_room() > 0) {
     send_small_ = true;
     return;
   }
@@ -153,7 +234,11 @@ void Connection::on_persist_timer(Context& ctx) {
   ctx.timer_fired(tuple_, state_, Reason::kPersistProbe);
   one_more_retry(ctx);
   if (persist_backoff_ < 255) ++persist_backoff_;
-  probe_ = true;
+  if (ctx.settings.window_probe_octet) {
+    probe_ = true;
+  } else {
+    send_reminder(Reason::kPersistProbe, ctx);
+  }
   arm_persist(ctx);
 }
 
@@ -176,12 +261,17 @@ void Connection::on_keepalive_timer(Context& ctx) {
   ++retries_;
   ctx.count(Counter::kTCPKeepAlive);
   ctx.timer_fired(tuple_, state_, Reason::kKeepaliveProbe);
-  // A number just left of the window, which the peer has acknowledged long ago, and no text: it must answer
-  // with an ACK (§3.8.4).
+  send_reminder(Reason::kKeepaliveProbe, ctx);
+  timers_.set(Timer::kKeepalive, ctx.now + keepalive_interval(ctx.settings));
+}
+
+// A number just left of the window, which the peer has acknowledged long ago, and no text: it must answer
+// with an ACK (§3.8.4).
+void Connection::send_reminder(Reason why, Context& ctx) {
   Reply probe;
   probe.tuple = tuple_;
   probe.state = state_;
-  probe.reason = Reason::kKeepaliveProbe;
+  probe.reason = why;
   probe.traffic_class = traffic_class_;
   probe.header.seq = snd_.una - 1;
   probe.header.ack = rcv_.nxt;
@@ -190,7 +280,6 @@ void Connection::on_keepalive_timer(Context& ctx) {
   probe.scale = rcv_.scale.shift();
   if (timestamps_) stamp(probe.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   ctx.replies.push_back(probe);
-  timers_.set(Timer::kKeepalive, ctx.now + keepalive_interval(ctx.settings));
 }
 
 }  // namespace synfin::tcp

@@ -5,35 +5,55 @@
 
 namespace synfin::tcp {
 
-void Rtt::sample(Duration measured, const Settings& settings) {
+std::uint32_t Rtt::units(Duration d) {
   // A link in memory measures nothing; zero means "no sample yet" here.
-  measured = std::max(measured, Duration::nanoseconds(1));
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(d.ns() / kUnit, 1, 0xffff'ffff));
+}
+
+void Rtt::sample(Duration measured, const Settings& settings) {
   if (!has_sample()) {
-    smoothed_ = measured;  // (2.2)
-    variation_ = measured / 2;
+    smoothed_ = units(measured);  // (2.2)
+    variation_ = units(measured / 2);
   } else {
     // (2.3): RTTVAR <- 3/4 RTTVAR + 1/4 |SRTT - R'|; SRTT <- 7/8 SRTT + 1/8 R'
-    const Duration error = measured > smoothed_ ? measured - smoothed_ : smoothed_ - measured;
-    variation_ = (variation_ * 3 + error) / 4;
-    smoothed_ = std::max((smoothed_ * 7 + measured) / 8, Duration::nanoseconds(1));
+    const Duration error = measured > smoothed() ? measured - smoothed() : smoothed() - measured;
+    variation_ = units((variation() * 3 + error) / 4);
+    smoothed_ = units((smoothed() * 7 + measured) / 8);
   }
   recompute(settings);
 }
 
+void Rtt::set_timeout(Duration d, const Settings& settings) {
+  timeout_us_ = static_cast<std::uint32_t>(std::clamp(d, settings.tcp_rto_min, settings.tcp_rto_max).us());
+}
+
 void Rtt::recompute(const Settings& settings) {
-  timeout_ = std::clamp(smoothed_ + variation_ * 4, settings.tcp_rto_min, settings.tcp_rto_max);
+  set_timeout(smoothed() + variation() * 4, settings);
+}
+
+void Rtt::note_minimum(Duration measured, Instant now) {
+  constexpr std::uint32_t kHalfWindow = 150;
+  const auto us = static_cast<std::uint32_t>(std::clamp<std::int64_t>(measured.us(), 1, 0xffff'ffff));
+  const auto second = static_cast<std::uint32_t>(now.ns() / 1'000'000'000);
+  if (minimum_us_ == 0 || us <= minimum_us_) {
+    minimum_us_ = recent_us_ = us;
+    half_began_ = second;
+    return;
+  }
+  recent_us_ = std::min(recent_us_, us);
+  if (second - half_began_ < kHalfWindow) return;
+  if (second - half_began_ >= 2 * kHalfWindow) recent_us_ = us;
+  minimum_us_ = recent_us_;
+  recent_us_ = us;
+  half_began_ = second;
 }
 
 void Rtt::back_off(const Settings& settings) {
-  timeout_ = std::min(timeout_ * 2, settings.tcp_rto_max);
+  set_timeout(timeout() * 2, settings);
 }
 
 void Rtt::handshake_was_ambiguous() {
-  timeout_ = Duration::seconds(3);
-}
-
-void Rtt::end_back_off(const Settings& settings) {
-  if (has_sample()) recompute(settings);
+  timeout_us_ = 3'000'000;
 }
 
 }  // namespace synfin::tcp

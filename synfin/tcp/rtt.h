@@ -20,19 +20,28 @@ class Rtt {
   void back_off(const Settings& settings);
   /// §5.7: the SYN was sent again, so its round trip is not known: begin data with 3 s.
   void handshake_was_ambiguous();
-  /// New data was acknowledged in a way that ends the backing off, though it gives no sample.
-  void end_back_off(const Settings& settings);
 
-  Duration timeout() const { return timeout_; }
-  bool has_sample() const { return smoothed_ != Duration::zero(); }
-  Duration smoothed() const { return smoothed_; }
-  Duration variation() const { return variation_; }
+  Duration timeout() const { return Duration::microseconds(timeout_us_); }
+  bool has_sample() const { return smoothed_ != 0; }
+  Duration smoothed() const { return from_units(smoothed_); }
+  Duration variation() const { return from_units(variation_); }
+  /// The least round trip of the last five minutes or so; every one counts, not one a round trip as above.
+  void note_minimum(Duration measured, Instant now);
+  Duration minimum() const { return Duration::microseconds(minimum_us_); }
 
  private:
+  // An idle connection is to stay small: 32 bits, in 32 ns, are two minutes.
+  static constexpr std::int64_t kUnit = 32;
+  static std::uint32_t units(Duration d);
+  static Duration from_units(std::uint32_t n) { return Duration::nanoseconds(n * kUnit); }
+  void set_timeout(Duration d, const Settings& settings);
   void recompute(const Settings& settings);
-  Duration smoothed_;
-  Duration variation_;
-  Duration timeout_ = kInitial;
+
+  std::uint32_t smoothed_ = 0;
+  std::uint32_t variation_ = 0;
+  std::uint32_t timeout_us_ = static_cast<std::uint32_t>(kInitial.us());
+  // The minimum, that of the half window under way, and when it began, in seconds.
+  std::uint32_t minimum_us_ = 0, recent_us_ = 0, half_began_ = 0;
 };
 
 }  // namespace synfin::tcp

@@ -69,5 +69,20 @@ TEST(Rtt, ALinkWithoutDelayIsASampleToo) {
   EXPECT_TRUE(rtt.has_sample());
 }
 
+// RFC 8985 §6.2 step 1: a windowed minimum, so that a path that became longer is learnt of.
+TEST(Rfc8985, TheLeastRoundTripIsOfTheLastMinutes_6_2) {
+  Rtt rtt;
+  const auto at = [](int s) { return Instant::from_ns(1'000'000'000'000) + Duration::seconds(s); };
+  EXPECT_EQ(rtt.minimum(), Duration::zero());
+  rtt.note_minimum(Duration::milliseconds(20), at(0));
+  rtt.note_minimum(Duration::milliseconds(10), at(1));
+  rtt.note_minimum(Duration::milliseconds(50), at(100));
+  EXPECT_EQ(rtt.minimum(), Duration::milliseconds(10));
+  for (int s = 101; s < 600; s += 10) rtt.note_minimum(Duration::milliseconds(50), at(s));
+  EXPECT_EQ(rtt.minimum(), Duration::milliseconds(50));
+  rtt.note_minimum(Duration::milliseconds(40), at(601));
+  EXPECT_EQ(rtt.minimum(), Duration::milliseconds(40));
+}
+
 }  // namespace
 }  // namespace synfin::tcp

@@ -20,7 +20,11 @@ bool SliceQueue::grow() {
   Entry* storage = new (std::nothrow) Entry[bigger];
   if (storage == nullptr) return false;
   for (std::uint32_t i = 0; i < count_; ++i) storage[i] = std::move(at(i));
-  delete[] storage_;
+  if (capacity_ == kInline) {
+    inline_.~Entry();
+  } else {
+    delete[] storage_;
+  }
   storage_ = storage;
   capacity_ = bigger;
   first_ = 0;
@@ -28,10 +32,11 @@ bool SliceQueue::grow() {
 }
 
 void SliceQueue::release_storage() {
-  delete[] storage_;
-  storage_ = nullptr;
-  capacity_ = kInline;
   first_ = 0;
+  if (capacity_ == kInline) return;
+  delete[] storage_;
+  capacity_ = kInline;
+  new (&inline_) Entry{};
 }
 
 bool SliceQueue::push(wire::Slice slice) {
@@ -93,7 +98,7 @@ void SliceQueue::drop_front(std::uint32_t n) {
     first_ = (first_ + 1) & (capacity_ - 1);
     --count_;
   }
-  if (count_ == 0 && storage_ != nullptr) release_storage();
+  if (count_ == 0) release_storage();
 }
 
 std::uint32_t SliceQueue::read(std::span<const MutableBytes> into) {
@@ -106,6 +111,27 @@ std::uint32_t SliceQueue::read(std::span<const MutableBytes> into) {
       out = out.subspan(n);
       total += static_cast<std::uint32_t>(n);
       drop_front(static_cast<std::uint32_t>(n));
+    }
+  }
+  return total;
+}
+
+std::uint32_t SliceQueue::peek(std::span<const MutableBytes> into) const {
+  std::uint32_t total = 0;
+  std::uint32_t i = 0;
+  std::size_t skip = 0;
+  for (MutableBytes out : into) {
+    while (!out.empty() && i < count_) {
+      const Bytes from = at(i).slice.bytes().subspan(skip);
+      const std::size_t n = std::min(out.size(), from.size());
+      std::memcpy(out.data(), from.data(), n);
+      out = out.subspan(n);
+      total += static_cast<std::uint32_t>(n);
+      skip += n;
+      if (n == from.size()) {
+        ++i;
+        skip = 0;
+      }
     }
   }
   return total;

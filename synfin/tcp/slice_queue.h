@@ -12,10 +12,13 @@ namespace synfin::tcp {
 /// and dropped at the front; any part can be shared without a copy. Empty, it holds no memory beyond itself.
 class SliceQueue {
  public:
-  SliceQueue() = default;
+  SliceQueue() : inline_() {}
   SliceQueue(const SliceQueue&) = delete;
   SliceQueue& operator=(const SliceQueue&) = delete;
-  ~SliceQueue() { clear(); }
+  ~SliceQueue() {
+    clear();
+    inline_.~Entry();
+  }
 
   std::uint32_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
@@ -29,6 +32,8 @@ class SliceQueue {
   void drop_front(std::uint32_t n);
   /// Copies the first bytes out and drops them; returns how many.
   std::uint32_t read(std::span<const MutableBytes> into);
+  /// The same, dropping nothing.
+  std::uint32_t peek(std::span<const MutableBytes> into) const;
   /// Adds [offset, offset + n) to the frame by sharing; returns how much fitted into its slices.
   std::uint32_t share(std::uint32_t offset, std::uint32_t n, wire::Frame& frame) const;
   void clear();
@@ -38,18 +43,20 @@ class SliceQueue {
     wire::Slice slice;
     std::uint32_t start = 0;  // place in the stream, modulo 2^32
   };
-  static constexpr std::uint32_t kInline = 2;
+  static constexpr std::uint32_t kInline = 1;  // an idle connection is to stay small
 
   Entry& at(std::uint32_t i) { return entries()[(first_ + i) & (capacity_ - 1)]; }
   const Entry& at(std::uint32_t i) const { return const_cast<SliceQueue*>(this)->at(i); }
-  Entry* entries() { return storage_ != nullptr ? storage_ : inline_; }
+  Entry* entries() { return capacity_ > kInline ? storage_ : &inline_; }
   bool push(wire::Slice slice);
   bool grow();
   void release_storage();
   std::uint32_t index_of(std::uint32_t offset) const;
 
-  Entry inline_[kInline];
-  Entry* storage_ = nullptr;
+  union {
+    Entry inline_;    // alive while `capacity_` is kInline
+    Entry* storage_;  // behind that
+  };
   std::uint32_t capacity_ = kInline;
   std::uint32_t first_ = 0;
   std::uint32_t count_ = 0;

@@ -13,7 +13,7 @@ namespace synfin::tcp {
 
 /// Every timer a connection can have; this is the only list of them.
 enum class Timer : std::uint8_t {
-  kRetransmit,  // when to send the earliest unacknowledged octet again (RFC 6298); also the SYN
+  kRetransmit,  // when to do something about what is in flight, a SYN included: see Flight::Wait
   kPersist,     // when to probe a window that is too small to send into (RFC 9293 §3.8.6.1)
   kDelayedAck,  // when an acknowledgement has waited long enough for company (§3.8.6.3)
   kKeepalive,   // when to ask an idle peer for a sign of life (§3.8.4)

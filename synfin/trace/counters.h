@@ -45,6 +45,22 @@ namespace synfin::trace {
   X(TCPTimeouts,          "Retransmission timeouts.") \
   X(TCPSynRetrans,        "SYNs and SYN-ACKs sent again.") \
   X(TCPFastRetrans,       "Segments sent again by fast retransmit.") \
+  X(TCPSlowStartRetrans, "Segments sent again behind a retransmission timeout.") \
+  X(TCPLossProbes, "Tail loss probes sent.") \
+  X(TCPLossProbeRecovery, "Losses that a tail loss probe repaired.") \
+  X(TCPSackRecovery, "Times that recovery began by selective acknowledgements.") \
+  X(TCPRenoRecovery, "Times that recovery began by duplicate acknowledgements.") \
+  X(TCPLostRetransmit, "Retransmissions found lost.") \
+  X(TCPSACKReorder, "Times that reordering showed in selective acknowledgements.") \
+  X(TCPSACKReneging, "Times that a peer dropped what it had acknowledged selectively.") \
+  X(TCPSACKDiscard, "SACK blocks that made no sense.") \
+  X(TCPDSACKRecv, "DSACKs about data that had been acknowledged.") \
+  X(TCPDSACKOfoRecv, "DSACKs about data beyond a hole.") \
+  X(TCPFullUndo, "Reductions taken back when recovery ended.") \
+  X(TCPPartialUndo, "Reductions taken back within recovery.") \
+  X(TCPDSACKUndo, "Reductions taken back because of DSACKs.") \
+  X(TCPLossUndo, "Reductions taken back behind a timeout.") \
+  X(TCPSpuriousRTOs, "Retransmission timeouts found to be too early (F-RTO).") \
   X(TCPAbortOnData,       "Connections reset because data came after the program had closed.") \
   X(TCPAbortOnClose,      "Connections reset because the program closed with data unread.") \
   X(TCPAbortOnMemory,     "Connections reset because tcp_max_orphans without a program existed.") \

@@ -7,11 +7,11 @@
 
 namespace synfin::tcp {
 
-/// An acknowledgement that moved SND.UNA outside of recovery.
+/// An acknowledgement that moved SND.UNA outside of fast recovery.
 struct AckEvent {
   Instant now;
-  std::uint32_t acked = 0;      // octets newly acknowledged
-  std::uint32_t in_flight = 0;  // octets unacknowledged before
+  std::uint32_t acked = 0;      // octets newly known to have arrived
+  bool window_limited = false;  // the window was what limited sending, not the program or the peer
 };
 
 }  // namespace synfin::tcp

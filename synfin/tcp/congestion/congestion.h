@@ -13,7 +13,7 @@ namespace synfin::tcp {
 
 /// How much may be in flight. One object a connection; a controller is one of a closed set, in place, so that
 /// a connection can be copied and compared. All sizes are octets. What was lost and what to send again is not
-/// its business (RFC 5681 and RFC 6582 recovery lie in tcp/recovery).
+/// its business (tcp/scoreboard, tcp/rack), nor how the window is used in recovery (tcp/prr).
 class Congestion {
  public:
   explicit Congestion(NewReno c) : controller_(c) {}
@@ -39,6 +39,11 @@ class Congestion {
   /// The connection was idle for longer than a retransmission timeout (RFC 5681 §4.1).
   void on_idle() {
     std::visit([](auto& c) { c.on_idle(); }, controller_);
+  }
+  /// The last reduction was made for nothing: the window and the threshold from before it (RFC 5682, RFC
+  /// 4015).
+  void restore(std::uint32_t window, std::uint32_t threshold) {
+    std::visit([&](auto& c) { c.restore(window, threshold); }, controller_);
   }
   void set_mss(std::uint32_t mss) {
     std::visit([&](auto& c) { c.set_mss(mss); }, controller_);

@@ -16,13 +16,16 @@ NewReno::NewReno(std::uint32_t mss, std::uint32_t initial_segments)
 
 void NewReno::on_ack(const AckEvent& e) {
   // A window that was not used says nothing about the path (RFC 7661 §4.3): it does not grow.
-  if (e.in_flight + 2 * mss_ < window_ && window_ > initial_) return;
+  if (!e.window_limited) return;
+  std::uint32_t acked = std::min(e.acked, kMaxWindow);
   if (window_ < threshold_) {
-    // "cwnd += min(N, SMSS)", with RFC 3465's limit of two segments for delayed acknowledgements.
-    window_ = std::min(window_ + std::min(e.acked, 2 * mss_), kMaxWindow);
-    return;
+    // By all that was acknowledged, as Linux does: RFC 3465's limit of two segments an ACK would punish
+    // receivers that acknowledge rarely, and splitting ACKs gains nothing.
+    const std::uint32_t grow = std::min(acked, threshold_ - window_);
+    window_ = std::min(window_ + grow, kMaxWindow);
+    acked -= grow;
   }
-  counted_ += e.acked;
+  counted_ += acked;
   if (counted_ >= window_) {
     counted_ -= window_;
     window_ = std::min(window_ + mss_, kMaxWindow);
@@ -47,6 +50,11 @@ void NewReno::on_timeout(std::uint32_t in_flight, Instant) {
 
 void NewReno::on_idle() {
   window_ = std::min(window_, initial_);
+}
+
+void NewReno::restore(std::uint32_t window, std::uint32_t threshold) {
+  window_ = std::max(window_, window);
+  threshold_ = std::max(threshold_, threshold);
 }
 
 void NewReno::set_mss(std::uint32_t mss) {

@@ -7,7 +7,7 @@
 
 namespace synfin::tcp {
 
-/// RFC 5681 with appropriate byte counting (RFC 3465, L = 2): slow start, congestion avoidance, halving on
+/// RFC 5681 with appropriate byte counting (RFC 3465): slow start, congestion avoidance, halving on
 /// loss.
 class NewReno {
  public:
@@ -19,6 +19,7 @@ class NewReno {
   void on_loss(std::uint32_t in_flight, Instant now);
   void on_timeout(std::uint32_t in_flight, Instant now);
   void on_idle();
+  void restore(std::uint32_t window, std::uint32_t threshold);
   void set_mss(std::uint32_t mss);
 
  private:

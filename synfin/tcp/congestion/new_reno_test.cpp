@@ -12,10 +12,17 @@ constexpr std::uint32_t kMss = 1000;
 TEST(Rfc5681, SlowStartGrowsByWhatWasAcknowledged_3_1) {
   NewReno c{kMss, 10};
   EXPECT_EQ(c.window(), 10 * kMss);
-  c.on_ack({{}, kMss, 10 * kMss});
+  c.on_ack({{}, kMss, true});
   EXPECT_EQ(c.window(), 11 * kMss);
-  c.on_ack({{}, 5 * kMss, 10 * kMss});  // at most two segments, RFC 3465
-  EXPECT_EQ(c.window(), 13 * kMss);
+  c.on_ack({{}, 5 * kMss, true});
+  EXPECT_EQ(c.window(), 16 * kMss);
+}
+
+TEST(Rfc5681, SlowStartEndsAtTheThreshold_3_1) {
+  NewReno c{kMss, 10};
+  c.on_timeout(20 * kMss, {});
+  c.on_ack({{}, 30 * kMss, true});
+  EXPECT_EQ(c.window(), 11 * kMss);  // ten by slow start, and a segment for a window's worth of octets
 }
 
 // RFC 9293: MUST-19.
@@ -25,7 +32,7 @@ TEST(Rfc5681, CongestionAvoidanceGrowsBySegmentARoundTrip_3_1) {
   ASSERT_EQ(c.window(), 10 * kMss);
   for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(c.window(), 10 * kMss);
-    c.on_ack({{}, kMss, 10 * kMss});
+    c.on_ack({{}, kMss, true});
   }
   EXPECT_EQ(c.window(), 11 * kMss);
 }
@@ -48,7 +55,7 @@ TEST(Rfc5681, TimeoutLeavesOneSegment_3_1) {
 
 TEST(Rfc5681, IdlenessBringsBackTheInitialWindow_4_1) {
   NewReno c{kMss, 10};
-  for (int i = 0; i < 10; ++i) c.on_ack({{}, 2 * kMss, c.window()});
+  for (int i = 0; i < 10; ++i) c.on_ack({{}, 2 * kMss, true});
   ASSERT_GT(c.window(), 10 * kMss);
   c.on_idle();
   EXPECT_EQ(c.window(), 10 * kMss);
@@ -56,10 +63,20 @@ TEST(Rfc5681, IdlenessBringsBackTheInitialWindow_4_1) {
 
 TEST(Rfc7661, AWindowThatIsNotUsedDoesNotGrow_4_3) {
   NewReno c{kMss, 10};
-  for (int i = 0; i < 10; ++i) c.on_ack({{}, 2 * kMss, c.window()});
+  for (int i = 0; i < 10; ++i) c.on_ack({{}, 2 * kMss, true});
   const std::uint32_t before = c.window();
-  c.on_ack({{}, kMss, kMss});
+  c.on_ack({{}, kMss, false});
   EXPECT_EQ(c.window(), before);
+}
+
+TEST(Rfc5682, ASpuriousReductionIsTakenBack_4) {
+  NewReno c{kMss, 10};
+  for (int i = 0; i < 10; ++i) c.on_ack({{}, 2 * kMss, true});
+  const std::uint32_t window = c.window(), threshold = c.slow_start_threshold();
+  c.on_timeout(window, {});
+  c.restore(window, threshold);
+  EXPECT_EQ(c.window(), window);
+  EXPECT_EQ(c.slow_start_threshold(), threshold);
 }
 
 TEST(NewReno, ASmallerSegmentKeepsTheNumberOfSegments) {

@@ -16,6 +16,7 @@ class NoControl {
   void on_loss(std::uint32_t, Instant) {}
   void on_timeout(std::uint32_t, Instant) {}
   void on_idle() {}
+  void restore(std::uint32_t, std::uint32_t) {}
   void set_mss(std::uint32_t) {}
 };
 

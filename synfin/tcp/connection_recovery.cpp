@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an acknowledgement or a timer says about losses, and what is made of it: the states of `CaState`. What
+// is to be sent again is only marked here. Read first: RFC 8985 §6, RFC 6675 §5, RFC 6582 §3.2, RFC 5682,
+// RFC 6937bis.
+#include <algorithm>
+
+#include "synfin/tcp/connection.h"
+
+namespace synfin::tcp {
+
+using trace::Counter;
+using trace::Reason;
+
+std::uint32_t Connection::window() const {
+  return flight_ != nullptr && flight_->state == CaState::kRecovery ? flight_->prr.window()
+                                                                    : congestion_.window();
+}
+
+std::uint32_t Connection::pipe() const {
+  if (flight_ == nullptr) return 0;
+  const std::uint32_t pipe = flight_->sent.pipe();
+  return pipe - std::min(pipe, flight_->duplicates * text_limit());
+}
+
+Duration Connection::reordering_window() const {
+  const bool early = in_loss_recovery() || flight_->sent.sacked() >= reordering_.degree;
+  return Rack::window(reordering_, early, rtt_.minimum(), rtt_.smoothed());
+}
+
+// Behind every acknowledgement while something was in flight.
+void Connection::recover(const Segment& seg, Delivery& d, Context& ctx) {
+  Flight& f = *flight_;
+  if (d.reordered) {
+    const auto distance = static_cast<std::uint32_t>(f.highest_sacked - d.reordered_from);
+    reordering_.note((distance + text_limit() - 1) / text_limit());
+    ctx.count(Counter::kTCPSACKReorder);
+  }
+  if (!sack_) count_duplicates(d);
+  const bool in_recovery = in_loss_recovery();
+  if (in_recovery && d.advanced && snd_.una.at_or_after(f.high)) {
+    leave_recovery(seg, d, ctx);
+  } else if (in_recovery) {
+    within_recovery(seg, d, ctx);
+  }
+
+  const std::optional<Duration> reordering = detect_losses(ctx);
+  if (!in_loss_recovery()) {
+    if (f.sent.lost() > 0) {
+      enter_recovery(ctx);
+    } else {
+      f.state = f.sent.sacked() > 0 || f.duplicates > 0 ? CaState::kDisorder : CaState::kOpen;
+    }
+  }
+  if (f.state == CaState::kRecovery && (d.octets > 0 || !in_recovery)) {
+    f.prr.on_ack(d.octets, pipe(), text_limit(), d.advanced && f.sent.lost() <= d.lost_before);
+  }
+  grow_window(d, ctx);
+  if (f.sent.empty() && snd_.una == snd_.nxt) {
+    ctx.flights.give(std::move(flight_));
+    return;
+  }
+  arm_for_flight(d.advanced || d.sacked, reordering, ctx);
+}
+
+// Without SACK a duplicate acknowledgement only says that some segment has arrived: RFC 6582, counted as
+// Linux does, as if one had been sacked.
+void Connection::count_duplicates(Delivery& d) {
+  Flight& f = *flight_;
+  const std::uint32_t mss = text_limit();
+  if (d.advanced) {
+    // Those had been counted when they were heard of; the segment at the hole was not.
+    const std::uint32_t known = f.duplicates * mss;
+    if (d.octets > 0) d.octets = d.octets > known ? d.octets - known : std::min(d.octets, mss);
+    const std::uint32_t gone = d.acknowledged > 0 ? d.acknowledged - 1 : 0;
+    f.duplicates = f.state == CaState::kRecovery && f.duplicates > gone ? f.duplicates - gone : 0;
+    // Nothing tells whether the first or the second transmission of a segment was acknowledged.
+    if (d.resent) d.original = false;
+    return;
+  }
+  if (!d.duplicate || (f.state == CaState::kLoss && f.frto != Flight::Frto::kSecond)) return;
+  const std::uint32_t most = f.sent.size() - std::min(f.sent.size(), std::max(f.sent.lost(), 1u));
+  if (f.duplicates >= most) return;
+  ++f.duplicates;
+  d.octets += mss;
+}
+
+// Everything that was in flight when it began is acknowledged.
+void Connection::leave_recovery(const Segment& seg, Delivery& d, Context& ctx) {
+  Flight& f = *flight_;
+  if (was_for_nothing(seg)) {
+    const bool timeout = f.state == CaState::kLoss;
+    undo(timeout ? Counter::kTCPLossUndo : Counter::kTCPFullUndo,
+         timeout ? Reason::kSpuriousTimeout : Reason::kSpuriousRecovery, d, ctx);
+  }
+  f.state = CaState::kOpen;
+  f.frto = Flight::Frto::kOff;
+  f.undo = false;
+  f.duplicates = 0;
+  reordering_.recovery_ended();
+}
+
+void Connection::within_recovery(const Segment& seg, Delivery& d, Context& ctx) {
+  Flight& f = *flight_;
+  if (f.state == CaState::kLoss) {
+    judge_timeout(seg, d, ctx);
+    return;
+  }
+  if (d.dsack && f.undo && f.undo_left == 0) {
+    undo(Counter::kTCPDSACKUndo, Reason::kSpuriousRecovery, d, ctx);
+  } else if (d.advanced && was_for_nothing(seg)) {
+    undo(Counter::kTCPPartialUndo, Reason::kSpuriousRecovery, d, ctx);
+  } else if (!sack_ && d.advanced) {
+    // "retransmit the first unacknowledged segment"  (RFC 6582 §3.2 step 3, partial acknowledgement)
+    if (!f.sent.empty() && !f.sent[0].retransmitted) f.sent.mark_lost(0);
+  }
+}
+
+bool Connection::has_new_text() const {
+  if (!stream_end().after(snd_.nxt)) return false;
+  const auto available = static_cast<std::uint32_t>(stream_end() - snd_.nxt);
+  const std::uint32_t size = std::min({available, peer_room(), text_room()});
+  return size > 0 && worth_sending(size, available, snd_.fin_queued);
+}
+
+// RFC 5682 §2.1 and, with SACK, §3.1: was the timeout spurious?
+void Connection::judge_timeout(const Segment& seg, Delivery& d, Context& ctx) {
+  Flight& f = *flight_;
+  if ((d.dsack && f.undo && f.undo_left == 0) || (d.advanced && was_for_nothing(seg))) {
+    undo(Counter::kTCPLossUndo, Reason::kSpuriousTimeout, d, ctx);
+    return;
+  }
+  switch (f.frto) {
+    case Flight::Frto::kOff:
+      return;
+    case Flight::Frto::kFirst:
+      // (1), (2b): new text in place of what seems lost, if there is any.
+      if (d.advanced && has_new_text()) {
+        f.frto = Flight::Frto::kSecond;
+      } else if (d.advanced || d.sacked || d.duplicate) {
+        f.frto = Flight::Frto::kOff;
+      }
+      return;
+    case Flight::Frto::kSecond:
+      if (!d.advanced && !d.sacked && !d.duplicate) return;
+      f.frto = Flight::Frto::kOff;
+      // (3b): something arrived that was in flight before the timeout, and was sent once.
+      if (d.original && f.undo) {
+        ctx.count(Counter::kTCPSpuriousRTOs);
+        undo(Counter::kTCPLossUndo, Reason::kSpuriousTimeout, d, ctx);
+      }
+      return;
+  }
+}
+
+// Marks what is lost; gives how long until reordering no longer explains what is missing.
+std::optional<Duration> Connection::detect_losses(Context& ctx) {
+  Flight& f = *flight_;
+  if (f.sent.empty()) return std::nullopt;
+  if (!sack_) {
+    // "covers more than 'recover'"  (RFC 6582 §3.2 step 2)
+    const bool fresh = !in_loss_recovery() && snd_.una.after(recover_);
+    if (fresh && f.duplicates >= reordering_.degree) f.sent.mark_lost(0);
+    return std::nullopt;
+  }
+  return f.rack.detect(f.sent, reordering_window(), ctx.now, [&](std::uint32_t place) {
+    if (f.sent[place].retransmitted) ctx.count(Counter::kTCPLostRetransmit);
+  });
+}
+
+void Connection::remember_for_undo() {
+  Flight& f = *flight_;
+  f.undo = true;
+  f.undo_window = congestion_.window();
+  f.undo_threshold = congestion_.slow_start_threshold();
+  f.undo_from = snd_.una;
+  f.undo_left = f.sent.retransmitted() > 0 ? static_cast<std::int32_t>(f.sent.retransmitted()) : -1;
+  f.first_resent = Instant{};
+}
+
+void Connection::enter_recovery(Context& ctx) {
+  Flight& f = *flight_;
+  remember_for_undo();
+  f.state = CaState::kRecovery;
+  f.high = recover_ = snd_.nxt;
+  // What limited transmit added is left out (RFC 5681 §3.2 step 2).
+  congestion_.on_loss(std::min(f.sent.octets(), congestion_.window()), ctx.now);
+  f.prr.begin(std::min(f.sent.octets(), f.undo_window), congestion_.window());
+  f.prr.on_ack(0, pipe(), text_limit(), false);
+  ctx.count(sack_ ? Counter::kTCPSackRecovery : Counter::kTCPRenoRecovery);
+}
+
+// The retransmission timer ran out (RFC 6298 §5.4–5.6, RFC 8985 §6.3).
+void Connection::enter_loss(Context& ctx) {
+  Flight& f = *flight_;
+  const Duration reordering = sack_ ? reordering_window() : Duration::zero();
+  if (!f.undo) remember_for_undo();
+  // "a retransmission timer expires … for a given segment"  (RFC 5681 §3.1, equation 4): once for each.
+  if (retries_ == 1) congestion_.on_timeout(std::min(f.sent.octets(), congestion_.window()), ctx.now);
+  if (f.sent[0].sacked) {
+    ctx.count(Counter::kTCPSACKReneging);
+    f.sent.forget_sacks();
+    f.any_sacked = false;
+  }
+  for (std::uint32_t i = 0; i < f.sent.size(); ++i) {
+    if (i == 0 || !sack_ || f.rack.lost_on_timeout(f.sent[i], reordering, ctx.now)) f.sent.mark_lost(i);
+  }
+  f.state = CaState::kLoss;
+  f.high = recover_ = snd_.nxt;
+  f.frto = ctx.settings.tcp_frto > 0 ? Flight::Frto::kFirst : Flight::Frto::kOff;
+  f.duplicates = 0;
+  f.probe_due = false;
+}
+
+// Eifel detection (RFC 3522): the acknowledgement echoes a time before the first retransmission; or DSACKs
+// have called every retransmission needless.
+bool Connection::was_for_nothing(const Segment& seg) const {
+  const Flight& f = *flight_;
+  if (!f.undo) return false;
+  if (f.undo_left == 0) return true;
+  if (!timestamps_ || !seg.has_timestamps() || f.first_resent == Instant{}) return false;
+  const std::uint32_t echo = seg.header.options.timestamps.echo;
+  return echo != 0 &&
+         static_cast<std::int32_t>(echo - timestamp_value(f.first_resent, timestamp_offset_)) < 0;
+}
+
+void Connection::undo(Counter counter, Reason why, Delivery& d, Context& ctx) {
+  Flight& f = *flight_;
+  ctx.count(counter);
+  congestion_.restore(f.undo_window, f.undo_threshold);
+  f.sent.forget_losses();
+  f.state = CaState::kOpen;
+  f.frto = Flight::Frto::kOff;
+  f.undo = false;
+  recover_ = snd_.una - 1;
+  d.fate = why;
+}
+
+// What became of a tail loss probe (RFC 8985 §7.4).
+void Connection::judge_tail_probe(const Segment& seg, const Delivery& d, Context& ctx) {
+  if (seg.ack().before(tail_probe_end_)) return;
+  if (!tail_probe_resent_ || d.probe_dsack) {
+    tail_probe_ = false;  // nothing was lost, or recovery takes care of it
+  } else if (seg.ack().after(tail_probe_end_)) {
+    // The probe filled a hole that nobody will hear of otherwise: the loss is to be answered all the same.
+    // What was in flight then is not known any more; it was no more than the window.
+    tail_probe_ = false;
+    if (!in_loss_recovery()) congestion_.on_loss(congestion_.window(), ctx.now);
+    ctx.count(Counter::kTCPLossProbeRecovery);
+  } else if (!d.advanced && d.duplicate && !d.sacked) {
+    tail_probe_ = false;  // both arrived
+  }
+}
+
+void Connection::grow_window(const Delivery& d, Context& ctx) {
+  const Flight& f = *flight_;
+  if (!d.advanced || d.octets == 0 || f.state == CaState::kRecovery) return;
+  const bool slow_start = congestion_.window() < congestion_.slow_start_threshold();
+  const bool limited =
+      f.window_limited || (slow_start && congestion_.window() < std::uint64_t{f.most_used} * 2);
+  // "during the … slow start … following a retransmission timeout … L MUST be set to 1"  (RFC 3465 §2.3)
+  const bool timeout = f.state == CaState::kLoss;
+  congestion_.on_ack({ctx.now, timeout ? std::min(d.octets, text_limit()) : d.octets, limited || timeout});
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synfin/tcp/flight.h"
+
+#include <new>
+
+namespace synfin::tcp {
+
+FlightPool::FlightPool() {
+  spare_.reserve(kMost);
+}
+
+std::unique_ptr<Flight> FlightPool::take() {
+  if (spare_.empty()) return std::unique_ptr<Flight>{new (std::nothrow) Flight};
+  std::unique_ptr<Flight> flight = std::move(spare_.back());
+  spare_.pop_back();
+  return flight;
+}
+
+void FlightPool::give(std::unique_ptr<Flight> flight) {
+  if (spare_.size() >= kMost) return;
+  // The segments' memory is worth keeping; all else begins anew.
+  flight->sent.clear();
+  flight->rack = Rack{};
+  flight->prr = Prr{};
+  flight->state = CaState::kOpen;
+  flight->wait = Flight::Wait::kTimeout;
+  flight->frto = Flight::Frto::kOff;
+  flight->probe_due = flight->window_probe = flight->window_limited = flight->any_sacked = flight->undo = false;
+  flight->most_used = flight->duplicates = 0;
+  flight->undo_left = -1;
+  flight->first_resent = Instant{};
+  spare_.push_back(std::move(flight));
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Read first: RFC 6675 §3–4, RFC 8985 §5.2.
+#include "synfin/tcp/scoreboard.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace synfin::tcp {
+
+bool Scoreboard::push(wire::SeqNum start, std::uint16_t length, bool push, Instant now) {
+  if (count_ == capacity_ && !grow()) return false;
+  SentSegment& s = slot(count_);
+  s = SentSegment{};
+  s.sent_at = now;
+  s.start = start;
+  s.length = length;
+  s.push = push;
+  octets_ += length;
+  link(count_++);
+  return true;
+}
+
+bool Scoreboard::grow() {
+  const std::uint32_t bigger = capacity_ * 4;
+  if (bigger > kMost) return false;
+  std::unique_ptr<SentSegment[]> storage{new (std::nothrow) SentSegment[bigger]};
+  if (!storage) return false;
+  const auto moved = [&](std::uint16_t at) {
+    return at == kNone ? kNone : static_cast<std::uint16_t>((at - first_) & (capacity_ - 1));
+  };
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    storage[i] = slot(i);
+    storage[i].older = moved(storage[i].older);
+    storage[i].newer = moved(storage[i].newer);
+  }
+  oldest_ = moved(oldest_);
+  newest_ = moved(newest_);
+  storage_ = std::move(storage);
+  capacity_ = bigger;
+  first_ = 0;
+  return true;
+}
+
+void Scoreboard::pop() {
+  SentSegment& s = slot(0);
+  if (!s.sacked && !(s.lost && !s.retransmitted)) unlink(0);
+  octets_ -= s.length;
+  if (s.sacked) --sacked_, sacked_octets_ -= s.length;
+  if (s.lost) --lost_, lost_octets_ -= s.length;
+  if (s.retransmitted) --retransmitted_, retransmitted_octets_ -= s.length;
+  first_ = (first_ + 1) & (capacity_ - 1);
+  --count_;
+  if (lost_hint_ > 0) --lost_hint_;
+}
+
+void Scoreboard::trim(wire::SeqNum una) {
+  SentSegment& s = slot(0);
+  const auto gone = static_cast<std::uint16_t>(una - s.start);
+  s.start = una;
+  s.length = static_cast<std::uint16_t>(s.length - gone);
+  octets_ -= gone;
+  if (s.sacked) sacked_octets_ -= gone;
+  if (s.lost) lost_octets_ -= gone;
+  if (s.retransmitted) retransmitted_octets_ -= gone;
+}
+
+void Scoreboard::mark_sacked(std::uint32_t i) {
+  SentSegment& s = slot(i);
+  if (!(s.lost && !s.retransmitted)) unlink(i);
+  if (s.lost) --lost_, lost_octets_ -= s.length;
+  if (s.retransmitted) --retransmitted_, retransmitted_octets_ -= s.length;
+  s.lost = s.retransmitted = false;
+  s.sacked = true;
+  s.skip = 1;
+  ++sacked_;
+  sacked_octets_ += s.length;
+}
+
+void Scoreboard::forget_sacks() {
+  for (std::uint32_t i = 0; i < count_; ++i) slot(i).sacked = false;
+  sacked_ = sacked_octets_ = 0;
+  relink_all();
+}
+
+void Scoreboard::mark_lost(std::uint32_t i) {
+  SentSegment& s = slot(i);
+  if (s.sacked || (s.lost && !s.retransmitted)) return;
+  unlink(i);
+  if (!s.lost) ++lost_, lost_octets_ += s.length;
+  if (s.retransmitted) --retransmitted_, retransmitted_octets_ -= s.length;
+  s.lost = true;
+  s.retransmitted = false;
+  lost_hint_ = std::min(lost_hint_, i);
+}
+
+void Scoreboard::forget_losses() {
+  for (std::uint32_t i = 0; i < count_; ++i) slot(i).lost = false;
+  lost_ = lost_octets_ = 0;
+  relink_all();
+}
+
+void Scoreboard::mark_retransmitted(std::uint32_t i, Instant now) {
+  SentSegment& s = slot(i);
+  if (!(s.lost && !s.retransmitted)) unlink(i);
+  if (!s.retransmitted) ++retransmitted_, retransmitted_octets_ += s.length;
+  s.retransmitted = s.ever_retransmitted = true;
+  s.sent_at = now;
+  link(i);
+}
+
+std::optional<std::uint32_t> Scoreboard::next_lost() {
+  if (lost_ == 0) return std::nullopt;
+  for (; lost_hint_ < count_; ++lost_hint_) {
+    const SentSegment& s = slot(lost_hint_);
+    if (s.lost && !s.retransmitted) return lost_hint_;
+  }
+  return std::nullopt;
+}
+
+void Scoreboard::link(std::uint32_t i) {
+  SentSegment& s = slot(i);
+  s.older = newest_;
+  s.newer = kNone;
+  (newest_ == kNone ? oldest_ : ring()[newest_].newer) = place(i);
+  newest_ = place(i);
+}
+
+void Scoreboard::unlink(std::uint32_t i) {
+  const SentSegment& s = slot(i);
+  (s.older == kNone ? oldest_ : ring()[s.older].newer) = s.newer;
+  (s.newer == kNone ? newest_ : ring()[s.newer].older) = s.older;
+}
+
+// Rare: by time, and by number where that is the same.
+void Scoreboard::relink_all() {
+  oldest_ = newest_ = kNone;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    if (!slot(i).retransmitted && !slot(i).sacked && !slot(i).lost) link(i);
+  }
+  // Those sent again come later than all that were sent once, or nearly so.
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    if (slot(i).retransmitted) link(i);
+  }
+  lost_hint_ = 0;
+}
+
+std::uint32_t Scoreboard::first_from(wire::SeqNum left) const {
+  std::uint32_t low = 0, high = count_;
+  while (low < high) {
+    const std::uint32_t middle = low + (high - low) / 2;
+    if (slot(middle).start.before(left)) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+// Sacked runs are jumped over, and the jumps made longer on the way, so that no run is walked twice.
+std::uint32_t Scoreboard::next_unsacked(std::uint32_t i) {
+  std::uint32_t to = i;
+  while (to < count_ && slot(to).sacked) to += slot(to).skip;
+  to = std::min(to, count_);
+  while (i < to) {
+    const std::uint32_t step = slot(i).skip;
+    slot(i).skip = static_cast<std::uint16_t>(to - i);
+    i += step;
+  }
+  return to;
+}
+
+bool Scoreboard::cut(std::uint32_t limit) {
+  std::uint32_t needed = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) needed += (slot(i).length + limit - 1) / limit;
+  if (needed == count_) return true;
+  std::uint32_t capacity = capacity_;
+  while (capacity < needed) capacity *= 2;
+  if (capacity > kMost) return false;
+  std::unique_ptr<SentSegment[]> storage{new (std::nothrow) SentSegment[capacity]};
+  if (!storage) return false;
+  std::uint32_t n = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    SentSegment rest = slot(i);
+    if (rest.length > limit && !rest.sacked) rest.lost = true, rest.retransmitted = false;
+    while (rest.length > limit) {
+      storage[n] = rest;
+      storage[n].length = static_cast<std::uint16_t>(limit);
+      storage[n++].push = false;
+      rest.start += limit;
+      rest.length = static_cast<std::uint16_t>(rest.length - limit);
+    }
+    storage[n++] = rest;
+  }
+  storage_ = std::move(storage);
+  capacity_ = capacity;
+  first_ = 0;
+  count_ = n;
+  sacked_ = lost_ = retransmitted_ = 0;
+  sacked_octets_ = lost_octets_ = retransmitted_octets_ = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    SentSegment& s = slot(i);
+    s.skip = 1;
+    if (s.sacked) ++sacked_, sacked_octets_ += s.length;
+    if (s.lost) ++lost_, lost_octets_ += s.length;
+    if (s.retransmitted) ++retransmitted_, retransmitted_octets_ += s.length;
+  }
+  relink_all();
+  return true;
+}
+
+void Scoreboard::clear() {
+  constexpr std::uint32_t kKept = 128;  // room that the next flight will want too
+  if (capacity_ > kKept) {
+    storage_.reset();
+    capacity_ = kInline;
+  }
+  first_ = count_ = lost_hint_ = 0;
+  octets_ = sacked_octets_ = lost_octets_ = retransmitted_octets_ = 0;
+  sacked_ = lost_ = retransmitted_ = 0;
+  oldest_ = newest_ = kNone;
+}
+
+}  // namespace synfin::tcp

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "synfin/base/time.h"
+#include "synfin/wire/seq_num.h"
+
+namespace synfin::tcp {
+
+/// A segment that was sent and is not acknowledged.
+struct SentSegment {
+  Instant sent_at;  // the last time
+  wire::SeqNum start;
+  std::uint16_t length = 0;  // in sequence numbers: text, and one for a FIN
+  bool push : 1 = false;
+  bool sacked : 1 = false;
+  bool lost : 1 = false;
+  bool retransmitted : 1 = false;       // its last transmission is a second one, and in the network
+  bool ever_retransmitted : 1 = false;  // Karn: its round trip proves nothing
+  // Places in the ring of the neighbours in the order of sending.
+  std::uint16_t older = 0, newer = 0;
+  std::uint16_t skip = 0;  // sacked: so many from here on are, at least
+
+  wire::SeqNum end() const { return start + length; }
+};
+
+/// What is in flight, segment by segment in the order of the numbers, and what acknowledgements say of it:
+/// the scoreboard of RFC 6675. Also holds the order in which segments that are neither sacked nor lost were
+/// sent (RFC 8985 §5.2).
+///
+/// Cost: an acknowledgement pays for what it newly acknowledges and a binary search for each block, whatever
+/// the peer chooses to send (attacks D4 and D5). The number of segments is bounded by the owner, by `full`.
+class Scoreboard {
+ public:
+  static constexpr std::uint32_t kMost = 1u << 15;
+
+  Scoreboard() = default;
+  Scoreboard(const Scoreboard&) = delete;
+  Scoreboard& operator=(const Scoreboard&) = delete;
+
+  bool empty() const { return count_ == 0; }
+  std::uint32_t size() const { return count_; }
+  /// By place: 0 is the earliest octet.
+  const SentSegment& operator[](std::uint32_t i) const { return slot(i); }
+  const SentSegment& back() const { return slot(count_ - 1); }
+
+  /// A new segment behind the last. False: no memory.
+  bool push(wire::SeqNum start, std::uint16_t length, bool push, Instant now);
+  /// Drops everything before `una`, calling `each(segment)` for those that are gone whole.
+  template <class Each>
+  void acknowledge(wire::SeqNum una, Each each) {
+    while (count_ > 0 && slot(0).end().at_or_before(una)) {
+      each(slot(0));
+      pop();
+    }
+    if (count_ > 0 && slot(0).start.before(una)) trim(una);
+  }
+  /// Marks what lies wholly in [left, right), calling `each(segment)` for what was not marked before. A part
+  /// of a segment says nothing.
+  template <class Each>
+  void sack(wire::SeqNum left, wire::SeqNum right, Each each) {
+    for (std::uint32_t i = next_unsacked(first_from(left)); i < count_ && slot(i).end().at_or_before(right);
+         i = next_unsacked(i + 1)) {
+      each(slot(i));
+      mark_sacked(i);
+    }
+  }
+  /// The receiver has dropped what it had acknowledged selectively (RFC 2018 §8).
+  void forget_sacks();
+
+  void mark_lost(std::uint32_t i);
+  /// What was lost is not: the timeout or the recovery was spurious.
+  void forget_losses();
+  /// Sent again.
+  void mark_retransmitted(std::uint32_t i, Instant now);
+  /// The first that is lost and not sent again since.
+  std::optional<std::uint32_t> next_lost();
+  /// Of those that are neither sacked nor lost the one sent first, and the one sent behind `i`.
+  std::optional<std::uint32_t> oldest() const { return place_of(oldest_); }
+  std::optional<std::uint32_t> sent_behind(std::uint32_t i) const { return place_of(slot(i).newer); }
+
+  /// Cuts all segments down to `limit` octets; those that were longer are lost.
+  bool cut(std::uint32_t limit);
+
+  std::uint32_t octets() const { return octets_; }
+  std::uint32_t sacked() const { return sacked_; }
+  std::uint32_t lost() const { return lost_; }
+  std::uint32_t retransmitted() const { return retransmitted_; }
+  /// Octets in the network by RFC 6675 §4: not sacked, and not lost unless sent again.
+  std::uint32_t pipe() const { return octets_ - sacked_octets_ - lost_octets_ + retransmitted_octets_; }
+  void clear();
+
+ private:
+  static constexpr std::uint16_t kNone = 0xffff;
+  static constexpr std::uint32_t kInline = 8;
+
+  SentSegment& slot(std::uint32_t i) { return ring()[(first_ + i) & (capacity_ - 1)]; }
+  const SentSegment& slot(std::uint32_t i) const { return const_cast<Scoreboard*>(this)->slot(i); }
+  SentSegment* ring() { return storage_ ? storage_.get() : inline_; }
+  std::uint16_t place(std::uint32_t i) const {
+    return static_cast<std::uint16_t>((first_ + i) & (capacity_ - 1));
+  }
+  std::optional<std::uint32_t> place_of(std::uint16_t at) const {
+    if (at == kNone) return std::nullopt;
+    return (at - first_) & (capacity_ - 1);
+  }
+  bool grow();
+  void pop();
+  void trim(wire::SeqNum una);
+  void mark_sacked(std::uint32_t i);
+  void link(std::uint32_t i);
+  void unlink(std::uint32_t i);
+  void relink_all();
+  std::uint32_t first_from(wire::SeqNum left) const;
+  std::uint32_t next_unsacked(std::uint32_t i);
+
+  SentSegment inline_[kInline];
+  std::unique_ptr<SentSegment[]> storage_;
+  std::uint32_t capacity_ = kInline;
+  std::uint32_t first_ = 0;
+  std::uint32_t count_ = 0;
+  std::uint32_t lost_hint_ = 0;  // none before it is to be sent again
+  std::uint32_t octets_ = 0, sacked_octets_ = 0, lost_octets_ = 0, retransmitted_octets_ = 0;
+  std::uint32_t sacked_ = 0, lost_ = 0, retransmitted_ = 0;
+  std::uint16_t oldest_ = kNone, newest_ = kNone;
+};
+
+}  // namespace synfin::tcp
