@@ -170,11 +170,20 @@ class Connection {
     return settings.tcp_retries1 > 0 && retries_ >= settings.tcp_retries1;
   }
   bool program_gone() const { return program_gone_; }
+  /// Nothing is queued, in flight or owed.
+  bool idle() const {
+    return snd_.una == snd_.max && snd_.queue.empty() && snd_.fin_queued == fin_acknowledged() &&
+           acks_owed_ == 0;
+  }
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
 
  private:
+  // 24 days: 2^31 of the fastest clock that RFC 7323 §5.4 allows, 1 ms. What was remembered before says
+  // nothing.
+  static constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
+
   enum class Next : bool {
     kContinue,
     kStop
@@ -210,7 +219,8 @@ class Connection {
   void measure(const Segment& seg, Context& ctx);
   bool update_window(const Segment& seg);
   trace::Reason on_duplicate_ack(Context& ctx);
-  void remember_timestamp(const Segment& seg);
+  void remember_timestamp(const Segment& seg, const Context& ctx);
+  void hear_user_timeout(const Segment& seg);
   void on_congestion_echo(Context& ctx);
 
   // Parts of the seventh and eighth (connection_receive.cpp).
@@ -227,6 +237,7 @@ class Connection {
   bool resend_first(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_probe(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_ack(Sent& out, Context& ctx);
+  void add_user_timeout(wire::TcpOptions& options) const;
   void fill_header(Sent& out, SeqNum seq, Flags flags, Context& ctx);
   void point_to_urgent(Sent& out);
   std::uint32_t text_room() const;
@@ -265,6 +276,8 @@ class Connection {
   trace::Reason challenge(trace::Reason why, trace::Counter counter, Context& ctx);
   /// Whether this connection may send one more answer to a segment that proves nothing (RFC 5961 §7).
   bool may_challenge(Context& ctx);
+  /// The same for one without text that is not acceptable.
+  bool may_answer_bare(Context& ctx);
 
   /// The next octet that the program reads.
   SeqNum next_to_read() const { return rcv_.nxt - rcv_.queue.size(); }
@@ -295,10 +308,11 @@ class Connection {
   bool quick_ack_ : 1 = false;
   bool keepalive_ : 1 = false;
   bool report_trouble_ : 1 = true;
+  bool user_timeout_to_send_ : 1 = false;  // with the next segment (RFC 5482 §3.1)
   bool syn_to_send_ : 1 = false;
   bool resend_first_ : 1 = false;
   bool probe_ : 1 = false;
-  bool send_small_ : 1 = false;  // what fits has waited long enough (§3.8.6.2.1)
+  bool send_small_ : 1 = false;      // what fits has waited long enough (§3.8.6.2.1)
   bool timing_ : 1 = false;          // a segment's round trip is being measured
   bool wants_writable_ : 1 = false;  // the program found the send buffer full
   bool scaling_ : 1 = false;         // window scaling is offered, then agreed on
@@ -335,11 +349,13 @@ class Connection {
   // What few connections have.
   struct Rare {
     Options options;
+    Duration agreed_user_timeout{};  // with the peer (RFC 5482)
     Ending ending;
     SeqNum snd_up;             // behind the last urgent octet
     SeqNum rcv_up;             // the same of the peer's
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
+    Instant answered_bare;  // when a bare segment that was not acceptable was last answered
   };
   Rare& rare() {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
@@ -359,7 +375,11 @@ class Connection {
     return rare_ != nullptr && rare_->options.keepalive_probes > 0 ? rare_->options.keepalive_probes
                                                                    : s.tcp_keepalive_probes;
   }
-  Duration user_timeout() const { return rare_ != nullptr ? rare_->options.user_timeout : Duration{}; }
+  Duration user_timeout() const {
+    if (rare_ == nullptr) return {};
+    return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
+                                                          : rare_->agreed_user_timeout;
+  }
   std::unique_ptr<Rare> rare_;
 };
 

@@ -26,6 +26,7 @@ Recovery::Action Recovery::on_duplicate(wire::SeqNum una, wire::SeqNum max_sent,
 Recovery::Action Recovery::on_advance(wire::SeqNum una, std::uint32_t acked, std::uint32_t mss) {
   duplicates_ = 0;
   if (!active_) {
+    recover_ = later(recover_, una);  // or it would lie ahead again 2 GiB later
     inflation_ = 0;
     return Action::kNothing;
   }

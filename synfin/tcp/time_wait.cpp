@@ -43,14 +43,15 @@ TimeWaitDisposition judge_time_wait(const TimeWait& tw, const Segment& seg, cons
     return {TimeWaitVerdict::kAcknowledge, Reason::kTimeWaitOldSyn};
   }
 
-  if (stamped && ts_ahead < 0) return {TimeWaitVerdict::kAcknowledge, Reason::kPawsRejected};
+  // A bare ACK is never answered: two such ends would answer each other for ever.
+  const auto answer = seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop;
+  if (stamped && ts_ahead < 0) return {answer, Reason::kPawsRejected};
   // "The only thing that can arrive in this state is a retransmission of the remote FIN. Acknowledge it, and
   // restart the 2 MSL timeout."  (§3.10.7.4)
   if (f.fin() && seg.seq() + seg.length() == tw.rcv_nxt) {
     return {TimeWaitVerdict::kAcknowledgeRestart, Reason::kTimeWaitReAck};
   }
-  // Text outside the window is answered, so that a peer out of step learns it. A bare ACK never is: two such
-  // ends would answer each other for ever.
+  // Text outside the window is answered, so that a peer out of step learns it.
   if (seg.length() > 0) return {TimeWaitVerdict::kAcknowledge, Reason::kOutOfWindow};
   return {TimeWaitVerdict::kDrop, Reason::kTimeWaitDropped};
 }
