@@ -47,6 +47,7 @@ findings=$(
   rooms_rule link 'base|wire|trace|link' | grep -v 'synfin/trace/'
   rooms_rule runtime 'base|wire|trace|tcp|stack|link|runtime'
   rooms_rule socket 'base|wire|trace|tcp|stack|link|runtime|socket'
+  rooms_rule packetdrill 'base|wire|trace|tcp|stack|link|runtime|socket|packetdrill'
   rooms_rule view 'base|wire|trace|tcp|stack|view'
   rooms_rule sim 'base|wire|trace|tcp|stack|link|view|sim'
 )

@@ -23,9 +23,18 @@ Bsd::~Bsd() {
 
 // --- Descriptors ---
 
-Bsd::Entry* Bsd::find(int fd) const {
+Bsd::Entry* Bsd::slot(int fd) const {
   const auto index = static_cast<std::size_t>(static_cast<std::int64_t>(fd) - first_);
   return fd >= first_ && index < entries_.size() ? entries_[index].get() : nullptr;
+}
+
+Bsd::Entry* Bsd::find(int fd) const {
+  Entry* e = slot(fd);
+  return e == nullptr || e->epoll != nullptr ? nullptr : e;
+}
+
+int Bsd::not_a_socket(int fd) const {
+  return failed(slot(fd) == nullptr ? EBADF : ENOTSOCK);
 }
 
 int Bsd::install(std::unique_ptr<Entry> entry) {
@@ -48,6 +57,8 @@ int Bsd::socket(int domain, int type, int protocol) {
   if (protocol != 0 && protocol != IPPROTO_TCP) return failed(EPROTONOSUPPORT);
   auto entry = std::make_unique<Entry>();
   entry->domain = domain;
+  entry->non_blocking = (type & SOCK_NONBLOCK) != 0;
+  entry->close_on_exec = (type & SOCK_CLOEXEC) != 0;
   return install(std::move(entry));
 }
 
@@ -60,7 +71,7 @@ stack::Handle Bsd::handle(int fd) const {
 
 int Bsd::bind(int fd, const sockaddr* address, socklen_t size) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   const auto local = socket_detail::from_sockaddr(e->domain, address, size);
   if (!local) return failed(local.error());
   if (e->is_bound || e->phase != Entry::Phase::kFresh) return failed(EINVAL);
@@ -91,11 +102,12 @@ std::expected<stack::Handle, Error> Bsd::listen_somewhere(const Entry& e,
 
 int Bsd::listen(int fd, int backlog) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   if (e->phase != Entry::Phase::kFresh && e->phase != Entry::Phase::kListening) return failed(EINVAL);
   // "If listen() is called with a backlog argument value that is less than 0, the function behaves as if …
   // 0."
   e->listening.backlog = static_cast<std::uint32_t>(std::max(backlog, 0));
+  e->listening.connection = e->options;
   if (e->phase == Entry::Phase::kListening) {
     apply_options(*e);
     return 0;
@@ -109,7 +121,7 @@ int Bsd::listen(int fd, int backlog) {
 
 int Bsd::accept(int fd, sockaddr* address, socklen_t* size) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   if (e->phase != Entry::Phase::kListening) return failed(EINVAL);
   if (address != nullptr && size == nullptr) return failed(EFAULT);
   stack::Handle connection = std::exchange(e->next_accepted, {});
@@ -122,11 +134,12 @@ int Bsd::accept(int fd, sockaddr* address, socklen_t* size) {
   fresh->domain = e->domain;
   fresh->phase = Entry::Phase::kConnected;
   fresh->handle = connection;
-  fresh->no_delay = e->no_delay;
-  fresh->keep_alive = e->keep_alive;
+  fresh->options = e->options;
   fresh->reuse_address = e->reuse_address;
   fresh->on_close = e->on_close;
-  fresh->user_timeout = e->user_timeout;
+  fresh->send_buffer = e->send_buffer;
+  fresh->receive_buffer = e->receive_buffer;
+  fresh->tell_queue = e->tell_queue;
   apply_options(*fresh);
   if (const auto remote = stack_.remote_endpoint(connection)) {
     socket_detail::to_sockaddr(fresh->domain, *remote, address, size);
@@ -142,9 +155,15 @@ bool Bsd::handshaking(const Entry& e) const {
          (status->state == trace::State::kSynSent || status->state == trace::State::kSynReceived);
 }
 
+bool Bsd::is_connecting(int fd) const {
+  const Entry* e = find(fd);
+  return e != nullptr && handshaking(*e);
+}
+
 int Bsd::begin_connect(Entry& e, const wire::Endpoint& remote, bool fast_open) {
   e.phase = Entry::Phase::kFresh;
-  const auto connection = stack_.connect(remote, {.local = e.bound, .fast_open = fast_open}, now());
+  const auto connection =
+      stack_.connect(remote, {.local = e.bound, .fast_open = fast_open, .connection = e.options}, now());
   if (!connection) return failed(to_errno(connection.error()));
   e.handle = *connection;
   e.phase = Entry::Phase::kConnecting;
@@ -155,12 +174,12 @@ int Bsd::begin_connect(Entry& e, const wire::Endpoint& remote, bool fast_open) {
 
 int Bsd::connect(int fd, const sockaddr* address, socklen_t size) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   const auto remote = socket_detail::from_sockaddr(e->domain, address, size);
   if (!remote) return failed(remote.error());
   switch (e->phase) {
     case Entry::Phase::kFresh:
-      if (!e->fast_open_connect || !stack_.can_fast_open(remote->address, now()))
+      if (!e->fast_open_connect || stack_.fast_open_room(remote->address, now()) == 0)
         return begin_connect(*e, *remote, e->fast_open_connect);
       e->phase = Entry::Phase::kDeferred;
       e->remote = *remote;
@@ -203,24 +222,27 @@ int Bsd::take_error(Entry& e) {
 
 int Bsd::shutdown(int fd, int how) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) return failed(EINVAL);
   const bool open = e->phase == Entry::Phase::kConnecting || e->phase == Entry::Phase::kConnected;
   if (!open || handshaking(*e)) return failed(ENOTCONN);
-  const auto done = stack_.shutdown(e->handle,
-                                    how == SHUT_RD   ? stack::Shutdown::kReceive
-                                    : how == SHUT_WR ? stack::Shutdown::kSend
-                                                     : stack::Shutdown::kBoth,
-                                    now());
-  if (!done) return failed(to_errno(done.error()));
+  // The receiving half is shut here alone: what still arrives can be read (tcp(7) says nothing, Linux has it
+  // so for ever).
+  if (how != SHUT_RD) {
+    const auto done = stack_.shutdown(e->handle, stack::Shutdown::kSend, now());
+    if (!done) return failed(to_errno(done.error()));
+  } else if (stack_.failure(e->handle) != Error::kWouldBlock) {
+    return failed(ENOTCONN);
+  }
   e->receive_shut |= how != SHUT_WR;
   e->send_shut |= how != SHUT_RD;
   return 0;
 }
 
 int Bsd::close(int fd) {
-  Entry* e = find(fd);
+  Entry* e = slot(fd);
   if (e == nullptr) return failed(EBADF);
+  forget_in_epolls(*e);
   if (e->next_accepted) stack_.abort(e->next_accepted, now());
   if (e->handle) stack_.close(e->handle, now());
   entries_[static_cast<std::size_t>(fd - first_)].reset();
@@ -231,7 +253,7 @@ int Bsd::close(int fd) {
 
 int Bsd::getsockname(int fd, sockaddr* address, socklen_t* size) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   if (address == nullptr || size == nullptr) return failed(EFAULT);
   wire::Endpoint local = e->bound;
   if (e->handle) local = stack_.local_endpoint(e->handle).value_or(local);
@@ -241,7 +263,7 @@ int Bsd::getsockname(int fd, sockaddr* address, socklen_t* size) {
 
 int Bsd::getpeername(int fd, sockaddr* address, socklen_t* size) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   if (address == nullptr || size == nullptr) return failed(EFAULT);
   const bool open = e->phase == Entry::Phase::kConnecting || e->phase == Entry::Phase::kConnected;
   if (!open || handshaking(*e) || stack_.failure(e->handle) != Error::kWouldBlock) return failed(ENOTCONN);
@@ -289,14 +311,21 @@ short Bsd::events_of(Entry& e) {
   const auto status = stack_.status(e.handle);
   using trace::State;
   const State state = status ? status->state : State::kClosed;
-  const bool fin_received = state != State::kSynReceived && state != State::kEstablished &&
-                            state != State::kFinWait1 && state != State::kFinWait2;
+  const bool ended = fin_received(state);
   const auto readable = stack_.receive(e.handle, {}, now());
   if (readable || readable.error() != Error::kWouldBlock) what |= kIn;
-  if (fin_received || e.receive_shut) what |= kIn | POLLRDHUP;
-  if (e.send_shut || !status || status->send_queue < stack_.settings().tcp_wmem) what |= kOut;
-  if (state == State::kClosed || ((fin_received || e.receive_shut) && e.send_shut)) what |= POLLHUP;
+  if (ended || e.receive_shut) what |= kIn | POLLRDHUP;
+  if (is_writable(e)) what |= kOut;
+  if (state == State::kClosed || ((ended || e.receive_shut) && e.send_shut)) what |= POLLHUP;
   return static_cast<short>(what);
+}
+
+// From two thirds on, so that a program that waits for room finds some worth writing into, as on Linux.
+bool Bsd::is_writable(const Entry& e) const {
+  const auto status = stack_.status(e.handle);
+  if (e.send_shut || !status) return true;
+  const std::uint32_t most = e.options.notsent_lowat;
+  return status->send_queue <= send_buffer_of(e) / 3 * 2 && (most == 0 || status->not_sent < most);
 }
 
 }  // namespace synfin::tcp

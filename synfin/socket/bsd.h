@@ -4,6 +4,7 @@
 #pragma once
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "synfin/stack/stack.h"
@@ -27,8 +29,8 @@ namespace synfin::tcp {
 /// here moves packets: the embedder drives the stack (see stack::Stack) and leaves its events unread or uses
 /// them as hints; `poll` asks the stack itself.
 ///
-/// Differences: a linger time other than 0 does not bound the close; MSG_PEEK and MSG_OOB are not there
-/// (EOPNOTSUPP); MSG_FASTOPEN takes as much as the send buffer does, of which the SYN carries what fits.
+/// Differences: a linger time other than 0 does not bound the close; MSG_OOB is not there (EOPNOTSUPP);
+/// MSG_ZEROCOPY, MSG_EOR and SO_TIMESTAMPING neither.
 class Bsd {
  public:
   /// `stack` must outlive the object. `clock` says what time it is; it must not go back. `first`: the lowest
@@ -69,16 +71,35 @@ class Bsd {
   ssize_t recv(int fd, void* into, std::size_t size, int flags);
   ssize_t readv(int fd, const iovec* parts, int count);
 
-  /// SHUT_RD, SHUT_WR, SHUT_RDWR. ENOTCONN, EINVAL.
+  /// As `recv`, with the flags of `msghdr`: MSG_CTRUNC where the control data did not fit. With TCP_INQ on,
+  /// control data TCP_CM_INQ: what is left to read, 1 where that is only the end of the stream.
+  ssize_t recvmsg(int fd, msghdr* message, int flags);
+
+  /// SHUT_RD, SHUT_WR, SHUT_RDWR. ENOTCONN, EINVAL. After SHUT_RD reading gives what still arrives, and the
+  /// end of the stream where there is nothing, as on Linux.
   int shutdown(int fd, int how);
   /// Orderly, or with a reset where SO_LINGER is on with a time of 0.
   int close(int fd);
 
-  /// SOL_SOCKET: SO_ERROR, SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR (no effect), SO_TYPE, SO_DOMAIN,
-  /// SO_PROTOCOL, SO_ACCEPTCONN. IPPROTO_TCP: TCP_NODELAY, TCP_USER_TIMEOUT (milliseconds), TCP_MAXSEG (read
-  /// only), TCP_DEFER_ACCEPT (seconds, rounded up to SYN-ACK retransmissions as on Linux: 1, 3, 7 …),
-  /// TCP_FASTOPEN (connections at a time, within `somaxconn`; before or after listen, else EINVAL),
-  /// TCP_FASTOPEN_CONNECT (before connect, else EINVAL). ENOPROTOOPT for others.
+  /// Options, as in socket(7) and tcp(7); "once connected" they change what they still can.
+  ///
+  /// SOL_SOCKET: SO_ERROR, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN and SO_MEMINFO (read only),
+  /// SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR (no effect), SO_SNDBUF and SO_RCVBUF. These two are shown doubled,
+  /// as Linux does to leave room for its bookkeeping. Synfin counts octets: so many may be queued to be sent
+  /// as is shown, and so many may wait to be read as was asked for.
+  ///
+  /// IPPROTO_TCP: TCP_NODELAY, TCP_CORK, TCP_QUICKACK (stays until it is taken back), TCP_MAXSEG (before
+  /// connect or listen; 88 to 32767, EINVAL else; shows what is in use once connected), TCP_USER_TIMEOUT
+  /// (milliseconds), TCP_KEEPIDLE, TCP_KEEPINTVL (seconds, 1 to 32767), TCP_KEEPCNT (1 to 127), TCP_SYNCNT (1
+  /// to 127), TCP_LINGER2 (seconds; a negative time is none at all), TCP_DEFER_ACCEPT (seconds, rounded up to
+  /// SYN-ACK retransmissions as on Linux: 1, 3, 7 …), TCP_FASTOPEN (connections at a time, within
+  /// `somaxconn`; before or after listen, else EINVAL), TCP_FASTOPEN_CONNECT (before connect, else EINVAL),
+  /// TCP_NOTSENT_LOWAT, TCP_INQ, TCP_CONGESTION ("reno", or what the stack has otherwise; ENOENT), TCP_INFO
+  /// (Linux 6.18's 280 octets) and TCP_CC_INFO (empty), which are read only.
+  ///
+  /// IPPROTO_IP: IP_TOS. IPPROTO_IPV6: IPV6_TCLASS. Without the bits of ECN, which are the stack's.
+  ///
+  /// ENOPROTOOPT for others, EINVAL for a value that is too short or out of range, EFAULT.
   int getsockopt(int fd, int level, int name, void* value, socklen_t* size);
   int setsockopt(int fd, int level, int name, const void* value, socklen_t size);
 
@@ -86,9 +107,31 @@ class Bsd {
   /// ENOTCONN.
   int getpeername(int fd, sockaddr* address, socklen_t* size);
 
+  /// F_GETFL and F_SETFL with O_NONBLOCK, F_GETFD and F_SETFD with FD_CLOEXEC; both only kept, as no call
+  /// here waits: a binding whose calls do asks for them. EINVAL for other commands.
+  int fcntl(int fd, int command, int argument);
+  /// FIONREAD (what `recv` would give), SIOCOUTQ (queued and not acknowledged), SIOCOUTQNSD (queued and not
+  /// sent). EINVAL for a listener and for other requests, EFAULT.
+  int ioctl(int fd, unsigned long request, int* value);
+
   /// What is there now, without waiting: fills in `revents` and returns how many have any. Negative
   /// descriptors are passed over.
   int poll(std::span<pollfd> fds);
+
+  /// epoll(7) for the descriptors of this object; its own is one of them, closed by `close`. EINVAL for a
+  /// size that is not positive, EMFILE.
+  int epoll_create(int size);
+  /// EBADF, EINVAL (no epoll descriptor, or one in itself), EEXIST, ENOENT, EFAULT. EPOLLET and EPOLLONESHOT
+  /// are kept, EPOLLEXCLUSIVE is EINVAL.
+  int epoll_ctl(int epoll, int operation, int fd, epoll_event* event);
+  /// What is there now, without waiting. EINVAL for `most` below 1, EFAULT.
+  int epoll_wait(int epoll, epoll_event* events, int most);
+
+  /// Whether `fd` is a descriptor of this object's.
+  bool is_open(int fd) const { return slot(fd) != nullptr; }
+
+  /// Whether a handshake that `fd` began is under way.
+  bool is_connecting(int fd) const;
 
   /// The stack's name for what is behind a descriptor; empty where nothing is.
   stack::Handle handle(int fd) const;
@@ -96,7 +139,14 @@ class Bsd {
  private:
   struct Entry;
 
+  struct Epoll;
+
+  /// What `fd` stands for, socket or not.
+  Entry* slot(int fd) const;
   Entry* find(int fd) const;
+  /// What a call for sockets says where `find` found none: EBADF, or ENOTSOCK for an epoll descriptor.
+  int not_a_socket(int fd) const;
+  Epoll* find_epoll(int fd) const;
   int install(std::unique_ptr<Entry> entry);
   Instant now() const { return clock_(); }
   /// What ended the connection, once; 0 for nothing new.
@@ -106,12 +156,26 @@ class Bsd {
   int finish_connect(Entry& e);
   std::expected<stack::Handle, Error> listen_somewhere(const Entry& e, const stack::ListenOptions& options);
   void apply_options(const Entry& e);
+  void forget_in_epolls(const Entry& e);
   int set_opening_option(Entry& e, int name, int value);
+  int set_socket_option(Entry& e, int name, int value);
+  int set_tcp_option(Entry& e, int name, int value);
+  int set_ip_option(Entry& e, int level, int name, int value);
+  int get_socket_option(Entry& e, int name, void* value, socklen_t* size);
+  int get_tcp_option(Entry& e, int name, void* value, socklen_t* size);
+  int get_max_segment(const Entry& e) const;
+  int get_info(const Entry& e, void* value, socklen_t* size);
+  int give_memory(const Entry& e, void* value, socklen_t* size);
+  std::string_view congestion_name() const;
   short events_of(Entry& e);
+  void tell_queue(const Entry& e, msghdr& message) const;
+  std::uint64_t received(const Entry& e) const;
+  bool is_writable(const Entry& e) const;
+  std::uint32_t send_buffer_of(const Entry& e) const;
   ssize_t write_parts(int fd, std::span<const Bytes> parts);
   ssize_t write_with_syn(Entry& e, const wire::Endpoint& remote, std::span<const Bytes> parts);
   ssize_t fast_open_parts(int fd, std::span<const Bytes> parts, const sockaddr* address, socklen_t size);
-  ssize_t read_parts(int fd, std::span<const MutableBytes> parts);
+  ssize_t read_parts(int fd, std::span<const MutableBytes> parts, int flags);
 
   stack::Stack& stack_;
   std::function<Instant()> clock_;

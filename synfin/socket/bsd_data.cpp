@@ -2,8 +2,11 @@
 //
 // Reading and writing, and connecting by writing (RFC 7413).
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "synfin/socket/bsd_address.h"
@@ -15,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMostParts = 1024;  // IOV_MAX of Linux
 constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_FASTOPEN;
+constexpr int kReceiveFlags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL | MSG_PEEK;
 
 /// The parts of a vector as the stack takes them; false where POSIX says EINVAL.
 template <typename View>
@@ -29,18 +33,28 @@ bool take_parts(const iovec* parts, int count, std::vector<View>& views) {
   return true;
 }
 
+/// Null is the one address of which it is known that nothing is there.
+template <typename View>
+bool readable_memory(std::span<const View> parts) {
+  return std::none_of(parts.begin(), parts.end(), [](const View& part) { return part.data() == nullptr; });
+}
+
 }  // namespace
 
 ssize_t Bsd::write_parts(int fd, std::span<const Bytes> parts) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   if (e->phase == Entry::Phase::kFresh || e->phase == Entry::Phase::kListening) return failed(ENOTCONN);
   if (e->phase == Entry::Phase::kDeferred) return write_with_syn(*e, e->remote, parts);
   if (handshaking(*e)) return failed(EAGAIN);
   if (const int code = take_error(*e); code != 0) return failed(code);
   if (e->send_shut || stack_.failure(e->handle) != Error::kWouldBlock) return failed(EPIPE);
   if (parts.empty()) return 0;
+  if (!readable_memory(parts)) return failed(EFAULT);
   const auto taken = stack_.send(e->handle, parts, now());
+  std::size_t wanted = 0;
+  for (const Bytes& part : parts) wanted += part.size();
+  if (!taken || *taken < wanted) ++e->refusals;
   if (taken) return static_cast<ssize_t>(*taken);
   if (taken.error() == Error::kWouldBlock || taken.error() == Error::kNoMemory)
     return failed(to_errno(taken.error()));
@@ -50,16 +64,23 @@ ssize_t Bsd::write_parts(int fd, std::span<const Bytes> parts) {
 
 // Linux's rules: what the SYN takes along is the result; where it can take nothing, the call was a connect.
 ssize_t Bsd::write_with_syn(Entry& e, const wire::Endpoint& remote, std::span<const Bytes> parts) {
-  const bool takes = !parts.empty() && stack_.can_fast_open(remote.address, now());
+  if (!readable_memory(parts)) return failed(EFAULT);
+  const std::uint32_t room = parts.empty() ? 0 : stack_.fast_open_room(remote.address, now());
   begin_connect(e, remote, true);
-  if (!takes || e.phase != Entry::Phase::kConnecting) return -1;
-  const auto taken = stack_.send(e.handle, parts, now());
+  if (room == 0 || e.phase != Entry::Phase::kConnecting) return -1;
+  std::vector<Bytes> fitting;
+  std::size_t left = room;
+  for (const Bytes& part : parts) {
+    fitting.push_back(part.first(std::min(part.size(), left)));
+    left -= fitting.back().size();
+  }
+  const auto taken = stack_.send(e.handle, fitting, now());
   return taken ? static_cast<ssize_t>(*taken) : failed(EINPROGRESS);
 }
 
 ssize_t Bsd::fast_open_parts(int fd, std::span<const Bytes> parts, const sockaddr* address, socklen_t size) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
   if ((stack_.settings().tcp_fastopen & 1) == 0) return failed(EOPNOTSUPP);
   switch (e->phase) {
     case Entry::Phase::kFresh: {
@@ -79,16 +100,20 @@ ssize_t Bsd::fast_open_parts(int fd, std::span<const Bytes> parts, const sockadd
   return failed(EISCONN);
 }
 
-ssize_t Bsd::read_parts(int fd, std::span<const MutableBytes> parts) {
+ssize_t Bsd::read_parts(int fd, std::span<const MutableBytes> parts, int flags) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
+  if ((flags & ~kReceiveFlags) != 0) return failed(EOPNOTSUPP);
   if (e->phase == Entry::Phase::kFresh || e->phase == Entry::Phase::kListening) return failed(ENOTCONN);
   if (e->phase == Entry::Phase::kDeferred || handshaking(*e)) return failed(EAGAIN);
   if (parts.empty()) return 0;
+  if (!readable_memory(parts) && stack_.readable(e->handle).value_or(0) > 0) return failed(EFAULT);
   // What arrived before the connection failed comes first.
-  const auto got = stack_.receive(e->handle, parts, now());
+  const bool peek = (flags & MSG_PEEK) != 0;
+  const auto got = peek ? stack_.peek(e->handle, parts) : stack_.receive(e->handle, parts, now());
+  if (got && !peek) e->read += *got;
   if (got) return static_cast<ssize_t>(*got);
-  if (got.error() == Error::kWouldBlock) return failed(EAGAIN);
+  if (got.error() == Error::kWouldBlock) return e->receive_shut ? 0 : failed(EAGAIN);
   if (const int code = take_error(*e); code != 0) return failed(code);
   return 0;
 }
@@ -118,9 +143,8 @@ ssize_t Bsd::sendmsg(int fd, const msghdr* message, int flags) {
 }
 
 ssize_t Bsd::recv(int fd, void* into, std::size_t size, int flags) {
-  if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL)) != 0) return failed(EOPNOTSUPP);
   const MutableBytes part{static_cast<std::byte*>(into), std::min<std::size_t>(size, SSIZE_MAX)};
-  return read_parts(fd, std::span(&part, size == 0 ? 0 : 1));
+  return read_parts(fd, std::span(&part, size == 0 ? 0 : 1), flags);
 }
 
 ssize_t Bsd::writev(int fd, const iovec* parts, int count) {
@@ -132,7 +156,44 @@ ssize_t Bsd::writev(int fd, const iovec* parts, int count) {
 ssize_t Bsd::readv(int fd, const iovec* parts, int count) {
   std::vector<MutableBytes> views;
   if (!take_parts(parts, count, views)) return failed(EINVAL);
-  return read_parts(fd, views);
+  return read_parts(fd, views, 0);
+}
+
+ssize_t Bsd::recvmsg(int fd, msghdr* message, int flags) {
+  if (message == nullptr) return failed(EFAULT);
+  if (message->msg_iovlen > kMostParts) return failed(EMSGSIZE);
+  std::vector<MutableBytes> views;
+  if (!take_parts(message->msg_iov, static_cast<int>(message->msg_iovlen), views)) return failed(EINVAL);
+  const ssize_t got = read_parts(fd, views, flags);
+  if (got < 0) return got;
+  message->msg_namelen = 0;
+  message->msg_flags = 0;
+  const Entry* e = find(fd);
+  if (e->tell_queue) {
+    tell_queue(*e, *message);
+  } else {
+    message->msg_controllen = 0;
+  }
+  return got;
+}
+
+// TCP_CM_INQ: how much is left to read; 1 where that is the end of the stream, which is worth a call too.
+void Bsd::tell_queue(const Entry& e, msghdr& message) const {
+  const std::size_t left = stack_.readable(e.handle).value_or(0);
+  const auto status = stack_.status(e.handle);
+  const bool ended = status && fin_received(status->state);
+  const int value = left > 0 ? static_cast<int>(left) : ended ? 1 : 0;
+  if (message.msg_control == nullptr || message.msg_controllen < CMSG_LEN(sizeof value)) {
+    message.msg_controllen = 0;
+    message.msg_flags |= MSG_CTRUNC;
+    return;
+  }
+  cmsghdr* control = CMSG_FIRSTHDR(&message);
+  control->cmsg_level = IPPROTO_TCP;
+  control->cmsg_type = TCP_CM_INQ;
+  control->cmsg_len = CMSG_LEN(sizeof value);
+  std::memcpy(CMSG_DATA(control), &value, sizeof value);
+  message.msg_controllen = CMSG_SPACE(sizeof value);
 }
 
 }  // namespace synfin::tcp

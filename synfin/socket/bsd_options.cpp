@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// setsockopt.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
+#include <limits>
+#include <optional>
+#include <string_view>
+#include <tuple>
 
 #include "synfin/socket/bsd_entry.h"
 
 namespace synfin::tcp {
 
 namespace {
-
-/// Copies as much as there is room for, as POSIX has it: "If the size of the option value is greater than
-/// option_len, the value … shall be silently truncated."
-template <typename T>
-int give(const T& value, void* into, socklen_t* size) {
-  *size = std::min(*size, static_cast<socklen_t>(sizeof value));
-  std::memcpy(into, &value, *size);
-  return 0;
-}
 
 template <typename T>
 std::optional<T> take(const void* value, socklen_t size) {
@@ -29,7 +25,9 @@ std::optional<T> take(const void* value, socklen_t size) {
   return v;
 }
 
-constexpr std::int64_t kSecond = 1'000'000'000;
+bool within(int value, int least, int most) {
+  return value >= least && value <= most;
+}
 
 /// Linux counts TCP_DEFER_ACCEPT in SYN-ACK retransmissions, 255 at most: after 1, 3, 7 … s, and, once they
 /// are two minutes apart, every two minutes.
@@ -44,61 +42,26 @@ Duration round_defer_accept(int seconds) {
   return Duration::seconds(period);
 }
 
+// Linux's bounds, doubled ones: SOCK_MIN_SNDBUF and SOCK_MIN_RCVBUF below, 2^31 - 1 above.
+constexpr int kLeastSendBuffer = 4608;
+constexpr int kLeastReceiveBuffer = 2304;
+
+int doubled(int value, int least) {
+  constexpr int kMost = std::numeric_limits<int>::max() / 2;
+  return std::max(std::clamp(value, 0, kMost) * 2, least);
+}
+
 }  // namespace
 
 void Bsd::apply_options(const Entry& e) {
-  if (e.phase == Entry::Phase::kListening) std::ignore = stack_.set_listen_options(e.handle, e.listening);
-  if (e.handle.kind() != stack::HandleKind::kConnection) return;
-  tcp::Options options{.no_delay = e.no_delay, .keepalive = e.keep_alive, .user_timeout = e.user_timeout};
-  // A time other than 0 bounds how long close waits, and close never waits here.
-  if (e.on_close.l_onoff != 0 && e.on_close.l_linger == 0) options.linger = Duration::zero();
-  // It can only fail for a handle that is none.
-  std::ignore = stack_.set_options(e.handle, options, now());
-}
-
-int Bsd::getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
-  Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
-  if (value == nullptr || size == nullptr) return failed(EFAULT);
-  const auto flag = [&](bool on) { return give(on ? 1 : 0, value, size); };
-  if (level == SOL_SOCKET) {
-    switch (name) {
-      case SO_ERROR:
-        return give(take_error(*e), value, size);
-      case SO_LINGER:
-        return give(e->on_close, value, size);
-      case SO_KEEPALIVE:
-        return flag(e->keep_alive);
-      case SO_REUSEADDR:
-        return flag(e->reuse_address);
-      case SO_TYPE:
-        return give(static_cast<int>(SOCK_STREAM), value, size);
-      case SO_DOMAIN:
-        return give(e->domain, value, size);
-      case SO_PROTOCOL:
-        return give(static_cast<int>(IPPROTO_TCP), value, size);
-      case SO_ACCEPTCONN:
-        return flag(e->phase == Entry::Phase::kListening);
-    }
-  } else if (level == IPPROTO_TCP) {
-    switch (name) {
-      case TCP_NODELAY:
-        return flag(e->no_delay);
-      case TCP_USER_TIMEOUT:
-        return give(static_cast<unsigned>(e->user_timeout.ms()), value, size);
-      case TCP_DEFER_ACCEPT:
-        return give(static_cast<int>(e->listening.defer_accept.ns() / kSecond), value, size);
-      case TCP_FASTOPEN:
-        return give(static_cast<int>(e->listening.fast_open), value, size);
-      case TCP_FASTOPEN_CONNECT:
-        return flag(e->fast_open_connect);
-      case TCP_MAXSEG: {
-        const auto status = stack_.status(e->handle);
-        return give(status ? static_cast<int>(status->mss) : 536, value, size);
-      }
-    }
+  if (e.phase == Entry::Phase::kListening) {
+    stack::ListenOptions listening = e.listening;
+    listening.connection = e.options;
+    std::ignore = stack_.set_listen_options(e.handle, listening);
   }
-  return failed(ENOPROTOOPT);
+  // It can only fail for a handle that is none.
+  if (e.handle.kind() == stack::HandleKind::kConnection)
+    std::ignore = stack_.set_options(e.handle, e.options, now());
 }
 
 // The errno, or 0.
@@ -119,29 +82,115 @@ int Bsd::set_opening_option(Entry& e, int name, int value) {
   return 0;
 }
 
+int Bsd::set_tcp_option(Entry& e, int name, int value) {
+  constexpr int kLongest = 32767;
+  tcp::Options& o = e.options;
+  switch (name) {
+    case TCP_NODELAY:
+      o.no_delay = value != 0;
+      return 0;
+    case TCP_CORK:
+      o.cork = value != 0;
+      return 0;
+    case TCP_QUICKACK:
+      o.quick_ack = value != 0;
+      return 0;
+    case TCP_MAXSEG:
+      // "0 … default"
+      if (value != 0 && !within(value, 88, 32767)) return EINVAL;
+      o.max_segment = static_cast<std::uint16_t>(value);
+      return 0;
+    case TCP_USER_TIMEOUT:
+      if (value < 0) return EINVAL;
+      o.user_timeout = Duration::milliseconds(value);
+      return 0;
+    case TCP_KEEPIDLE:
+    case TCP_KEEPINTVL:
+      if (!within(value, 1, kLongest)) return EINVAL;
+      (name == TCP_KEEPIDLE ? o.keepalive_time : o.keepalive_interval) = Duration::seconds(value);
+      return 0;
+    case TCP_KEEPCNT:
+    case TCP_SYNCNT:
+      if (!within(value, 1, 127)) return EINVAL;
+      (name == TCP_KEEPCNT ? o.keepalive_probes : o.syn_retries) = static_cast<std::uint32_t>(value);
+      return 0;
+    case TCP_LINGER2:
+      // Below 0 there is no FIN-WAIT-2 without a program at all; 0 takes back what was set.
+      o.fin_timeout =
+          value < 0 ? Duration::nanoseconds(1) : std::min(Duration::seconds(value), Duration::seconds(120));
+      return 0;
+    case TCP_NOTSENT_LOWAT:
+      o.notsent_lowat = static_cast<std::uint32_t>(value);
+      return 0;
+    case TCP_INQ:
+      if (!within(value, 0, 1)) return EINVAL;
+      e.tell_queue = value == 1;
+      return 0;
+    case TCP_DEFER_ACCEPT:
+    case TCP_FASTOPEN:
+    case TCP_FASTOPEN_CONNECT:
+      return set_opening_option(e, name, value);
+  }
+  return ENOPROTOOPT;
+}
+
+int Bsd::set_socket_option(Entry& e, int name, int value) {
+  switch (name) {
+    case SO_KEEPALIVE:
+      e.options.keepalive = value != 0;
+      return 0;
+    case SO_REUSEADDR:
+      e.reuse_address = value != 0;
+      return 0;
+    case SO_SNDBUF:
+      e.send_buffer = doubled(value, kLeastSendBuffer);
+      e.options.send_buffer = static_cast<std::uint32_t>(e.send_buffer);
+      return 0;
+    case SO_RCVBUF:
+      e.receive_buffer = doubled(value, kLeastReceiveBuffer);
+      e.options.receive_buffer = static_cast<std::uint32_t>(e.receive_buffer / 2);
+      return 0;
+  }
+  return ENOPROTOOPT;
+}
+
+// IP_TOS takes an octet too. The two bits of ECN are the stack's (ip(7)); -1 of IPV6_TCLASS is the default.
+int Bsd::set_ip_option(Entry& e, int level, int name, int value) {
+  const bool v6 = level == IPPROTO_IPV6;
+  if (name != (v6 ? IPV6_TCLASS : IP_TOS)) return ENOPROTOOPT;
+  if (v6 && e.domain == AF_INET) return ENOPROTOOPT;
+  if (v6 && !within(value, -1, 255)) return EINVAL;
+  constexpr unsigned kEcn = 3;
+  e.options.traffic_class = static_cast<std::uint8_t>(std::max(value, 0) & 0xff & ~kEcn);
+  return 0;
+}
+
 int Bsd::setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
   Entry* e = find(fd);
-  if (e == nullptr) return failed(EBADF);
+  if (e == nullptr) return not_a_socket(fd);
+  const bool ip = level == IPPROTO_IP || level == IPPROTO_IPV6;
+  if (level != SOL_SOCKET && level != IPPROTO_TCP && !ip) return failed(ENOPROTOOPT);
   if (value == nullptr) return failed(EFAULT);
-  const auto number = take<int>(value, size);
+  int code = EINVAL;
   if (level == SOL_SOCKET && name == SO_LINGER) {
-    const auto wanted = take<linger>(value, size);
-    if (!wanted) return failed(EINVAL);
-    e->on_close = *wanted;
-  } else if (level == SOL_SOCKET && (name == SO_KEEPALIVE || name == SO_REUSEADDR)) {
-    if (!number) return failed(EINVAL);
-    (name == SO_KEEPALIVE ? e->keep_alive : e->reuse_address) = *number != 0;
-  } else if (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_USER_TIMEOUT)) {
-    if (!number || (name == TCP_USER_TIMEOUT && *number < 0)) return failed(EINVAL);
-    if (name == TCP_NODELAY) e->no_delay = *number != 0;
-    if (name == TCP_USER_TIMEOUT) e->user_timeout = Duration::milliseconds(*number);
-  } else if (level == IPPROTO_TCP &&
-             (name == TCP_DEFER_ACCEPT || name == TCP_FASTOPEN || name == TCP_FASTOPEN_CONNECT)) {
-    if (!number) return failed(EINVAL);
-    if (const int code = set_opening_option(*e, name, *number); code != 0) return failed(code);
-  } else {
-    return failed(ENOPROTOOPT);
+    if (const auto wanted = take<linger>(value, size)) {
+      e->on_close = *wanted;
+      // A time other than 0 bounds how long close waits, and close never waits here.
+      e->options.linger.reset();
+      if (wanted->l_onoff != 0 && wanted->l_linger == 0) e->options.linger = Duration::zero();
+      code = 0;
+    }
+  } else if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
+    const std::string_view wanted(static_cast<const char*>(value), size);
+    code = wanted.substr(0, wanted.find('\0')) == congestion_name() ? 0 : ENOENT;
+  } else if (level == IPPROTO_IP && size > 0 && size < sizeof(int)) {
+    code = set_ip_option(*e, level, name, *take<std::uint8_t>(value, size));
+  } else if (const auto number = take<int>(value, size)) {
+    code = ip                    ? set_ip_option(*e, level, name, *number)
+           : level == SOL_SOCKET ? set_socket_option(*e, name, *number)
+                                 : set_tcp_option(*e, name, *number);
   }
+  if (code != 0) return failed(code);
   apply_options(*e);
   return 0;
 }

@@ -102,6 +102,11 @@ struct Stack::Impl {
   Fate keep_half_open(Listener& l, const tcp::TupleHash& hash, const tcp::HalfOpen& half, trace::Reason why,
                       const tcp::Segment& syn, tcp::Context& ctx);
   Fate with_cookie(Listener& l, const tcp::TupleHash& hash, tcp::HalfOpen& half, tcp::Context& ctx);
+  // Bits of the setting `tcp_fastopen`.
+  static constexpr std::uint32_t kFastOpenClient = 1, kFastOpenServer = 2, kFastOpenNoCookieSent = 4,
+                                 kFastOpenNoCookieNeeded = 0x200, kFastOpenEveryListener = 0x400;
+  /// Connections that may be open by a Fast Open SYN alone.
+  std::uint32_t fast_open_limit(const Listener& l) const;
   bool serves_fast_open(const Listener& l, const tcp::Segment& syn) const;
   trace::Reason judge_fast_open(Listener& l, const wire::FourTuple& tuple, const tcp::Segment& syn,
                                 tcp::Context& ctx);
@@ -124,6 +129,9 @@ struct Stack::Impl {
                          trace::State state, tcp::Context& ctx);
   std::optional<std::uint32_t> complete(const tcp::HalfOpen& half, RecordRef from, std::uint32_t hash,
                                         std::uint32_t listener, const tcp::Segment& third, tcp::Context& ctx);
+  static tcp::Offer offer_of(const Listener& l, const tcp::Context& ctx, wire::Family family) {
+    return tcp::offer_of(l.options.connection, ctx, family);
+  }
   void completed(Listener& l, const wire::IpAddress& peer, tcp::Context& ctx);
   std::optional<Duration> round_trip(RecordRef half, Instant now) const;
   std::uint32_t syn_ack_retries(const Listener& l) const;

@@ -16,12 +16,10 @@ using trace::State;
 
 namespace {
 
-constexpr std::uint32_t kFastOpenClient = 1;  // of the setting `tcp_fastopen`
-
 bool is_valid(const tcp::Options& o) {
   const auto negative = [](Duration d) { return d < Duration::zero(); };
   return !negative(o.keepalive_time) && !negative(o.keepalive_interval) && !negative(o.user_timeout) &&
-         !negative(o.fin_timeout) && !(o.linger && negative(*o.linger));
+         !negative(o.advertised_user_timeout) && !negative(o.fin_timeout) && !(o.linger && negative(*o.linger));
 }
 
 Key random_key(Entropy& entropy) {
@@ -47,6 +45,13 @@ Stack::Impl::Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s)
   for (const wire::Prefix& own : config.addresses) {
     if (const auto broadcast = own.broadcast()) broadcasts.push_back(*broadcast);
   }
+}
+
+void Stack::add_address(const wire::Prefix& own) {
+  auto& addresses = impl_->config.addresses;
+  if (std::ranges::find(addresses, own.address, &wire::Prefix::address) != addresses.end()) return;
+  addresses.push_back(own);
+  if (const auto broadcast = own.broadcast()) impl_->broadcasts.push_back(*broadcast);
 }
 
 Stack::Stack(Config config, wire::BlockPool& pool, Entropy& entropy, trace::Sink* sink)
@@ -229,7 +234,8 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
   if (!index) return std::unexpected(Error::kNoMemory);
   ConnectionRecord& record = impl_->connections[*index];
   record.owned = true;
-  const bool fast_open = options.fast_open && (impl_->config.settings.tcp_fastopen & kFastOpenClient) != 0;
+  const bool fast_open =
+      options.fast_open && (impl_->config.settings.tcp_fastopen & Impl::kFastOpenClient) != 0;
   record.tcp.set_options(options.connection, ctx);
   record.tcp.open_active(tuple, tcp::Connection::FastOpen{fast_open}, ctx, reused ? &*reused : nullptr);
   impl_->settle(*index, ctx);
@@ -286,6 +292,12 @@ std::expected<std::size_t, Error> Stack::receive(Handle handle, std::span<const 
   auto result = record->tcp.receive(into);
   impl_->settle(handle.index(), ctx);
   return result;
+}
+
+std::expected<std::size_t, Error> Stack::peek(Handle handle, std::span<const MutableBytes> into) const {
+  const ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  return record->tcp.peek(into);
 }
 
 std::expected<std::size_t, Error> Stack::readable(Handle handle) const {
@@ -386,6 +398,9 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
   s.state = c.state();
   s.tuple = c.tuple();
   s.send_queue = c.snd().queue.size();
+  const tcp::SeqNum end = c.snd().base + s.send_queue;
+  s.not_sent =
+      end.after(c.snd().max) ? static_cast<std::uint32_t>(end - later(c.snd().max, c.snd().base)) : 0;
   s.receive_queue = c.rcv().queue.size();
   s.urgent = c.urgent();
   s.send_window = c.snd().wnd;
@@ -492,9 +507,12 @@ std::expected<trace::FloodReport, Error> Stack::flood_report(Handle handle, Inst
   return report;
 }
 
-bool Stack::can_fast_open(const wire::IpAddress& server, Instant now) const {
-  return (impl_->config.settings.tcp_fastopen & kFastOpenClient) != 0 &&
-         impl_->fast_open_cache.find(server, now) != nullptr;
+std::uint32_t Stack::fast_open_room(const wire::IpAddress& server, Instant now) const {
+  if ((impl_->config.settings.tcp_fastopen & Impl::kFastOpenClient) == 0) return 0;
+  const bool no_cookie = (impl_->config.settings.tcp_fastopen & Impl::kFastOpenNoCookieSent) != 0;
+  const tcp::FastOpenCache::Entry* known = impl_->fast_open_cache.find(server, now);
+  if (known == nullptr && !(no_cookie && impl_->fast_open_cache.may_try(server, now))) return 0;
+  return tcp::fast_open_room(known, impl_->config.mtu, server.family());
 }
 
 const trace::Counters& Stack::counters() const {

@@ -108,6 +108,7 @@ struct Status {
   trace::State state = trace::State::kClosed;
   wire::FourTuple tuple;
   std::uint32_t send_queue = 0;     // octets not yet acknowledged
+  std::uint32_t not_sent = 0;       // of these, octets that were never sent
   std::uint32_t receive_queue = 0;  // octets not yet read
   std::uint32_t send_window = 0;
   std::uint32_t receive_window = 0;
@@ -229,6 +230,9 @@ class Stack {
   [[nodiscard]] std::expected<std::size_t, tcp::Error> receive(Handle connection,
                                                                std::span<const MutableBytes> into,
                                                                Instant now);
+  /// The same, and what was copied stays to be received. Errors as `receive`.
+  [[nodiscard]] std::expected<std::size_t, tcp::Error> peek(Handle connection,
+                                                            std::span<const MutableBytes> into) const;
   /// Octets that `receive` would give.
   [[nodiscard]] std::expected<std::size_t, tcp::Error> readable(Handle connection) const;
   /// Half-close (RFC 9293 §3.6 case 1). kSend: FIN behind what is queued. kReceive: what still arrives is
@@ -250,6 +254,8 @@ class Stack {
   /// Errors: kInvalidHandle.
   [[nodiscard]] std::expected<tcp::Options, tcp::Error> options(Handle connection) const;
 
+  /// One more address of this stack's, behind those of `Config`; one that is there already changes nothing.
+  void add_address(const wire::Prefix& own);
   /// SYN cookies are made with `current` and checked with both; keys that are set are not rotated. Hosts
   /// behind one load balancer honour each other's cookies with the same keys and the same clock.
   void set_cookie_keys(const Key& current, const Key& previous);
@@ -271,15 +277,18 @@ class Stack {
   /// The state of whatever owns this 4-tuple: half-open, connection or TIME-WAIT; CLOSED if nothing does.
   trace::State state_of(const wire::FourTuple& tuple) const;
   Population population() const;
+  /// Records that nothing would ever end: no timer runs for them, and they are neither idle with an owner
+  /// (ESTABLISHED, FIN-WAIT-2, CLOSE-WAIT) nor about to send. Always 0; looks at every record, for tests.
+  std::size_t records_without_timer() const;
   /// What holds the ephemeral ports from `local` to `remote`. Looks at every port of the range: for error
   /// messages.
   PortUse port_use(const wire::IpAddress& local, const wire::Endpoint& remote) const;
   /// What the listener sees of all its SYNs (RFC 4987). Errors: kInvalidHandle.
   [[nodiscard]] std::expected<trace::FloodReport, tcp::Error> flood_report(Handle listener,
                                                                            Instant now) const;
-  /// Whether a SYN to `server` would take data along: Fast Open is on for clients, the server's cookie is
-  /// known, and no such SYN has vanished lately.
-  bool can_fast_open(const wire::IpAddress& server, Instant now) const;
+  /// Octets that a SYN to `server` would take along; not 0 where Fast Open is on for clients, the server's
+  /// cookie is known (or none is wanted), and no such SYN has vanished lately.
+  std::uint32_t fast_open_room(const wire::IpAddress& server, Instant now) const;
   const trace::Counters& counters() const;
   tcp::Settings& settings();
   const Config& config() const;

@@ -57,8 +57,9 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       listeners[owner].monitor->on_repeated_syn(ctx.now);
       judge_flood(owner, ctx);
       ctx.count(Counter::kTCPSynRetrans);
-      tcp::send_syn_ack(half, ctx.timestamp_offset(half.tuple), ctx, d.reason).traffic_class =
-          listeners[owner].traffic_class();
+      tcp::send_syn_ack(half, offer_of(listeners[owner], ctx, half.tuple.local.address.family()),
+                        ctx.timestamp_offset(half.tuple), ctx, d.reason)
+          .traffic_class = listeners[owner].traffic_class();
       return fate;
     }
     case tcp::HalfOpenVerdict::kRemove:
@@ -177,7 +178,11 @@ std::optional<Stack::Impl::Fate> Stack::Impl::from_cookie(std::uint32_t index, s
   const bool sent_lately = l.last_overflow && ctx.now - *l.last_overflow <= tcp::SynCookies::kLife;
   if (config.settings.tcp_syncookies == 0 || !sent_lately || third.flags().syn()) return std::nullopt;
   Fate fate{Reason::kSynCookieFailed, State::kListen, State::kListen};
-  const auto half = cookies.check(tuple, third, ctx);
+  auto half = cookies.check(tuple, third, ctx);
+  if (half && half->scaled()) {
+    const tcp::Offer offer = offer_of(l, ctx, tuple.local.address.family());
+    half->receive_scale = tcp::scale_for(offer.receive_buffer).shift() & 0xfu;
+  }
   if (!half) {
     ctx.count(Counter::kSyncookiesFailed);
     replies.push_back(tcp::reset_for(tuple, third, State::kListen, fate.reason));
@@ -229,7 +234,8 @@ void Stack::Impl::on_half_open_expired(RecordRef ref, tcp::Context& ctx) {
   if (half.retransmissions >= defer) {
     ctx.count(Counter::kTCPSynRetrans);
     ctx.timer_fired(half.tuple, State::kSynReceived, Reason::kSynAckRetransmitted);
-    tcp::send_syn_ack(half, ctx.timestamp_offset(half.tuple), ctx, Reason::kSynAckRetransmitted)
+    tcp::send_syn_ack(half, offer_of(l, ctx, half.tuple.local.address.family()),
+                      ctx.timestamp_offset(half.tuple), ctx, Reason::kSynAckRetransmitted)
         .traffic_class = l.traffic_class();
   }
   arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);

@@ -32,7 +32,7 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, const tcp::Tuple
   }
   l.monitor->on_syn(tuple.remote.address, ctx.now);
   tcp::HalfOpen half;
-  tcp::open_half(half, tuple, seg, ctx);
+  tcp::open_half(half, tuple, seg, offer_of(l, ctx, tuple.local.address.family()), ctx);
   const Reason obstacle = l.options.hold ? Reason::kNone : judge_queues(l, tuple, after.has_value(), ctx);
   if (obstacle == Reason::kSynCookieSent) {
     fate = with_cookie(l, hash, half, ctx);
@@ -97,10 +97,12 @@ Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash&
   ++l.half_open;
   ++l.young;
   ctx.state_changed(half.tuple, State::kListen, State::kSynReceived, why);
-  tcp::Reply& reply = tcp::send_syn_ack(half, hash.timestamp_offset, ctx, Reason::kSynAckSent);
+  const tcp::Offer offer = offer_of(l, ctx, half.tuple.local.address.family());
+  tcp::Reply& reply = tcp::send_syn_ack(half, offer, hash.timestamp_offset, ctx, Reason::kSynAckSent);
   reply.traffic_class = l.traffic_class();
   // Whatever cookie it brought was not good enough, so it gets one that will be.
-  if (serves_fast_open(l, syn)) fast_open_cookies.give(half.tuple, reply.header.options);
+  if (serves_fast_open(l, syn) && syn.header.options.has(wire::TcpOptions::kFastOpen))
+    fast_open_cookies.give(half.tuple, reply.header.options);
   arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
   return {why, State::kListen, State::kSynReceived, half.send_scale};
 }
@@ -111,7 +113,8 @@ Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, const tcp::TupleHash& ha
   l.last_overflow = ctx.now;
   cookies.keys().rotate_if_due(ctx.now, entropy);
   cookies.make(half, ctx.now);
-  tcp::Reply& reply = tcp::send_syn_ack(half, hash.timestamp_offset, ctx, Reason::kSynCookieSent);
+  const tcp::Offer offer = offer_of(l, ctx, half.tuple.local.address.family());
+  tcp::Reply& reply = tcp::send_syn_ack(half, offer, hash.timestamp_offset, ctx, Reason::kSynCookieSent);
   if (half.timestamps) {
     std::uint32_t& value = reply.header.options.timestamps.value;
     value = tcp::SynCookies::timestamp(half, value);
@@ -122,28 +125,36 @@ Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, const tcp::TupleHash& ha
   return {Reason::kSynCookieSent, State::kListen, State::kListen, half.send_scale};
 }
 
+std::uint32_t Stack::Impl::fast_open_limit(const Listener& l) const {
+  if ((config.settings.tcp_fastopen & kFastOpenServer) == 0) return 0;
+  const bool all = (config.settings.tcp_fastopen & kFastOpenEveryListener) != 0;
+  return l.options.fast_open == 0 && all ? l.backlog : l.options.fast_open;
+}
+
 // Whether a SYN has to do with Fast Open at all.
 bool Stack::Impl::serves_fast_open(const Listener& l, const tcp::Segment& syn) const {
-  constexpr std::uint32_t kServer = 2;
-  return l.options.fast_open > 0 && (config.settings.tcp_fastopen & kServer) != 0 &&
-         syn.header.options.has(wire::TcpOptions::kFastOpen);
+  if (fast_open_limit(l) == 0) return false;
+  const bool needs_no_cookie = (config.settings.tcp_fastopen & kFastOpenNoCookieNeeded) != 0;
+  return syn.header.options.has(wire::TcpOptions::kFastOpen) || (needs_no_cookie && syn.text_size > 0);
 }
 
 Reason Stack::Impl::judge_fast_open(Listener& l, const wire::FourTuple& tuple, const tcp::Segment& syn,
                                     tcp::Context& ctx) {
   fast_open_cookies.keys().rotate_if_due(ctx.now, entropy);
   const wire::TcpOptions& o = syn.header.options;
-  if (o.cookie_size == 0) {
+  const bool needs_cookie =
+      (config.settings.tcp_fastopen & kFastOpenNoCookieNeeded) == 0 || syn.text_size == 0;
+  if (needs_cookie && o.cookie_size == 0) {
     ctx.count(Counter::kTCPFastOpenCookieReqd);
     return Reason::kFastOpenCookieAsked;
   }
-  if (!fast_open_cookies.honours(tuple, o)) {
+  if (needs_cookie && !fast_open_cookies.honours(tuple, o)) {
     ctx.count(Counter::kTCPFastOpenPassiveFail);
     return Reason::kFastOpenCookieBad;
   }
   for (; !l.fast_open_resets.empty() && l.fast_open_resets.front() <= ctx.now; --l.fast_open)
     l.fast_open_resets.pop_front();
-  if (l.fast_open >= l.options.fast_open) {
+  if (l.fast_open >= fast_open_limit(l)) {
     ctx.count(Counter::kTCPFastOpenListenOverflow);
     return Reason::kFastOpenQueueFull;
   }

@@ -16,7 +16,8 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
     return std::unexpected(failure_ == Error::kWouldBlock ? Error::kNotConnected : failure_);
   if (snd_.fin_queued || !may_send_text(state_)) return std::unexpected(Error::kClosing);
   const std::uint32_t used = snd_.queue.size();
-  std::uint32_t room = ctx.settings.tcp_wmem > used ? ctx.settings.tcp_wmem - used : 0;
+  const std::uint32_t limit = send_limit(ctx.settings);
+  std::uint32_t room = limit > used ? limit - used : 0;
   if (room == 0) {
     wants_writable_ = true;
     return std::unexpected(Error::kWouldBlock);
@@ -71,6 +72,15 @@ std::expected<std::size_t, Error> Connection::receive(std::span<const MutableByt
     }
     return n;
   }
+  return nothing_to_read();
+}
+
+std::expected<std::size_t, Error> Connection::peek(std::span<const MutableBytes> into) const {
+  if (!rcv_.queue.empty()) return rcv_.queue.peek(into);
+  return nothing_to_read();
+}
+
+std::expected<std::size_t, Error> Connection::nothing_to_read() const {
   if (failure_ != Error::kWouldBlock) return std::unexpected(failure_);
   if (state_ == State::kSynSent || state_ == State::kSynReceived) return std::unexpected(Error::kWouldBlock);
   if (receive_shut_ || !may_receive_text(state_)) return 0;
@@ -246,9 +256,16 @@ void Connection::set_options(const Options& options, Context& ctx) {
   rest.no_delay = rest.cork = rest.quick_ack = rest.keepalive = false;
   rest.report_trouble = true;
   rest.traffic_class = 0;
-  if (rare_ != nullptr || rest != Options{}) rare().options = rest;
+  if (rare_ != nullptr || rest != Options{}) {
+    user_timeout_to_send_ = rest.advertised_user_timeout > Duration::zero() &&
+                            rest.advertised_user_timeout != rare().options.advertised_user_timeout;
+    rare().options = rest;
+  }
   if (ended()) return;
 
+  // What was offered when the connection opened stays; the scale bounds what a larger buffer can offer.
+  if (options.receive_buffer > 0 && is_synchronized(state_))
+    rcv_.buffer = std::min(options.receive_buffer, 0xffffu << rcv_.scale.shift());
   if (keepalive_ && is_synchronized(state_)) {
     timers_.set(Timer::kKeepalive, ctx.now + keepalive_time(ctx.settings));
   } else {

@@ -26,7 +26,8 @@ Info Connection::info(Instant now, std::uint32_t mtu) const {
   const bool probing = timers_.armed(Timer::kPersist) || snd_.una == snd_.max;
   (probing ? i.probes : i.retransmits) = retries_;
   i.options = static_cast<std::uint8_t>((timestamps_ ? Info::kTimestamps : 0) | (sack_ ? Info::kSack : 0) |
-                                        (scaling_ ? Info::kWindowScale : 0) | (ecn_ ? Info::kEcn : 0));
+                                        (scaling_ ? Info::kWindowScale : 0) | (ecn_ ? Info::kEcn : 0) |
+                                        (fast_open_ && state_ != State::kSynSent ? Info::kSynData : 0));
   i.snd_wscale = scaling_ ? snd_.scale.shift() : std::uint8_t{0};
   i.rcv_wscale = scaling_ ? rcv_.scale.shift() : std::uint8_t{0};
   i.backoff = probing ? persist_backoff_ : retries_;
@@ -43,6 +44,8 @@ Info Connection::info(Instant now, std::uint32_t mtu) const {
   i.snd_ssthresh = threshold >= 1u << 30 ? Info::kInfiniteThreshold : threshold / mss;
   i.snd_cwnd = window() / mss;
   i.advmss = mss_for(mtu, tuple_.local.address.family());
+  if (rare_ != nullptr && rare_->options.max_segment > 0)
+    i.advmss = std::min<std::uint32_t>(i.advmss, rare_->options.max_segment);
   i.rcv_space = rcv_.buffer;
   i.reordering = reordering_.degree;
   i.reord_seen = reordering_.seen;

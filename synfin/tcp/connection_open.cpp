@@ -29,9 +29,9 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   if (reused != nullptr) snd_.iss = number_after(*reused, snd_.iss);
   snd_.una = snd_.nxt = snd_.max = snd_.iss;
   snd_.base = ecn_recover_ = snd_.iss + 1;
-  snd_.mss =
-      std::min(default_mss(tuple.local.address.family()), mss_for(ctx.mtu, tuple.local.address.family()));
-  rcv_.buffer = ctx.settings.tcp_rmem;
+  const Offer own = offer(ctx);
+  snd_.mss = std::min(default_mss(tuple.local.address.family()), own.mss);
+  rcv_.buffer = own.receive_buffer;
   scaling_ = ctx.settings.tcp_window_scaling;
   rcv_.scale = scaling_ ? scale_for(rcv_.buffer) : WindowScale::none();
   timestamps_ = ctx.settings.tcp_timestamps;
@@ -57,7 +57,8 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
   snd_.scale = half.peer_scale();
   rcv_.irs = half.irs;
   rcv_.nxt = rcv_.last_ack_sent = half.irs + 1;
-  rcv_.buffer = ctx.settings.tcp_rmem;
+  const Offer own = offer(ctx);
+  rcv_.buffer = own.receive_buffer;
   rcv_.offered = std::min(rcv_.buffer, 0xffffu);
   rcv_.edge = rcv_.nxt + rcv_.offered;
   rcv_.scale = half.own_scale();
@@ -67,9 +68,8 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
   sack_ = half.sack;
   ecn_ = half.ecn;
   timestamp_offset_ = ctx.timestamp_offset(tuple_);
-  snd_.mss = std::min(
-      mss_for(ctx.mtu, tuple_.local.address.family()),
-      static_cast<std::uint16_t>(std::max<std::uint32_t>(half.peer_mss, ctx.settings.tcp_min_snd_mss)));
+  snd_.mss = std::min(own.mss, static_cast<std::uint16_t>(
+                                   std::max<std::uint32_t>(half.peer_mss, ctx.settings.tcp_min_snd_mss)));
   recover_ = snd_.iss;
   reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
   congestion_ = Congestion{initial_congestion(text_limit(), half.retransmissions > 1, ctx.settings)};
@@ -122,6 +122,7 @@ void Connection::become_established(Context& ctx, Reason why) {
   transition_to(State::kEstablished, why, ctx);
   events_ |= kConnected | kWritable;
   retries_ = 0;
+  quick_acks_ = static_cast<std::uint8_t>(ctx.settings.tcp_quick_acks);
   timers_.stop(Timer::kRetransmit);
   if (keepalive_) timers_.set(Timer::kKeepalive, ctx.now + keepalive_time(ctx.settings));
   // CLOSE came while the handshake was under way: "queue for processing after entering ESTABLISHED state."
@@ -140,7 +141,7 @@ void Connection::adopt_syn(const Segment& syn, Context& ctx) {
   const std::uint16_t announced =
       o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple_.local.address.family());
   snd_.mss =
-      std::min(mss_for(ctx.mtu, tuple_.local.address.family()),
+      std::min(offer(ctx).mss,
                static_cast<std::uint16_t>(std::max<std::uint32_t>(announced, ctx.settings.tcp_min_snd_mss)));
   scaling_ = scaling_ && o.has(TcpOptions::kWindowScale);
   snd_.scale = scaling_ ? WindowScale{o.window_scale} : WindowScale::none();
@@ -148,6 +149,7 @@ void Connection::adopt_syn(const Segment& syn, Context& ctx) {
   timestamps_ = timestamps_ && o.has(TcpOptions::kTimestamps);
   sack_ = sack_ && o.has(TcpOptions::kSackPermitted);
   if (timestamps_) rcv_.ts_recent = o.timestamps.value;
+  hear_user_timeout(syn);
   snd_.wnd = snd_.max_wnd = (syn.header.window << WindowScale::none()).octets;
   snd_.wl1 = syn.seq();
   snd_.wl2 = syn.ack();
@@ -224,6 +226,7 @@ Reason Connection::take_syn_ack_for_text(const Segment& seg, Context& ctx) {
   snd_.queue.drop_front(taken);
   snd_.una = snd_.nxt = snd_.max = snd_.base = seg.ack();
   if (!fast_open_) return Reason::kSynAckAccepted;
+  fast_open_ = sent_text && taken > 0;
 
   const wire::IpAddress& server = tuple_.remote.address;
   const TcpOptions& o = seg.header.options;

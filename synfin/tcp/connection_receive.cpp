@@ -104,6 +104,12 @@ void Connection::fill_from_beyond(Context& ctx) {
 void Connection::acknowledge_text(std::uint32_t octets, Context& ctx) {
   if (octets > seen_mss_) seen_mss_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(octets, 0xffff));
   unacknowledged_text_ += octets;
+  if (quick_ack_ || quick_acks_ > 0) {
+    // A peer in slow start is waiting for each of them.
+    if (quick_acks_ > 0) --quick_acks_;
+    acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
+    return;
+  }
   if (unacknowledged_text_ >=
       2u * std::min<std::uint32_t>(seen_mss_, mss_for(ctx.mtu, tuple_.local.address.family()))) {
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "synfin/tcp/connection.h"
+#include "synfin/tcp/user_timeout.h"
 
 namespace synfin::tcp {
 
@@ -29,7 +30,9 @@ std::uint32_t Connection::text_limit() const {
 // The blocks of a SACK option take room from the text (RFC 2018 §3): 8 octets each and 4 before them.
 std::uint32_t Connection::text_room() const {
   const std::uint32_t sack = !sack_ || rcv_.beyond == nullptr ? 0 : timestamps_ ? 28 : 36;
-  return std::max(text_limit(), sack + 1) - sack;
+  // Too many options: the time-out can wait for a segment with room.
+  const std::uint32_t others = sack + (user_timeout_to_send_ && sack == 0 ? 4 : 0);
+  return std::max(text_limit(), others + 1) - others;
 }
 
 bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
@@ -42,6 +45,7 @@ bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
   if (resend(frame, out, ctx)) return true;
   if (probe_ && send_probe(frame, out, ctx)) return true;
   if (send_text(Limit::kAll, frame, out, ctx)) return true;
+  burst_ = 0;
   return acks_owed_ > 0 && send_ack(out, ctx);
 }
 
@@ -56,8 +60,12 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
   out.header.seq = snd_.iss;
   // A SYN's window is never scaled (RFC 7323 §2.2).
   out.header.window = Window{std::min(rcv_.buffer, 0xffffu)} >> WindowScale::none();
-  add_syn_options(out.header.options, ctx, tuple_.local.address.family(), scaling_, sack_);
+  add_syn_options(out.header.options, offer(ctx), scaling_, sack_);
+  if (scaling_) out.header.options.window_scale = rcv_.scale.shift();
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, answers ? rcv_.ts_recent : 0);
+  // Again with the first segment behind it: the SYN's options may not survive a SYN cookie (RFC 5482 §3.1).
+  // A Fast Open cookie leaves no room.
+  if (user_timeout_to_send_ && !fast_open_) add_user_timeout(out.header.options);
   std::uint8_t flags = Flags::kSyn;
   if (answers) {
     out.reason = again ? Reason::kSynAckRetransmitted : Reason::kSynAckSent;
@@ -88,18 +96,24 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
 void Connection::add_fast_open(wire::Frame& frame, Sent& out, Context& ctx) {
   const wire::IpAddress& server = tuple_.remote.address;
   if (!ctx.fast_open.may_try(server, ctx.now)) return;
+  constexpr std::uint32_t kNoCookieSent = 4;
   TcpOptions& o = out.header.options;
-  o.present |= TcpOptions::kFastOpen;
-  o.cookie_size = 0;
   const FastOpenCache::Entry* known = ctx.fast_open.find(server, ctx.now);
-  if (known == nullptr) return;
-  o.cookie = known->cookie;
-  o.cookie_size = known->cookie_size;
-  const std::uint32_t most =
-      std::min(mss_for(ctx.mtu, server.family()), known->mss > 0 ? known->mss : default_mss(server.family()));
-  const auto options = static_cast<std::uint32_t>(wire::emitted_size(out.header) - wire::TcpHeader::kMinSize);
-  out.text_size = snd_.queue.share(0, std::min(snd_.queue.size(), most - std::min(most, options)), frame);
+  if (known != nullptr || (ctx.settings.tcp_fastopen & kNoCookieSent) == 0) {
+    o.present |= TcpOptions::kFastOpen;
+    o.cookie_size = 0;
+    if (known == nullptr) return;
+    o.cookie = known->cookie;
+    o.cookie_size = known->cookie_size;
+  }
+  const std::uint32_t room = fast_open_room(known, ctx.mtu, server.family());
+  out.text_size = snd_.queue.share(0, std::min(snd_.queue.size(), room), frame);
   if (out.text_size > 0) out.reason = Reason::kSynDataSent;
+}
+
+void Connection::add_user_timeout(TcpOptions& options) const {
+  options.present |= TcpOptions::kUserTimeout;
+  options.user_timeout = encode_user_timeout(rare_->options.advertised_user_timeout);
 }
 
 // The header of every segment behind the SYN: acknowledgement, window and timestamps are the newest there
@@ -121,6 +135,10 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
     out.header.options.sack_count = static_cast<std::uint8_t>(n);
     if (n > 0) out.header.options.present |= TcpOptions::kSack;
   }
+  if (user_timeout_to_send_ && (out.header.options.present & TcpOptions::kSack) == 0) {
+    add_user_timeout(out.header.options);
+    user_timeout_to_send_ = false;
+  }
   rcv_.last_ack_sent = rcv_.nxt;
   unacknowledged_text_ = 0;
   timers_.stop(Timer::kDelayedAck);
@@ -140,7 +158,11 @@ void Connection::point_to_urgent(Sent& out) {
 }
 
 bool Connection::send_ack(Sent& out, Context& ctx) {
-  fill_header(out, snd_.nxt, Flags{}, 0, ctx);
+  // SND.NXT as far as it has ever been, but not beyond a closed window, where a probe has put it: the peer
+  // would have to answer what lies there, and we its answer, if its window is probed too.
+  const SeqNum window_end = snd_.una + snd_.wnd;
+  const SeqNum seq = state_ == State::kSynReceived ? snd_.nxt : earlier(snd_.max, window_end);
+  fill_header(out, seq, Flags{}, 0, ctx);
   out.reason = ack_reason_;
   ack_reason_ = Reason::kAckSent;
   --acks_owed_;
@@ -158,6 +180,7 @@ std::uint32_t Connection::peer_room() const {
 bool Connection::worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const {
   if (send_small_) return true;
   if (size >= text_room()) return true;
+  if (corked(size)) return false;
   // "unacknowledged data": our SYN is none (RFC 7413 §4.2.2 lets data follow it at once).
   const bool idle = snd_.nxt == later(snd_.una, snd_.base);
   // Urgent data does not wait, as on Linux.
@@ -196,12 +219,9 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
     size = shared;
     fin = false;
   }
-  // The end of what is queued, or of what may leave of it now in one go, as Linux has it: the peer need not
-  // wait for more before it hands this on.
-  const bool follows =
-      flight_ != nullptr && !flight_->sent.empty() && flight_->sent.back().sent_at == ctx.now;
-  const bool last = std::min(network_room, peer_room()) - std::min(size, network_room) < text_room();
-  const bool push = size > 0 && (size == available || (last && follows));
+  const std::uint32_t room = std::min(network_room, peer_room());
+  const bool ends = limit == Limit::kAll && ends_burst(size, room, available);
+  const bool push = size > 0 && (size == available || ends);
   std::uint8_t flags = push ? Flags::kPsh : 0;
   if (fin) flags |= Flags::kFin;
   if (!record_sent(snd_.nxt, size, fin, push && size == available, ctx)) {
@@ -227,6 +247,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
     if (flight_->state == CaState::kRecovery) flight_->prr.sent(size);
     note_usage();
   }
+  tell_writable(ctx.settings);
   if (fin && state_ == State::kCloseWait) transition_to(State::kLastAck, Reason::kFinSent, ctx);
   out.state = state_;
   return true;

@@ -53,12 +53,19 @@ WindowScale scale_for(std::uint32_t buffer) {
   return WindowScale{static_cast<std::uint8_t>(bits - std::min(bits, kField))};
 }
 
-void add_syn_options(wire::TcpOptions& o, const Context& ctx, wire::Family family, bool scale, bool sack) {
+Offer offer_of(const Options& options, const Context& ctx, wire::Family family) {
+  Offer offer{mss_for(ctx.mtu, family), ctx.settings.tcp_rmem};
+  if (options.max_segment > 0) offer.mss = std::min(offer.mss, options.max_segment);
+  if (options.receive_buffer > 0) offer.receive_buffer = options.receive_buffer;
+  return offer;
+}
+
+void add_syn_options(wire::TcpOptions& o, const Offer& offer, bool scale, bool sack) {
   o.present |= wire::TcpOptions::kMss;
-  o.mss = mss_for(ctx.mtu, family);
+  o.mss = offer.mss;
   if (scale) {
     o.present |= wire::TcpOptions::kWindowScale;
-    o.window_scale = scale_for(ctx.settings.tcp_rmem).shift();
+    o.window_scale = scale_for(offer.receive_buffer).shift();
   }
   if (sack) o.present |= wire::TcpOptions::kSackPermitted;
 }

@@ -8,6 +8,7 @@
 #include "synfin/tcp/fast_open.h"
 #include "synfin/tcp/flight.h"
 #include "synfin/tcp/isn.h"
+#include "synfin/tcp/options.h"
 #include "synfin/tcp/segment.h"
 #include "synfin/tcp/settings.h"
 #include "synfin/tcp/tuple_hash.h"
@@ -59,9 +60,15 @@ std::uint16_t mss_for(std::uint32_t mtu, wire::Family family);
 /// What a peer that announced no MSS takes: 536 or 1220 (MUST-15).
 std::uint16_t default_mss(wire::Family family);
 
+/// What a connection offers of its own when it opens: the program's choice within what the link carries.
+struct Offer {
+  std::uint16_t mss = 536;
+  std::uint32_t receive_buffer = 0;
+};
+Offer offer_of(const Options& options, const Context& ctx, wire::Family family);
+
 /// Adds what our SYN or SYN-ACK offers, timestamps left out.
-void add_syn_options(wire::TcpOptions& options, const Context& ctx, wire::Family family, bool scale,
-                     bool sack);
+void add_syn_options(wire::TcpOptions& options, const Offer& offer, bool scale, bool sack);
 /// The smallest scale with which the whole receive buffer can be offered.
 WindowScale scale_for(std::uint32_t buffer);
 

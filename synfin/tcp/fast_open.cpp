@@ -4,15 +4,21 @@
 #include <algorithm>
 #include <cstring>
 
+#include "synfin/tcp/context.h"
+
 namespace synfin::tcp {
 
 using wire::TcpOptions;
 
 FastOpenCookies::Cookie FastOpenCookies::make(const Key& key, const wire::FourTuple& tuple) {
+  // Both addresses as they stand in the packet, as Linux hashes them: with the same key a host of either kind
+  // honours the other's cookies.
+  const bool v4 = tuple.remote.address.is_v4();
+  const std::size_t size = v4 ? 4 : 16;
   std::array<std::byte, 32> addresses;
-  std::memcpy(addresses.data(), tuple.remote.address.octets().data(), 16);
-  std::memcpy(addresses.data() + 16, tuple.local.address.octets().data(), 16);
-  const std::uint64_t hash = keyed_hash(key, addresses);
+  std::memcpy(addresses.data(), tuple.remote.address.octets().data() + (16 - size), size);
+  std::memcpy(addresses.data() + size, tuple.local.address.octets().data() + (16 - size), size);
+  const std::uint64_t hash = keyed_hash(key, std::span(addresses).first(2 * size));
   Cookie cookie;
   std::memcpy(cookie.data(), &hash, sizeof hash);
   return cookie;
@@ -75,6 +81,14 @@ bool FastOpenCache::lost(const wire::IpAddress& server, Duration timeout, Instan
   ++suspensions_;
   losses_in_a_row_ = 0;
   return true;
+}
+
+std::uint32_t fast_open_room(const FastOpenCache::Entry* known, std::uint32_t mtu, wire::Family family) {
+  constexpr std::uint32_t kOptions = 40;
+  const std::uint32_t own = mss_for(mtu, family);
+  const std::uint32_t peers = known != nullptr && known->mss > 0 ? known->mss : default_mss(family);
+  const std::uint32_t most = known == nullptr ? own : std::min(own, peers);
+  return most - std::min(most, kOptions);
 }
 
 }  // namespace synfin::tcp

@@ -78,4 +78,8 @@ class FastOpenCache {
   Instant suspended_until_;
 };
 
+/// Octets of text for a SYN: what the server's last SYN-ACK allowed, the options at their largest left out,
+/// so that the answer does not depend on them.
+std::uint32_t fast_open_room(const FastOpenCache::Entry* known, std::uint32_t mtu, wire::Family family);
+
 }  // namespace synfin::tcp

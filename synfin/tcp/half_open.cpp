@@ -23,14 +23,15 @@ ListenDisposition judge_in_listen(const Segment& seg) {
   return {ListenVerdict::kOpen, Reason::kSynAccepted};
 }
 
-void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Context& ctx) {
+void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Offer& offer,
+               const Context& ctx) {
   const TcpOptions& o = syn.header.options;
   half.tuple = tuple;
   half.irs = syn.seq();
   half.peer_mss = o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple.local.address.family());
   if (o.has(TcpOptions::kWindowScale) && ctx.settings.tcp_window_scaling) {
     half.send_scale = WindowScale{o.window_scale}.shift() & 0xf;
-    half.receive_scale = scale_for(ctx.settings.tcp_rmem).shift() & 0xf;
+    half.receive_scale = scale_for(offer.receive_buffer).shift() & 0xf;
   }
   half.sack = o.has(TcpOptions::kSackPermitted) && ctx.settings.tcp_sack;
   half.timestamps = o.has(TcpOptions::kTimestamps) && ctx.settings.tcp_timestamps;
@@ -38,7 +39,8 @@ void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn,
   half.ecn = asks_for_ecn(syn.flags()) && ctx.settings.tcp_ecn != 0;
 }
 
-Reply& send_syn_ack(const HalfOpen& half, std::uint32_t timestamp_offset, Context& ctx, Reason why) {
+Reply& send_syn_ack(const HalfOpen& half, const Offer& offer, std::uint32_t timestamp_offset, Context& ctx,
+                    Reason why) {
   Reply& r = ctx.replies.emplace_back();
   r.tuple = half.tuple;
   r.state = trace::State::kSynReceived;
@@ -48,8 +50,8 @@ Reply& send_syn_ack(const HalfOpen& half, std::uint32_t timestamp_offset, Contex
   r.header.flags = Flags{Flags::kSyn | Flags::kAck};
   if (half.ecn) r.header.flags = r.header.flags.with(Flags::kEce);
   // A SYN's window is never scaled (RFC 7323 §2.2).
-  r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> WindowScale::none();
-  add_syn_options(r.header.options, ctx, half.tuple.local.address.family(), half.scaled(), half.sack);
+  r.header.window = Window{std::min(offer.receive_buffer, 0xffffu)} >> WindowScale::none();
+  add_syn_options(r.header.options, offer, half.scaled(), half.sack);
   if (half.timestamps) stamp(r.header.options, ctx.now, timestamp_offset, half.ts_recent);
   if (half.scaled()) r.header.options.window_scale = half.receive_scale;
   return r;

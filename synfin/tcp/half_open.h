@@ -47,10 +47,12 @@ struct ListenDisposition {
 ListenDisposition judge_in_listen(const Segment& seg);
 
 /// Fills a record from an acceptable SYN; our own initial number is left to the caller.
-void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Context& ctx);
+void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Offer& offer,
+               const Context& ctx);
 /// Queues the SYN-ACK; the same each time, but for the clock in its timestamp. The reply may still be changed
 /// where it lies.
-Reply& send_syn_ack(const HalfOpen& half, std::uint32_t timestamp_offset, Context& ctx, trace::Reason why);
+Reply& send_syn_ack(const HalfOpen& half, const Offer& offer, std::uint32_t timestamp_offset, Context& ctx,
+                    trace::Reason why);
 /// The reset for a SYN that was taken and not answered, as if nobody listened (RFC 9293 §3.5.2 group 1).
 Reply refusal(const HalfOpen& half, trace::Reason why);
 /// How long to wait for the third segment after SYN-ACK number `retransmissions` (RFC 6298 §5.5).

@@ -116,6 +116,27 @@ std::uint32_t SliceQueue::read(std::span<const MutableBytes> into) {
   return total;
 }
 
+std::uint32_t SliceQueue::peek(std::span<const MutableBytes> into) const {
+  std::uint32_t total = 0;
+  std::uint32_t i = 0;
+  std::size_t skip = 0;
+  for (MutableBytes out : into) {
+    while (!out.empty() && i < count_) {
+      const Bytes from = at(i).slice.bytes().subspan(skip);
+      const std::size_t n = std::min(out.size(), from.size());
+      std::memcpy(out.data(), from.data(), n);
+      out = out.subspan(n);
+      total += static_cast<std::uint32_t>(n);
+      skip += n;
+      if (n == from.size()) {
+        ++i;
+        skip = 0;
+      }
+    }
+  }
+  return total;
+}
+
 std::uint32_t SliceQueue::index_of(std::uint32_t offset) const {
   const std::uint32_t base = at(0).start;
   std::uint32_t low = 0, high = count_;

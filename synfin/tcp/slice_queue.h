@@ -32,6 +32,8 @@ class SliceQueue {
   void drop_front(std::uint32_t n);
   /// Copies the first bytes out and drops them; returns how many.
   std::uint32_t read(std::span<const MutableBytes> into);
+  /// The same, dropping nothing.
+  std::uint32_t peek(std::span<const MutableBytes> into) const;
   /// Adds [offset, offset + n) to the frame by sharing; returns how much fitted into its slices.
   std::uint32_t share(std::uint32_t offset, std::uint32_t n, wire::Frame& frame) const;
   void clear();
