@@ -199,7 +199,7 @@ def write_page(items):
 <!-- Written by scripts/rfc9293.py from docs/rfc9293/requirements.txt and the tags in the tests: change those. -->
 
 RFC 9293 names its requirements, 119 of them (its Appendix B). This page says of each how Synfin meets it and which
-tests fail when it does not, or why it is not met. The requirements stand here in our own words; the RFC's own are in
+tests fail when it does not, or why it is left out. The requirements stand here in our own words; the RFC's own are in
 [RFC 9293](https://www.rfc-editor.org/rfc/rfc9293). The tests run with `./test unit`, those in `tests/lab` with
 `./test lab`. A test appears here because it carries the tag `RFC 9293: …`; `./test rules` fails where a MUST or a
 SHOULD has neither test nor reason, and where this page is not what the tags say.
@@ -219,7 +219,7 @@ SHOULD has neither test nor reason, and where this page is not what the tags say
     if missing:
         out.append('## What is left out, and why\n\n| id | requirement | why |\n|---|---|---|')
         order = list(COUNTS)
-        for i in sorted(missing, key=lambda i: order.index(i.kind)):
+        for i in sorted(missing, key=lambda i: (order.index(i.kind), int(i.name.split('-')[1]))):
             out.append(f'| [{i.name}](#{i.name.lower()}) | {code_safe(i.text)} | {code_safe(i.reason) or "open"} |')
         out.append('')
 
@@ -230,14 +230,14 @@ SHOULD has neither test nor reason, and where this page is not what the tags say
             number = section.split(' ')[0]
             url = f'https://www.rfc-editor.org/rfc/rfc9293#section-{number}'
             out.append(f'\n## [{number}]({url}) {section[len(number) + 1:]}\n')
-            out.append('| id | requirement | how, and what shows it |\n|---|---|---|')
+            out.append('| id | requirement | how | tests |\n|---|---|---|---|')
         if i.tests:
-            shows = code_safe(i.how) + ('<br>' if i.how else '') + '<br>'.join(link(t) for t in i.tests)
+            how, shows = code_safe(i.how), '<br>'.join(link(t) for t in i.tests)
         elif i.reason:
-            shows = f'**Left out.** {code_safe(i.reason)}'
+            how, shows = f'**Left out.** {code_safe(i.reason)}', ''
         else:
-            shows = '**Open.**'
-        out.append(f'| {anchor(i.name)} | {code_safe(i.text)} | {shows} |')
+            how, shows = '**Open.**', ''
+        out.append(f'| {anchor(i.name)} | {code_safe(i.text)} | {how} | {shows} |')
     text = '\n'.join(out) + '\n'
     return re.sub(r'\n{3,}', '\n\n', text)
 

@@ -106,10 +106,10 @@ class Tags(unittest.TestCase):
 
 class Page(unittest.TestCase):
     def test_counts_links_and_reasons_stand_in_it(self):
-        items, _ = judge(complete(MUST_1='MUST-1: a | b\n'), a_test__cpp='// RFC 9293: MUST-1.\nTEST(A, B) {\n')
+        items, _ = judge(complete(MUST_1='MUST-1: a | b\n  how: so\n'), a_test__cpp='// RFC 9293: MUST-1.\nTEST(A, B) {\n')
         page = rfc9293.write_page(items)
         self.assertIn('| MUST, MUST NOT | 69 | 1 | 68 | 0 |', page)
-        self.assertIn('| a \\| b | [A.B](../a_test.cpp) |', page)
+        self.assertIn('| a \\| b | so | [A.B](../a_test.cpp) |', page)
         self.assertIn('| [MUST-2](#must-2) | something | because |', page)
 
 

@@ -5,18 +5,25 @@
 
 namespace synfin::ladders {
 
+namespace {
+
+std::vector<Exhibit> joined(std::initializer_list<std::span<const Exhibit>> lists) {
+  std::vector<Exhibit> all;
+  for (const auto list : lists) all.insert(all.end(), list.begin(), list.end());
+  return all;
+}
+
+}  // namespace
+
 std::vector<Page> pages() {
-  return {{"opening.md", opening_ladders(), opening_tables()},
-          {"closing.md", closing_ladders(), closing_tables()},
-          {"state-table.md", {}, state_tables()}};
+  return {{"opening.md", joined({opening_ladders(), opening_tables()})},
+          {"closing.md", joined({closing_ladders(), closing_sudden_ladders(), closing_tables()})},
+          {"state-table.md", joined({state_tables()})}};
 }
 
 std::vector<Exhibit> all_exhibits() {
   std::vector<Exhibit> all;
-  for (const Page& page : pages()) {
-    all.insert(all.end(), page.ladders.begin(), page.ladders.end());
-    all.insert(all.end(), page.tables.begin(), page.tables.end());
-  }
+  for (const Page& page : pages()) all.insert(all.end(), page.exhibits.begin(), page.exhibits.end());
   return all;
 }
 

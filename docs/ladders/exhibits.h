@@ -22,13 +22,14 @@ struct Exhibit {
 std::span<const Exhibit> opening_ladders();
 std::span<const Exhibit> opening_tables();
 std::span<const Exhibit> closing_ladders();
+std::span<const Exhibit> closing_sudden_ladders();
 std::span<const Exhibit> closing_tables();
 std::span<const Exhibit> state_tables();
 
 /// A page below docs/ and what it shows.
 struct Page {
   std::string_view file;
-  std::span<const Exhibit> ladders, tables;
+  std::vector<Exhibit> exhibits;
 };
 std::vector<Page> pages();
 /// Those of all pages.

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <regex>
 #include <set>
 
 #include "exhibits.h"
@@ -30,9 +32,7 @@ TEST(Pages, ShowEachOfTheirLaddersOnce) {
     const auto filled = fill(*text);
     ASSERT_TRUE(filled) << filled.error();
     std::multiset<std::string> all;
-    for (const auto& list : {page.ladders, page.tables}) {
-      for (const Exhibit& exhibit : list) all.emplace(exhibit.name);
-    }
+    for (const Exhibit& exhibit : page.exhibits) all.emplace(exhibit.name);
     EXPECT_EQ(std::multiset<std::string>(filled->shown.begin(), filled->shown.end()), all) << page.file;
   }
 }
@@ -41,6 +41,22 @@ TEST(Ladders, HaveNamesOfTheirOwn) {
   std::set<std::string_view> names;
   for (const Exhibit& exhibit : all_exhibits())
     EXPECT_TRUE(names.insert(exhibit.name).second) << exhibit.name;
+}
+
+// Every `Suite.Name` of the page is a test in tests/protocol.
+TEST(DifferencesPage, NamesTestsThatThereAre) {
+  const auto page = read_page(SYNFIN_DOCS "/differences.md");
+  ASSERT_TRUE(page) << page.error();
+  std::string tests;
+  for (const auto& entry : std::filesystem::directory_iterator{SYNFIN_DOCS "/../tests/protocol"}) {
+    if (entry.path().extension() == ".cpp") tests += read_page(entry.path().string()).value_or("");
+  }
+  const std::regex cited{"`([A-Z][A-Za-z0-9]*)\\.([A-Z][A-Za-z0-9_]*)`"};
+  std::size_t count = 0;
+  for (std::sregex_iterator it{page->begin(), page->end(), cited}, end; it != end; ++it, ++count) {
+    EXPECT_THAT(tests, HasSubstr("(" + it->str(1) + ", " + it->str(2) + ")"));
+  }
+  EXPECT_GT(count, 20u);
 }
 
 TEST(Ladders, AreNoWiderThanAHundredColumns) {
@@ -58,8 +74,8 @@ TEST(Ladders, AreNoWiderThanAHundredColumns) {
 }
 
 TEST(Ladders, AreTheSameEveryTime) {
-  for (const Page& page : pages()) {
-    for (const Exhibit& exhibit : page.ladders) EXPECT_EQ(exhibit.make(), exhibit.make()) << exhibit.name;
+  for (const Exhibit& exhibit : all_exhibits()) {
+    if (exhibit.form == Exhibit::Form::kText) EXPECT_EQ(exhibit.make(), exhibit.make()) << exhibit.name;
   }
 }
 

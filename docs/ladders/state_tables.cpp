@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "exhibits.h"
@@ -184,26 +185,35 @@ std::string grid(const std::vector<Group>& groups, const Labels& label) {
   return out;
 }
 
-// For each rule that only a guard brings in, those that it stands for.
+bool by_length(const std::string& a, const std::string& b) {
+  return std::pair{a.size(), a} < std::pair{b.size(), b};
+}
+
+// What a rule stands for under a guard.
 struct StandIn {
   Guard guard = Guard::kNormal;
   std::vector<std::string> of;
 };
-std::map<const Rule*, StandIn> stand_ins(Row row, const Labels& label) {
-  std::map<const Rule*, StandIn> found;
+struct Guarded {
+  std::map<const Rule*, StandIn> stand_ins;
+  std::set<const Rule*> normal;  // those that decide without a guard
+};
+Guarded guarded_in(Row row, const Labels& label) {
+  Guarded found;
   for_each_cell(row, [&](const Cell& cell) {
     Cell normal = cell;
     normal.guard = Guard::kNormal;
     const Rule* rule = decide(rules_of(row), cell);
     const Rule* usual = decide(rules_of(row), normal);
+    found.normal.insert(usual);
     if (rule == usual) return true;
-    StandIn& stand_in = found[rule];
+    StandIn& stand_in = found.stand_ins[rule];
     stand_in.guard = cell.guard;
     if (std::ranges::find(stand_in.of, label(usual)) == stand_in.of.end())
       stand_in.of.push_back(label(usual));
     return true;
   });
-  for (auto& [rule, stand_in] : found) std::ranges::sort(stand_in.of);
+  for (auto& [rule, stand_in] : found.stand_ins) std::ranges::sort(stand_in.of, by_length);
   return found;
 }
 
@@ -213,6 +223,10 @@ std::string_view when(Guard g) {
       return "once the challenge ACKs of this second are spent";
     case Guard::kRfc1337:
       return "where `tcp_rfc1337` is on";
+    case Guard::kStale:
+      return "where both ends use timestamps and the segment's is older than the newest seen";
+    case Guard::kNewer:
+      return "where both ends use timestamps and the segment's is newer";
     case Guard::kNormal:
     case Guard::kGuards:
       break;
@@ -235,6 +249,18 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+// The rules that it stands for, or the fewer that it leaves.
+std::string replaced(const StandIn& stand_in, const Guarded& guarded, const Labels& label) {
+  std::vector<std::string> rest;
+  for (const Rule* rule : guarded.normal) {
+    if (std::ranges::find(stand_in.of, label(rule)) == stand_in.of.end()) rest.push_back(label(rule));
+  }
+  std::ranges::sort(rest, by_length);
+  if (stand_in.of.size() > rest.size() && !rest.empty())
+    return fmt::format("all but {}", fmt::join(rest, ", "));
+  return fmt::format("{}", fmt::join(stand_in.of, ", "));
+}
+
 std::string ended(std::string text) {
   for (const std::string_view end : {".”", "."})
     if (text.ends_with(end)) return text;
@@ -242,15 +268,16 @@ std::string ended(std::string text) {
 }
 
 std::string sentences(Row row, const std::vector<const Rule*>& rules, const Labels& label) {
-  const auto guarded = stand_ins(row, label);
+  const Guarded guarded = guarded_in(row, label);
   std::string out;
   for (const Rule* rule : rules) {
     // A list of Markdown has numbers only.
     const bool letter = label(rule)[0] >= 'a';
     out += fmt::format("{}{}{} {}, `{}`", letter ? "- **" : "", label(rule), letter ? "**" : ".",
                        outcome(*rule), trace::name(rule->reason));
-    if (const auto it = guarded.find(rule); it != guarded.end())
-      out += fmt::format(" instead of {}, {}", fmt::join(it->second.of, ", "), when(it->second.guard));
+    if (const auto it = guarded.stand_ins.find(rule); it != guarded.stand_ins.end())
+      out += fmt::format("{} instead of {}, {}", guarded.normal.contains(rule) ? ", also" : "",
+                         replaced(it->second, guarded, label), when(it->second.guard));
     out += fmt::format(". {}\n", ended(escaped(rule->why)));
   }
   return out;

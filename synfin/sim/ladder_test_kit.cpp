@@ -99,7 +99,7 @@ std::uint32_t as_u32(std::int64_t n) {
 
 std::string ladder_detail::event_names(std::uint16_t bits) {
   static constexpr std::array names = {"connected",   "readable",    "writable", "acceptable", "failed",
-                                       "peer-closed", "send-closed", "pending",  "trouble"};
+                                       "peer-closed", "send-closed", "pending",  "trouble",    "urgent"};
   std::string s;
   for (std::size_t i = 0; i < names.size(); ++i) {
     if ((bits >> i & 1) != 0) s += s.empty() ? names[i] : std::string(" ") + names[i];
@@ -252,6 +252,10 @@ wire::Frame Ladder::build(const In& in) {
     o.present |= TcpOptions::kMss;
     o.mss = *in.mss;
   }
+  if (in.user_timeout) {
+    o.present |= TcpOptions::kUserTimeout;
+    o.user_timeout = *in.user_timeout;
+  }
   if (in.wscale) {
     o.present |= TcpOptions::kWindowScale;
     o.window_scale = *in.wscale;
@@ -316,6 +320,7 @@ std::string Ladder::describe(const wire::TcpPacket& packet, char direction) cons
     add(fmt::format("TS val {} ecr {}", h.options.timestamps.value, h.options.timestamps.echo));
   }
   if (h.options.has(TcpOptions::kWindowScale)) add(fmt::format("wscale {}", h.options.window_scale));
+  if (h.options.has(TcpOptions::kUserTimeout)) add(fmt::format("uto {}", h.options.user_timeout));
   if (h.options.has(TcpOptions::kSack)) {
     std::string blocks = "sack";
     for (std::size_t i = 0; i < h.options.sack_count; ++i) {
@@ -403,6 +408,7 @@ void Ladder::settle(Where w) {
       sent_.push_back({clock_.now(), *packet, std::move(payload), describe(*packet, '>')});
     }
   }
+  if (stack_->records_without_timer() != 0) fails("a record has neither a timer nor an idle owner", w);
   poll_events();
 }
 
@@ -499,6 +505,10 @@ std::string Ladder::mismatch(const Out& want, const Seen& got) const {
     expect("window", *want.window, std::int64_t{h.window.field} << shift);
   }
   if (want.mss) expect("mss", *want.mss, h.options.has(TcpOptions::kMss) ? h.options.mss : -1);
+  if (want.user_timeout) {
+    expect("user timeout", *want.user_timeout,
+           h.options.has(TcpOptions::kUserTimeout) ? h.options.user_timeout : -1);
+  }
   if (want.wscale) {
     expect("wscale", *want.wscale, h.options.has(TcpOptions::kWindowScale) ? h.options.window_scale : -1);
   }

@@ -82,6 +82,7 @@ struct In {
   std::optional<wire::Timestamps> ts{};
   bool without_ts = false;
   std::uint16_t urgent_pointer = 0;
+  std::optional<std::uint16_t> user_timeout{};  // as on the wire
   /// Other ends than the ladder's own.
   std::optional<wire::Endpoint> from{}, to{};
   bool bad_checksum = false;
@@ -104,6 +105,8 @@ struct Out {
   std::optional<std::vector<Sack>> sack{};
   std::optional<bool> timestamps{};
   std::optional<std::uint32_t> ts_echo{};
+  /// -1: the option must be absent.
+  std::optional<int> user_timeout{};
   std::optional<wire::Endpoint> to{};
   bool absolute = false;
 };

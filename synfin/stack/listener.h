@@ -26,6 +26,7 @@ struct HeldSyn {
   tcp::HalfOpen syn;
   std::uint32_t listener = 0;
   bool handed = false;  // the program has its handle
+  Instant until;        // when it is forgotten
 };
 
 /// How many SYNs of each source a listener holds. Keyed, so that nobody can aim for collisions; bounded by

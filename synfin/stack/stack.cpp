@@ -19,7 +19,7 @@ namespace {
 bool is_valid(const tcp::Options& o) {
   const auto negative = [](Duration d) { return d < Duration::zero(); };
   return !negative(o.keepalive_time) && !negative(o.keepalive_interval) && !negative(o.user_timeout) &&
-         !negative(o.fin_timeout) && !(o.linger && negative(*o.linger));
+         !negative(o.advertised_user_timeout) && !negative(o.fin_timeout) && !(o.linger && negative(*o.linger));
 }
 
 Key random_key(Entropy& entropy) {

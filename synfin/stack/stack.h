@@ -277,6 +277,9 @@ class Stack {
   /// The state of whatever owns this 4-tuple: half-open, connection or TIME-WAIT; CLOSED if nothing does.
   trace::State state_of(const wire::FourTuple& tuple) const;
   Population population() const;
+  /// Records that nothing would ever end: no timer runs for them, and they are neither idle with an owner
+  /// (ESTABLISHED, FIN-WAIT-2, CLOSE-WAIT) nor about to send. Always 0; looks at every record, for tests.
+  std::size_t records_without_timer() const;
   /// What holds the ephemeral ports from `local` to `remote`. Looks at every port of the range: for error
   /// messages.
   PortUse port_use(const wire::IpAddress& local, const wire::Endpoint& remote) const;

@@ -44,7 +44,8 @@ Stack::Impl::Fate Stack::Impl::hold(std::uint32_t listener_index, std::uint32_t 
   if (l.held >= l.options.hold_limit) return refused(Reason::kHoldLimit);
   if (l.held_by_source.of(source) >= l.options.hold_limit_per_source)
     return refused(Reason::kHoldLimitSource);
-  const auto slot = held_syns.allocate(HeldSyn{half, listener_index});
+  const Instant until = ctx.now + l.options.hold_timeout;
+  const auto slot = held_syns.allocate(HeldSyn{half, listener_index, false, until});
   const RecordRef ref{RecordKind::kHeldSyn, slot.value_or(0)};
   if (!slot || !table.insert(hash, ref)) {
     if (slot) held_syns.free(*slot);
@@ -53,7 +54,7 @@ Stack::Impl::Fate Stack::Impl::hold(std::uint32_t listener_index, std::uint32_t 
   ++l.held;
   l.held_by_source.add(source);
   l.to_hand.push_back(*slot);
-  arm(ref, ctx.now + l.options.hold_timeout, ctx);
+  arm(ref, until, ctx);
   tell_listener(listener_index, kPending);
   return {Reason::kSynHeld, State::kListen, State::kListen, half.send_scale};
 }

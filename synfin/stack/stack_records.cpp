@@ -211,6 +211,11 @@ void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
       on_half_open_expired(ref, ctx);
       return;
     case RecordKind::kHeldSyn:
+      // It may lie further ahead than the wheel reaches.
+      if (held_syns[ref.index()].until > ctx.now) {
+        arm(ref, held_syns[ref.index()].until, ctx);
+        return;
+      }
       ctx.timer_fired(held_syns[ref.index()].syn.tuple, State::kListen, Reason::kHoldTimedOut);
       withdraw_held(ref.index());
       return;
@@ -223,6 +228,28 @@ void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
     case RecordKind::kNone:
       return;
   }
+}
+
+// Every state that must not last by itself has a timer (or the owner has one, who holds the handle and is idle).
+std::size_t Stack::records_without_timer() const {
+  std::size_t without = 0;
+  const auto look = [&](RecordKind kind) {
+    return [&, kind](std::uint32_t index, const auto&) {
+      if (!impl_->wheel.armed(RecordRef{kind, index})) ++without;
+    };
+  };
+  impl_->half_opens.for_each(look(RecordKind::kHalfOpen));
+  impl_->time_waits.for_each(look(RecordKind::kTimeWait));
+  impl_->held_syns.for_each(look(RecordKind::kHeldSyn));
+  impl_->connections.for_each([&](std::uint32_t index, const ConnectionRecord& record) {
+    const bool ended = !record.in_table;  // the program has yet to let go of it
+    if (ended || record.ready || impl_->wheel.armed(RecordRef{RecordKind::kConnection, index})) return;
+    const bool may_idle = record.tcp.state() == State::kEstablished ||
+                          record.tcp.state() == State::kFinWait2 || record.tcp.state() == State::kCloseWait;
+    const bool owner = record.owned || record.waits_for_accept;
+    if (!(may_idle && owner && record.tcp.idle())) ++without;
+  });
+  return without;
 }
 
 }  // namespace synfin::stack

@@ -186,6 +186,11 @@ class Connection {
     return settings.tcp_retries1 > 0 && retries_ >= settings.tcp_retries1;
   }
   bool program_gone() const { return program_gone_; }
+  /// Nothing is queued, in flight or owed.
+  bool idle() const {
+    return snd_.una == snd_.max && snd_.queue.empty() && snd_.fin_queued == fin_acknowledged() &&
+           acks_owed_ == 0;
+  }
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
@@ -193,6 +198,10 @@ class Connection {
   Info info(Instant now, std::uint32_t mtu) const;
 
  private:
+  // 24 days: 2^31 of the fastest clock that RFC 7323 §5.4 allows, 1 ms. What was remembered before says
+  // nothing.
+  static constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
+
   enum class Next : bool {
     kContinue,
     kStop
@@ -249,7 +258,8 @@ class Connection {
   void measure(const Segment& seg, const Delivery& d, Context& ctx);
   bool update_window(const Segment& seg, Context& ctx);
   void window_opened(Context& ctx);
-  void remember_timestamp(const Segment& seg);
+  void remember_timestamp(const Segment& seg, const Context& ctx);
+  void hear_user_timeout(const Segment& seg);
   void on_congestion_echo(Context& ctx);
 
   // Loss (connection_recovery.cpp).
@@ -292,6 +302,7 @@ class Connection {
   bool send_text(Limit limit, wire::Frame& frame, Sent& out, Context& ctx);
   bool send_probe(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_ack(Sent& out, Context& ctx);
+  void add_user_timeout(wire::TcpOptions& options) const;
   void fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t text, Context& ctx);
   void point_to_urgent(Sent& out);
   std::uint32_t text_room() const;
@@ -347,6 +358,8 @@ class Connection {
   trace::Reason challenge(trace::Reason why, trace::Counter counter, Context& ctx);
   /// Whether this connection may send one more answer to a segment that proves nothing (RFC 5961 §7).
   bool may_challenge(Context& ctx);
+  /// The same for one without text that is not acceptable.
+  bool may_answer_bare(Context& ctx);
 
   /// The next octet that the program reads.
   SeqNum next_to_read() const { return rcv_.nxt - rcv_.queue.size(); }
@@ -377,6 +390,7 @@ class Connection {
   bool quick_ack_ : 1 = false;
   bool keepalive_ : 1 = false;
   bool report_trouble_ : 1 = true;
+  bool user_timeout_to_send_ : 1 = false;  // with the next segment (RFC 5482 §3.1)
   bool syn_to_send_ : 1 = false;
   bool resend_first_ : 1 = false;  // the first segment goes again, whatever the windows say
   bool probe_ : 1 = false;
@@ -423,11 +437,13 @@ class Connection {
   // What few connections have.
   struct Rare {
     Options options;
+    Duration agreed_user_timeout{};  // with the peer (RFC 5482)
     Ending ending;
     SeqNum snd_up;             // behind the last urgent octet
     SeqNum rcv_up;             // the same of the peer's
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
+    Instant answered_bare;  // when a bare segment that was not acceptable was last answered
   };
   Rare& rare() {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
@@ -447,13 +463,17 @@ class Connection {
     return rare_ != nullptr && rare_->options.keepalive_probes > 0 ? rare_->options.keepalive_probes
                                                                    : s.tcp_keepalive_probes;
   }
+  Duration user_timeout() const {
+    if (rare_ == nullptr) return {};
+    return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
+                                                          : rare_->agreed_user_timeout;
+  }
   std::uint32_t send_limit(const Settings& s) const {
     return rare_ != nullptr && rare_->options.send_buffer > 0 ? rare_->options.send_buffer : s.tcp_wmem;
   }
   Offer offer(const Context& ctx) const {
     return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
   }
-  Duration user_timeout() const { return rare_ != nullptr ? rare_->options.user_timeout : Duration{}; }
   std::unique_ptr<Rare> rare_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "synfin/tcp/connection.h"
+#include "synfin/tcp/user_timeout.h"
 
 namespace synfin::tcp {
 
@@ -13,8 +14,9 @@ using trace::Counter;
 using trace::Reason;
 
 Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
+  remember_timestamp(seg, ctx);
   heard_from_peer(ctx);
-  remember_timestamp(seg);
+  hear_user_timeout(seg);
   const std::uint32_t window_before = snd_.wnd;
   Delivery d;
   d.advanced = seg.ack().after(snd_.una);
@@ -54,6 +56,7 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
   }
   timing_ = false;
   snd_.una = ack;
+  ecn_recover_ = later(ecn_recover_, ack);  // or it would lie ahead again 2 GiB later
   snd_.nxt = later(snd_.nxt, ack);
   snd_.max = later(snd_.max, ack);
   if (flight_ != nullptr) {
@@ -216,12 +219,21 @@ void Connection::on_congestion_echo(Context& ctx) {
 
 // RFC 7323 §4.3: TS.Recent takes SEG.TSval where that is not older and the segment begins at or before
 // Last.ACK.sent. Only once the acknowledgement is known to be good, so that a blind forger cannot poison it.
-void Connection::remember_timestamp(const Segment& seg) {
+// One that has outlived the sign of its clock looks newer than any (§5.5): it makes way.
+void Connection::remember_timestamp(const Segment& seg, const Context& ctx) {
   if (!timestamps_ || !seg.has_timestamps()) return;
   const std::uint32_t value = seg.header.options.timestamps.value;
-  if (static_cast<std::int32_t>(value - rcv_.ts_recent) >= 0 && seg.seq().at_or_before(rcv_.last_ack_sent)) {
-    rcv_.ts_recent = value;
-  }
+  const bool newer = static_cast<std::int32_t>(value - rcv_.ts_recent) >= 0;
+  const bool outlived = ctx.now - last_heard_ >= kTimestampLife;
+  if ((newer || outlived) && seg.seq().at_or_before(rcv_.last_ack_sent)) rcv_.ts_recent = value;
+}
+
+void Connection::hear_user_timeout(const Segment& seg) {
+  if (rare_ == nullptr || !seg.header.options.has(wire::TcpOptions::kUserTimeout)) return;
+  const Duration own = rare_->options.advertised_user_timeout;
+  const Duration wanted = decode_user_timeout(seg.header.options.user_timeout);
+  if (own > Duration::zero() && wanted > Duration::zero())
+    rare_->agreed_user_timeout = agreed_user_timeout(own, wanted);
 }
 
 void Connection::heard_from_peer(Context& ctx) {

@@ -256,7 +256,11 @@ void Connection::set_options(const Options& options, Context& ctx) {
   rest.no_delay = rest.cork = rest.quick_ack = rest.keepalive = false;
   rest.report_trouble = true;
   rest.traffic_class = 0;
-  if (rare_ != nullptr || rest != Options{}) rare().options = rest;
+  if (rare_ != nullptr || rest != Options{}) {
+    user_timeout_to_send_ = rest.advertised_user_timeout > Duration::zero() &&
+                            rest.advertised_user_timeout != rare().options.advertised_user_timeout;
+    rare().options = rest;
+  }
   if (ended()) return;
 
   // What was offered when the connection opened stays; the scale bounds what a larger buffer can offer.

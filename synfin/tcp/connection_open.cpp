@@ -149,6 +149,7 @@ void Connection::adopt_syn(const Segment& syn, Context& ctx) {
   timestamps_ = timestamps_ && o.has(TcpOptions::kTimestamps);
   sack_ = sack_ && o.has(TcpOptions::kSackPermitted);
   if (timestamps_) rcv_.ts_recent = o.timestamps.value;
+  hear_user_timeout(syn);
   snd_.wnd = snd_.max_wnd = (syn.header.window << WindowScale::none()).octets;
   snd_.wl1 = syn.seq();
   snd_.wl2 = syn.ack();

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "synfin/tcp/connection.h"
+#include "synfin/tcp/user_timeout.h"
 
 namespace synfin::tcp {
 
@@ -29,7 +30,9 @@ std::uint32_t Connection::text_limit() const {
 // The blocks of a SACK option take room from the text (RFC 2018 §3): 8 octets each and 4 before them.
 std::uint32_t Connection::text_room() const {
   const std::uint32_t sack = !sack_ || rcv_.beyond == nullptr ? 0 : timestamps_ ? 28 : 36;
-  return std::max(text_limit(), sack + 1) - sack;
+  // Too many options: the time-out can wait for a segment with room.
+  const std::uint32_t others = sack + (user_timeout_to_send_ && sack == 0 ? 4 : 0);
+  return std::max(text_limit(), others + 1) - others;
 }
 
 bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
@@ -60,6 +63,9 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
   add_syn_options(out.header.options, offer(ctx), scaling_, sack_);
   if (scaling_) out.header.options.window_scale = rcv_.scale.shift();
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, answers ? rcv_.ts_recent : 0);
+  // Again with the first segment behind it: the SYN's options may not survive a SYN cookie (RFC 5482 §3.1).
+  // A Fast Open cookie leaves no room.
+  if (user_timeout_to_send_ && !fast_open_) add_user_timeout(out.header.options);
   std::uint8_t flags = Flags::kSyn;
   if (answers) {
     out.reason = again ? Reason::kSynAckRetransmitted : Reason::kSynAckSent;
@@ -105,6 +111,11 @@ void Connection::add_fast_open(wire::Frame& frame, Sent& out, Context& ctx) {
   if (out.text_size > 0) out.reason = Reason::kSynDataSent;
 }
 
+void Connection::add_user_timeout(TcpOptions& options) const {
+  options.present |= TcpOptions::kUserTimeout;
+  options.user_timeout = encode_user_timeout(rare_->options.advertised_user_timeout);
+}
+
 // The header of every segment behind the SYN: acknowledgement, window and timestamps are the newest there
 // are, so nothing is owed afterwards.
 void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t text, Context& ctx) {
@@ -123,6 +134,10 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
     const std::size_t n = rcv_.beyond->sack_blocks(std::span{out.header.options.sack}.first(most));
     out.header.options.sack_count = static_cast<std::uint8_t>(n);
     if (n > 0) out.header.options.present |= TcpOptions::kSack;
+  }
+  if (user_timeout_to_send_ && (out.header.options.present & TcpOptions::kSack) == 0) {
+    add_user_timeout(out.header.options);
+    user_timeout_to_send_ = false;
   }
   rcv_.last_ack_sent = rcv_.nxt;
   unacknowledged_text_ = 0;
@@ -143,7 +158,11 @@ void Connection::point_to_urgent(Sent& out) {
 }
 
 bool Connection::send_ack(Sent& out, Context& ctx) {
-  fill_header(out, snd_.nxt, Flags{}, 0, ctx);
+  // SND.NXT as far as it has ever been, but not beyond a closed window, where a probe has put it: the peer
+  // would have to answer what lies there, and we its answer, if its window is probed too.
+  const SeqNum window_end = snd_.una + snd_.wnd;
+  const SeqNum seq = state_ == State::kSynReceived ? snd_.nxt : earlier(snd_.max, window_end);
+  fill_header(out, seq, Flags{}, 0, ctx);
   out.reason = ack_reason_;
   ack_reason_ = Reason::kAckSent;
   --acks_owed_;

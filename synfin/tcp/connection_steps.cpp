@@ -11,13 +11,6 @@ namespace synfin::tcp {
 using trace::Counter;
 using trace::Reason;
 
-namespace {
-
-// 24 days: 2^31 of the fastest clock that RFC 7323 §5.4 allows, 1 ms.
-constexpr Duration kTimestampLife = Duration::seconds(24 * 24 * 3600);
-
-}  // namespace
-
 Reason Connection::on_segment(const Segment& seg, Context& ctx) {
   ++traffic_.segments_in;
   if (seg.text_size > 0) ++traffic_.text_segments_in;
@@ -70,7 +63,7 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   if (stamped && static_cast<std::int32_t>(seg.header.options.timestamps.value - rcv_.ts_recent) < 0 &&
       ctx.now - last_heard_ < kTimestampLife) {
     ctx.count(Counter::kPAWSEstab);
-    if (seg.length() == 0 && !may_challenge(ctx)) return stop(Reason::kChallengeLimited);
+    if (seg.length() == 0 && !may_answer_bare(ctx)) return stop(Reason::kChallengeLimited);
     owe_ack(Reason::kPawsRejected);
     return stop(Reason::kPawsRejected);
   }
@@ -110,10 +103,13 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   if (f.syn() && is_synchronized(state_))
     return stop(challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx));
   const bool old = length > 0 && last.before(rcv_.nxt);
-  // Text is always answered, as its ACK may have been lost. Two ends out of step must not answer each other's
-  // bare ACKs for ever.
-  if (length == 0 && !may_challenge(ctx)) return stop(Reason::kChallengeLimited);
+  // Text is always answered, as its ACK may have been lost.
+  if (length == 0 && !may_answer_bare(ctx)) return stop(Reason::kChallengeLimited);
   owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
+  // A probe of one octet or a FIN that was taken, again. Where those of both ends cross, neither ever sends
+  // anything that the other finds acceptable, so the acknowledgement in it must count (RFC 9293 §A.2,
+  // draft-gont-tcpm-tcp-seq-validation); text and FIN do not, as they lie left of the window.
+  if (length == 1 && seg.seq() == rcv_.nxt - 1 && !f.syn()) return go_on(Reason::kOldDuplicate);
   return stop(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
 }
 
@@ -178,12 +174,17 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
   // "SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT … All incoming segments whose ACK value doesn't satisfy the
   // above condition MUST be discarded and an ACK sent back."  (RFC 5961 §5.2)
   if (seg.ack().after(snd_.max)) {
-    if (!may_challenge(ctx)) return stop(Reason::kChallengeLimited);
+    if (!(seg.length() == 0 ? may_answer_bare(ctx) : may_challenge(ctx)))
+      return stop(Reason::kChallengeLimited);
     owe_ack(Reason::kAckOfUnsent);
     return stop(Reason::kAckOfUnsent);
   }
   if (seg.ack().before(snd_.una - snd_.max_wnd)) {
-    return stop(challenge(Reason::kAckTooOld, Counter::kTCPChallengeACK, ctx));
+    if (!(seg.length() == 0 ? may_answer_bare(ctx) : may_challenge(ctx)))
+      return stop(Reason::kChallengeLimited);
+    ctx.count(Counter::kTCPChallengeACK);
+    owe_ack(Reason::kChallengeAckSent);
+    return stop(Reason::kAckTooOld);
   }
 
   if (ecn_ && seg.flags().ece() && !seg.flags().syn()) on_congestion_echo(ctx);
@@ -309,6 +310,18 @@ Connection::Step Connection::eighth_check_fin(const Segment& seg, Context& ctx) 
   if (!rcv_.fin_waits || rcv_.fin != rcv_.nxt || !may_receive_text(state_)) return go_on();
   take_fin(ctx);
   return go_on(Reason::kFinReceived);
+}
+
+// A bare ACK may itself be an answer of this kind: two ends out of step would answer each other's for ever.
+// So the next that is answered must come later than the answer to our answer does, and than half a second, as
+// on Linux (tcp_invalid_ratelimit).
+bool Connection::may_answer_bare(Context& ctx) {
+  Rare& r = rare();
+  const Duration apart = std::max(Duration::milliseconds(500), rtt_.smoothed() * 2);
+  if (r.answered_bare != Instant{} && ctx.now - r.answered_bare < apart) return false;
+  if (!may_challenge(ctx)) return false;
+  r.answered_bare = ctx.now;
+  return true;
 }
 
 bool Connection::may_challenge(Context& ctx) {

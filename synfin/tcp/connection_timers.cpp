@@ -2,6 +2,7 @@
 //
 // What happens when nothing happens. Read first: RFC 6298 §5, RFC 9293 §3.8.3, §3.8.4, §3.8.6.1, §3.10.8.
 #include <algorithm>
+#include <limits>
 
 #include "synfin/tcp/connection.h"
 
@@ -132,6 +133,8 @@ std::uint32_t Connection::most_retries(const Settings& settings) const {
     return own > 0 ? own : settings.tcp_syn_retries;
   }
   if (state_ == State::kSynReceived) return settings.tcp_synack_retries;
+  // R2 as the program set it, in time (MUST-21): that timer ends it.
+  if (!program_gone_ && user_timeout() > Duration::zero()) return std::numeric_limits<std::uint32_t>::max();
   if (!program_gone_) return settings.tcp_retries2;
   return settings.tcp_orphan_retries == 0 ? 8 : settings.tcp_orphan_retries;
 }

@@ -31,6 +31,10 @@ struct Options {
   /// How long data, a FIN or a SYN may stay unacknowledged, or the peer's window closed, before the
   /// connection is aborted (RFC 9293 §3.8.3, MUST-21; RFC 5482) [TCP_USER_TIMEOUT].
   Duration user_timeout{};
+  /// How long the peer should bear with us, told to it by the User Timeout option; in return the peer's wish
+  /// is followed, within 100 s and an hour, where `user_timeout` is left out (RFC 5482 §3.1). Zero: the
+  /// option is neither sent nor heeded.
+  Duration advertised_user_timeout{};
   /// What `close` does about what is not delivered yet. Nothing: the stack delivers it alone. Zero: it is
   /// thrown away and the peer is reset. Longer: the stack has that long before it does so [SO_LINGER, but on
   /// Linux the data is still delivered afterwards].

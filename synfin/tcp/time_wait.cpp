@@ -43,14 +43,15 @@ TimeWaitDisposition judge_time_wait(const TimeWait& tw, const Segment& seg, cons
     return {TimeWaitVerdict::kAcknowledge, Reason::kTimeWaitOldSyn};
   }
 
-  if (stamped && ts_ahead < 0) return {TimeWaitVerdict::kAcknowledge, Reason::kPawsRejected};
+  // A bare ACK is never answered: two such ends would answer each other for ever.
+  const auto answer = seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop;
+  if (stamped && ts_ahead < 0) return {answer, Reason::kPawsRejected};
   // "The only thing that can arrive in this state is a retransmission of the remote FIN. Acknowledge it, and
   // restart the 2 MSL timeout."  (§3.10.7.4)
   if (f.fin() && seg.seq() + seg.length() == tw.rcv_nxt) {
     return {TimeWaitVerdict::kAcknowledgeRestart, Reason::kTimeWaitReAck};
   }
-  // Text outside the window is answered, so that a peer out of step learns it. A bare ACK never is: two such
-  // ends would answer each other for ever.
+  // Text outside the window is answered, so that a peer out of step learns it.
   if (seg.length() > 0) return {TimeWaitVerdict::kAcknowledge, Reason::kOutOfWindow};
   return {TimeWaitVerdict::kDrop, Reason::kTimeWaitDropped};
 }
@@ -61,7 +62,7 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
   const SeqNum end = seg.seq() + seg.length();
   if (tw.timestamps && seg.has_timestamps() && !f.rst() &&
       static_cast<std::int32_t>(seg.header.options.timestamps.value - tw.ts_recent) < 0)
-    return {seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop, Reason::kPawsRejected};
+    return {TimeWaitVerdict::kAcknowledge, Reason::kPawsRejected};
 
   const bool begins_inside = seg.seq() == tw.rcv_nxt || seg.seq().in(tw.rcv_nxt, window);
   const bool acceptable = begins_inside || (seg.length() > 0 && (end - 1).in(tw.rcv_nxt, window));
@@ -74,7 +75,7 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
     if (f.syn()) return {TimeWaitVerdict::kAcknowledge, Reason::kSynChallenged};
     // A keep-alive probe: the peer sits in CLOSE-WAIT and wants to know that there is still somebody
     // (§3.8.4).
-    const bool probe = seg.length() == 0 && seg.seq() == tw.rcv_nxt - 1;
+    const bool probe = f.ack() && seg.length() == 0 && seg.seq() == tw.rcv_nxt - 1;
     // No other bare ACK is answered: two ends out of step would go on for ever.
     if (seg.length() == 0 && !probe)
       return {TimeWaitVerdict::kDrop, f.ack() ? Reason::kAckIgnored : Reason::kNoAck};
@@ -91,7 +92,8 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
     return {TimeWaitVerdict::kAcknowledge, Reason::kAckTooOld};
   // New text has nobody to go to (SHLD-3); of what came before, a part may come again with the FIN.
   const SeqNum text_end = end - (f.fin() ? 1u : 0u);
-  if (seg.length() > 0 && text_end.after(tw.rcv_nxt)) return {TimeWaitVerdict::kResetRemove, Reason::kDataAfterClose};
+  if (seg.length() > 0 && text_end.after(tw.rcv_nxt))
+    return {TimeWaitVerdict::kResetRemove, Reason::kDataAfterClose};
   if (f.fin() && text_end == tw.rcv_nxt) return {TimeWaitVerdict::kTimeWait, Reason::kTimeWaitEntered};
   if (seg.length() > 0) return {TimeWaitVerdict::kAcknowledge, Reason::kOldDuplicate};
   return {TimeWaitVerdict::kDrop, Reason::kAckIgnored};

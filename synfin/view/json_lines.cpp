@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "synfin/tcp/user_timeout.h"
 #include "synfin/trace/cause.h"
 #include "synfin/trace/flood.h"
 #include "synfin/view/text.h"
@@ -65,6 +66,8 @@ Json options_json(const Event& e, const Flow& flow) {
     }
     out["tfo"] = hex;
   }
+  if (o.has(TcpOptions::kUserTimeout))
+    out["user_timeout"] = tcp::decode_user_timeout(o.user_timeout).ms() / 1000;
   if (o.has(TcpOptions::kMd5)) out["md5"] = true;
   if (o.has(TcpOptions::kAuthentication)) out["ao"] = true;
   return out;

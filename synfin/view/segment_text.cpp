@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "synfin/tcp/user_timeout.h"
 #include "synfin/view/text.h"
 
 namespace synfin::view {
@@ -62,6 +63,8 @@ std::string options_text(const trace::Event& e, const Flow& flow, Numbers number
     parts.push_back(o.cookie_size == 0 ? "TFO request"
                                        : fmt::format("TFO cookie of {} octets", o.cookie_size));
   }
+  if (o.has(TcpOptions::kUserTimeout))
+    parts.push_back(fmt::format("UTO {} s", tcp::decode_user_timeout(o.user_timeout).ms() / 1000));
   if (o.has(TcpOptions::kMd5)) parts.emplace_back("MD5");
   if (o.has(TcpOptions::kAuthentication)) parts.emplace_back("TCP-AO");
   return fmt::format("{}", fmt::join(parts, ", "));

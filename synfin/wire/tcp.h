@@ -51,7 +51,7 @@ struct Timestamps {
 
 /// The options of one segment. A field counts only where its bit is set in `present`.
 struct TcpOptions {
-  enum : std::uint8_t {
+  enum : std::uint16_t {
     kMss = 1,
     kWindowScale = 2,
     kSackPermitted = 4,
@@ -60,12 +60,14 @@ struct TcpOptions {
     kFastOpen = 32,
     kMd5 = 64,              // RFC 2385: recognised, skipped
     kAuthentication = 128,  // RFC 5925: recognised, skipped
+    kUserTimeout = 256,     // RFC 5482
   };
   static constexpr std::size_t kMaxSack = 4;
   static constexpr std::size_t kMaxCookie = 16;
 
-  std::uint8_t present = 0;
-  std::uint8_t window_scale = 0;  // as on the wire, may exceed 14
+  std::uint16_t present = 0;
+  std::uint16_t user_timeout = 0;  // as on the wire: the highest bit says minutes, else seconds
+  std::uint8_t window_scale = 0;   // as on the wire, may exceed 14
   std::uint16_t mss = 0;
   Timestamps timestamps;
   std::uint8_t sack_count = 0;
@@ -73,7 +75,7 @@ struct TcpOptions {
   std::array<SackBlock, kMaxSack> sack;
   std::array<std::byte, kMaxCookie> cookie;
 
-  bool has(std::uint8_t bit) const { return (present & bit) != 0; }
+  bool has(std::uint16_t bit) const { return (present & bit) != 0; }
   /// Compares only what is present.
   friend bool operator==(const TcpOptions& a, const TcpOptions& b);
 };

@@ -8,13 +8,13 @@ namespace {
 
 namespace kind {
 constexpr std::uint8_t kEnd = 0, kNop = 1, kMss = 2, kWindowScale = 3, kSackPermitted = 4, kSack = 5,
-                       kTimestamps = 8, kMd5 = 19, kAuthentication = 29, kFastOpen = 34;
+                       kTimestamps = 8, kMd5 = 19, kUserTimeout = 28, kAuthentication = 29, kFastOpen = 34;
 }
 
 constexpr std::size_t kMaxOptions = TcpHeader::kMaxSize - TcpHeader::kMinSize;
 constexpr std::size_t kMssLength = 4, kWindowScaleLength = 3, kSackPermittedLength = 2,
-                      kTimestampsLength = 10, kMd5Length = 18, kAuthenticationMinLength = 4,
-                      kFastOpenMinCookie = 4;
+                      kTimestampsLength = 10, kMd5Length = 18, kUserTimeoutLength = 4,
+                      kAuthenticationMinLength = 4, kFastOpenMinCookie = 4;
 
 bool read_sack(const std::byte* option, std::size_t length, TcpOptions& out) {
   const std::size_t blocks = (length - 2) / 8;
@@ -72,6 +72,11 @@ bool read_option(const std::byte* option, std::size_t length, TcpOptions& out) {
       if (length < kAuthenticationMinLength) return false;
       out.present |= TcpOptions::kAuthentication;
       return true;
+    case kind::kUserTimeout:
+      if (length != kUserTimeoutLength) return false;
+      out.user_timeout = load_be16(option + 2);
+      out.present |= TcpOptions::kUserTimeout;
+      return true;
     case kind::kFastOpen:
       return read_fast_open(option, length, out);
     default:  // RFC 9293 §3.1, MUST-6: what is unknown is passed over
@@ -90,6 +95,7 @@ std::size_t size_without_sack(const TcpOptions& o) {
   if (o.has(TcpOptions::kTimestamps)) size += 12;  // SACK-permitted takes the place of the two NOPs
   if (o.has(TcpOptions::kSackPermitted) && !o.has(TcpOptions::kTimestamps)) size += 4;
   if (o.has(TcpOptions::kWindowScale)) size += 4;
+  if (o.has(TcpOptions::kUserTimeout)) size += kUserTimeoutLength;
   if (o.has(TcpOptions::kFastOpen)) size += (2 + cookie_octets(o) + 3) / 4 * 4;
   return size;
 }
@@ -175,6 +181,7 @@ Written write_tcp_options(const TcpOptions& o, std::byte* out) {
       w.word(o.sack[i].right.raw());
     }
   }
+  if (o.has(TcpOptions::kUserTimeout)) w.word(head(kind::kUserTimeout, kUserTimeoutLength) | o.user_timeout);
   if (o.has(TcpOptions::kFastOpen)) write_fast_open(o, w);
   return w.written();
 }
@@ -184,6 +191,7 @@ bool operator==(const TcpOptions& a, const TcpOptions& b) {
   if (a.has(TcpOptions::kMss) && a.mss != b.mss) return false;
   if (a.has(TcpOptions::kWindowScale) && a.window_scale != b.window_scale) return false;
   if (a.has(TcpOptions::kTimestamps) && a.timestamps != b.timestamps) return false;
+  if (a.has(TcpOptions::kUserTimeout) && a.user_timeout != b.user_timeout) return false;
   if (a.has(TcpOptions::kSack) &&
       !std::ranges::equal(std::span{a.sack}.first(a.sack_count), std::span{b.sack}.first(b.sack_count))) {
     return false;

@@ -5,6 +5,7 @@ of both ends, the kernel's as `ss -tan` gives them."""
 import json
 import os
 import socket
+import struct
 import subprocess
 import time
 
@@ -13,6 +14,13 @@ ADDRESSES = {4: ("10.77.0.1", "10.77.0.2"), 6: ("fd77::1", "fd77::2")}  # the ke
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 RESET = b"reset"  # what `heard` gives then
 GONE = "gone"  # the kernel's state where ss shows nothing
+SCENES = {}
+
+
+def scene(function):
+    """Makes a function of a Net known by its name."""
+    SCENES[function.__name__] = function
+    return function
 
 
 class Refused(Exception):
@@ -48,19 +56,21 @@ class Puppet:
 
 def until(what, question, wanted, patience=PATIENCE):
     """Asks until the answer is `wanted`; returns it."""
-    give_up_at = time.monotonic() + patience
-    while (answer := question()) != wanted:
-        assert time.monotonic() < give_up_at, f"{what}: {answer!r} and not {wanted!r}"
-        time.sleep(0.002)
-    return answer
+    return ask(question, lambda answer: answer == wanted, patience, lambda answer: f"{what}: {answer!r} and not {wanted!r}")
 
 
 def soon(what, question, patience=PATIENCE):
     """Asks until the answer is neither None nor false; returns it."""
+    return ask(question, lambda answer: answer is not None and answer is not False, patience, lambda _: what)
+
+
+def ask(question, is_right, patience, complaint):
     give_up_at = time.monotonic() + patience
-    while (answer := question()) is None or answer is False:
-        assert time.monotonic() < give_up_at, what
-        time.sleep(0.002)
+    pause = 0.001
+    while not is_right(answer := question()):
+        assert time.monotonic() < give_up_at, complaint(answer)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.02)
     return answer
 
 
@@ -184,6 +194,9 @@ class Net:
         self.puppet, self.family = puppet, family
         self.kernel, self.synfin = ADDRESSES[family]
 
+    def socket_family(self):
+        return FAMILIES[self.family]
+
     def open(self, port=None):
         """The kernel connects to Synfin; from `port`, if any."""
         listener = self.puppet.listen(self.synfin, 80)
@@ -192,7 +205,7 @@ class Net:
         return connection
 
     def connect_to(self, listener, port=None):
-        kernel = socket.socket(FAMILIES[self.family])
+        kernel = socket.socket(self.socket_family())
         kernel.settimeout(PATIENCE)
         if port is not None:
             kernel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -207,7 +220,7 @@ class Net:
 
     def listen(self):
         """A listener of the kernel's."""
-        listener = socket.create_server((self.kernel, 0), family=FAMILIES[self.family])
+        listener = socket.create_server((self.kernel, 0), family=self.socket_family())
         listener.settimeout(PATIENCE)
         return listener
 
@@ -237,3 +250,15 @@ def sysctl(name, value):
     """Below net.ipv4, of the lab."""
     with open(f"/proc/sys/net/ipv4/{name}", "w", encoding="ascii") as file:
         file.write(str(value))
+
+
+def linger(sock, seconds):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, seconds))
+
+
+def fill_the_kernels_window(net, c):
+    """Returns how many octets of Synfin's have been acknowledged or wait."""
+    sent = 0
+    while (taken := net.puppet.tries("send", c.id, 1 << 20)) is not None or "persist_probe" not in c.reasons():
+        sent += taken or 0
+    return sent

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Bugs and attacks that TCP stacks have shipped, and what must happen instead. A name begins with the row of
-// the project's list of attacks; E establishment, D data, R release. Floods and cookies are in
-// synfin/stack/syn_flood_test.cpp, malformed packets in synfin/wire.
+// the project's list of attacks; E establishment, D data, R release. What is injected into open connections
+// is in attacks_injection_test.cpp and attacks_ack_war_test.cpp, release in attacks_closing_test.cpp, floods
+// and cookies in synfin/stack/syn_flood_test.cpp, malformed packets in synfin/wire.
 #include "protocol_test_support.h"
 
 namespace synfin::protocol_test {
@@ -86,16 +87,6 @@ LADDER_TEST(Attacks, E21_ADuplicateSynGetsTheSameAnswerAndNoSecondRecord) {
   l.receives({.flags = ACK, .seq = 1, .ack = 1}).app_accepts().state(State::kEstablished).population(1, 0, 0);
 }
 
-LADDER_TEST(Attacks, D2_OnlyTheExactResetIsBelieved) {
-  Ladder l(variant);
-  l.opened_passively();
-  l.receives({.flags = RST, .seq = 2}).sends({.flags = ACK, .seq = 1, .ack = 1}).state(State::kEstablished);
-  l.receives({.flags = SYN, .seq = 1000})
-      .sends({.flags = ACK, .seq = 1, .ack = 1})
-      .state(State::kEstablished);
-  l.receives({.flags = RST, .seq = 1}).sends_nothing().failure(Error::kReset);
-}
-
 LADDER_TEST(Attacks, D7_AForgedTimestampOutsideTheWindowPoisonsNothing) {
   Ladder l(variant, {.peer = {.timestamps = true}});
   l.opened_passively();
@@ -104,80 +95,6 @@ LADDER_TEST(Attacks, D7_AForgedTimestampOutsideTheWindowPoisonsNothing) {
        {.flags = ACK, .seq = -500'000, .ack = 1, .len = 10, .ts = wire::Timestamps{far, l.last_tsval()}})
       .whatever();
   l.receives({.flags = PSH | ACK, .seq = 1, .ack = 1, .len = 100}).app_reads(100);
-}
-
-LADDER_TEST(Attacks, D13_D15_TheUrgentPointerIsNeverAnIndex) {
-  for (const int pointer : {0, 1, 5, 6, 0x7fff, 0xffff}) {
-    Ladder l(variant);
-    l.opened_passively();
-    l.receives({.flags = URG | ACK,
-                .seq = 1,
-                .ack = 1,
-                .len = 5,
-                .urgent_pointer = static_cast<std::uint16_t>(pointer)})
-        .app_reads(5);
-    l.whatever();
-  }
-}
-
-LADDER_TEST(Attacks, D14_UrgentSegmentsBeforeTheConnectionIsOpen) {
-  Ladder active(variant);
-  active.app_connects().whatever();
-  active.receives({.flags = URG | ACK, .seq = 1, .ack = 1, .len = 5, .urgent_pointer = 3})
-      .state(State::kSynSent);
-  Ladder passive(variant);
-  passive.brought_to(State::kSynReceived);
-  passive.receives({.flags = URG, .seq = 1, .len = 5, .urgent_pointer = 9}).population(0, 1, 0);
-}
-
-LADDER_TEST(Attacks, R4_AFinSurvivesReassembly) {
-  Ladder l(variant);
-  l.opened_passively();
-  l.receives({.flags = FIN | ACK, .seq = 101, .ack = 1, .len = 50})
-      .sends({.ack = 1})
-      .state(State::kEstablished);
-  l.receives({.flags = ACK, .seq = 1, .ack = 1, .len = 100}).sends({.ack = 152}).state(State::kCloseWait);
-  l.app_reads(150).app_reads_end();
-}
-
-LADDER_TEST(Attacks, R6_TheFinIsSentAgainInClosing) {
-  Ladder l(variant);
-  l.brought_to(State::kClosing);
-  for (int i = 0; i < 3; ++i)
-    l.sends_within(10_s, {.flags = FIN | ACK, .seq = 1, .ack = 2}).state(State::kClosing);
-  l.receives({.flags = ACK, .seq = 2, .ack = 2}).state(State::kTimeWait);
-}
-
-LADDER_TEST(Attacks, R10_AFinThatAcknowledgesTheUnsentIsNotProcessed) {
-  Ladder l(variant);
-  l.brought_to(State::kFinWait1);
-  l.receives({.flags = FIN | ACK, .seq = 1, .ack = 5000})
-      .sends({.flags = ACK, .ack = 1})
-      .state(State::kFinWait1);
-}
-
-// RFC 9293: MUST-12.
-LADDER_TEST(Attacks, R11_AResetAfterTheEndOfTheStreamIsTold) {
-  Ladder l(variant);
-  l.brought_to(State::kCloseWait).app_reads_end();
-  l.receives({.flags = RST, .seq = 2}).event(kFailed).failure(Error::kReset).app_send_fails(Error::kReset);
-}
-
-LADDER_TEST(Attacks, R12_APeerThatDiesAfterOurFinIsForgotten) {
-  Ladder l(variant);
-  l.opened_passively().app_closes().sends({.flags = FIN | ACK, .seq = 1});
-  l.receives({.flags = ACK, .seq = 1, .ack = 2}).state(State::kFinWait2).silent_for(59_s).population(0, 0, 1);
-  l.after(2_s).sends_nothing().population(0, 0, 0).wakes_never();
-}
-
-LADDER_TEST(Attacks, R14_ClosingWithUnreadDataResets) {
-  Ladder l(variant);
-  l.opened_passively().receives({.flags = PSH | ACK, .seq = 1, .ack = 1, .len = 10});
-  l.app_closes()
-      .sends({.flags = RST | ACK, .seq = 1})
-      .sends_nothing()
-      .counter(Counter::kTCPAbortOnClose, 1)
-      .population(0, 0, 0);
 }
 
 }  // namespace

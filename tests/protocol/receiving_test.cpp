@@ -256,7 +256,7 @@ LADDER_TEST(ReceiveWindow, FillsAndCloses) {
   l.receives({.seq = seq, .ack = 1, .len = 1})
       .sends({.flags = ACK, .ack = seq, .len = 0, .window = 0})
       .sends_nothing();
-  l.receives({.seq = seq - 1, .ack = 1}).sends({.flags = ACK, .ack = seq, .window = 0});
+  l.after(1_s).receives({.seq = seq - 1, .ack = 1}).sends({.flags = ACK, .ack = seq, .window = 0});
   // "special allowance should be made to accept valid ACKs, URGs, and RSTs".
   l.app_sends(10).sends({.seq = 1, .ack = seq, .len = 10}).receives({.seq = seq, .ack = 11}).silent_for(5_s);
   // Reading opens it, and tells (MUST-39: by a segment at least).

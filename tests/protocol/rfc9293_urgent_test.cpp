@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "protocol_test_support.h"
+#include "synfin/sim/network.h"
 
 namespace synfin::protocol_test {
 namespace {
@@ -259,6 +260,62 @@ LADDER_TEST(UrgentSent, FailsAsSendDoes) {
   ASSERT_FALSE(nobody);
   EXPECT_EQ(nobody.error(), Error::kInvalidHandle);
   l.sends_nothing();
+}
+
+// Two stacks and a wire that loses, doubles and reorders: the mark lies where it was set, once everything has
+// arrived, and the reader who follows it stops exactly there.
+// RFC 9293: MUST-30, MUST-33.
+TEST(UrgentBetweenStacks, EndsWhereItWasMeantTo) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    const wire::Family family = seed % 2 == 0 ? wire::Family::kIpv4 : wire::Family::kIpv6;
+    const Faults faults{.loss = 150'000, .duplicate = 100'000, .reorder = 200'000};
+    Network net({.seed = seed, .faults = {faults, faults}});
+    const wire::Endpoint server{net.address(Network::kB, family), 80};
+    stack::Stack& a = net.host(Network::kA);
+    stack::Stack& b = net.host(Network::kB);
+    const stack::Handle listener = *b.listen(server, {}, net.now());
+    const stack::Handle sender = *a.connect(server, {}, net.now());
+    stack::Handle reader;
+    ASSERT_TRUE(net.run_until(
+        [&] {
+          const auto accepted = b.accept(listener, net.now());
+          if (accepted) reader = *accepted;
+          return accepted.has_value();
+        },
+        60_s))
+        << "seed " << seed;
+
+    const std::uint32_t mark = 1 + net.entropy().below(200'000), behind = net.entropy().below(5000);
+    const std::vector<std::byte> data(mark + behind);
+    const Bytes urgent = Bytes{data}.first(mark), rest = Bytes{data}.subspan(mark);
+    ASSERT_EQ(a.send_urgent(sender, std::span{&urgent, 1}, net.now()), mark);
+    if (behind > 0) {
+      ASSERT_EQ(a.send(sender, std::span{&rest, 1}, net.now()), behind);
+    }
+    bool told = false;
+    std::uint32_t read = 0;
+    while (read < mark) {
+      ASSERT_TRUE(net.run_until([&] { return b.readable(reader).value_or(0) > 0; }, 600_s))
+          << "seed " << seed;
+      while (const auto event = b.poll_event())
+        told = told || (event->handle == reader && (event->what & stack::kUrgent) != 0);
+      ASSERT_TRUE(told) << "seed " << seed;
+      const std::uint32_t left = b.status(reader)->urgent;
+      ASSERT_GT(left, 0u) << "seed " << seed;
+      ASSERT_LE(left, mark - read) << "seed " << seed;
+      std::vector<std::byte> buffer(std::min<std::uint32_t>(left, 3000));
+      const MutableBytes into = buffer;
+      const auto n = b.receive(reader, std::span{&into, 1}, net.now());
+      ASSERT_TRUE(n) << "seed " << seed;
+      read += static_cast<std::uint32_t>(*n);
+    }
+    EXPECT_EQ(read, mark) << "seed " << seed;
+    EXPECT_EQ(b.status(reader)->urgent, 0u) << "seed " << seed;
+    a.abort(sender, net.now());
+    b.abort(reader, net.now());
+    b.close(listener, net.now());
+    (void)net.run_until_idle();
+  }
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "number_watch.h"
 #include "synfin/sim/network.h"
 #include "synfin/tcp/error.h"
 
@@ -55,6 +56,26 @@ std::byte octet(std::uint64_t stream, std::uint64_t i) {
   return static_cast<std::byte>((i * 167 + (i >> 8) * 13 + stream * 101 + 5) & 0xff);
 }
 
+// How many connections are in each state, by what the stack tells.
+class Census final : public trace::Sink {
+ public:
+  void on_event(const trace::Event& e) override {
+    if (e.kind != trace::EventKind::kStateChanged) return;
+    --in_[std::to_underlying(e.from)];
+    ++in_[std::to_underlying(e.to)];
+  }
+  std::int64_t in(trace::State s) const { return in_[std::to_underlying(s)]; }
+  // Neither LISTEN nor CLOSED.
+  std::int64_t alive() const {
+    std::int64_t n = 0;
+    for (const std::int64_t of_state : in_) n += of_state;
+    return n - in(trace::State::kClosed)-in(trace::State::kListen);
+  }
+
+ private:
+  std::array<std::int64_t, 11> in_{};
+};
+
 // One end's program.
 struct Program {
   std::size_t host = 0;
@@ -74,6 +95,7 @@ class World {
     net_.set_on_step([this] { step(); });
     net_.set_tap([this](const Sighting& s) {
       if (verbose_) print(s);
+      numbers_.see(s);
       ++tally_.packets;
       if (s.fate == Sighting::Fate::kLost) ++tally_.lost;
     });
@@ -129,6 +151,9 @@ class World {
       if (p.connections + p.half_open + p.time_wait + p.listeners + p.armed_timers != 0)
         return "left over" + populations();
     }
+    for (const Census& c : census_) {
+      if (c.alive() != 0) return "a connection ended without saying so";
+    }
     if (net_.pool().bytes_in_use() != 0)
       return "packet memory left: " + std::to_string(net_.pool().bytes_in_use());
     return {};
@@ -166,6 +191,7 @@ class World {
     o.settings.tcp_wmem = 2048u << random_.below(8);
     o.start = Instant::from_ns(std::int64_t{random_.u32()} * 4000 + 1);
     o.faults = {some_faults(), some_faults()};
+    o.sinks = {&census_[0], &census_[1]};
     return o;
   }
 
@@ -210,7 +236,22 @@ class World {
     return nullptr;
   }
 
+  // What holds at every moment.
+  void check_records() {
+    if (!numbers_.broken().empty()) problem_ = numbers_.broken();
+    for (std::size_t host = 0; host < 2; ++host) {
+      const stack::Stack& stack = net_.host(host);
+      const stack::Population p = stack.population();
+      if (stack.records_without_timer() != 0) problem_ = "a record has no timer" + populations();
+      if (census_[host].in(trace::State::kSynReceived) != static_cast<std::int64_t>(p.half_open))
+        problem_ = "half-open records and connections in SYN-RECEIVED differ" + populations();
+      if (census_[host].alive() > static_cast<std::int64_t>(p.connections + p.half_open + p.time_wait))
+        problem_ = "more connections than records" + populations();
+    }
+  }
+
   void step() {
+    check_records();
     for (std::size_t host = 0; host < 2; ++host) {
       while (const auto event = net_.host(host).poll_event()) on_event(host, *event);
     }
@@ -380,6 +421,8 @@ class World {
 
   SeededEntropy random_;
   bool verbose_;
+  Census census_[2];
+  NumberWatch numbers_;
   Network net_;
   Handle listener_;
   std::vector<std::unique_ptr<Program>> programs_;

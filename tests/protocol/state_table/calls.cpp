@@ -27,12 +27,14 @@ constexpr CallRule kCallRules[] = {
      .why = "RFC 9293 §3.10.1, CLOSED: “If passive, enter the LISTEN state and return.”"},
     {.rows = kOpening,
      .calls = kListenHere,
-     .why = "RFC 9293 §3.1: a listener names one end and a connection both, so they are different TCBs; what "
-            "belongs to the connection goes on to it"},
+     .why = "RFC 9293 §3.9.1.1: “an OPEN call that will functionally allow an application to LISTEN on "
+            "a port while a connection block with the same local port is in SYN-SENT or SYN-RECEIVED "
+            "state (MUST-42)”"},
     {.calls = kListenHere,
      .told = kInUse,
-     .why = "RFC 9293 §3.10.1: “Return \"error: connection already exists\".” One port has one listener "
-            "(MUST-42 is about one peer connecting twice, not about two listeners)"},
+     .why = "RFC 9293 §3.10.1: “Return \"error: connection already exists\".” A port and address have "
+            "one listener; §3.9.1.1: a passive OPEN “either creates a new connection record in LISTEN "
+            "state, or it returns an error” (MUST-41)"},
     {.rows = kClosed | Row::kListen,
      .calls = kConnect,
      .output = kOurSyn,
@@ -298,90 +300,6 @@ std::span<const CallRule> call_rules() {
 
 const CallRule* decide(const CallCell& cell) {
   return std::ranges::find_if(kCallRules, [&](const CallRule& rule) { return rule.fits(cell); });
-}
-
-std::string_view name(Call c) {
-  switch (c) {
-    case Call::kListenHere:
-      return "listen";
-    case Call::kConnect:
-      return "connect";
-    case Call::kAcceptOne:
-      return "accept";
-    case Call::kSend:
-      return "send";
-    case Call::kReceive:
-      return "receive";
-    case Call::kShutdownSend:
-      return "shutdown(send)";
-    case Call::kShutdownReceive:
-      return "shutdown(receive)";
-    case Call::kShutdownBoth:
-      return "shutdown(both)";
-    case Call::kClose:
-      return "close";
-    case Call::kCloseLinger0:
-      return "close, linger 0";
-    case Call::kAbort:
-      return "abort";
-    case Call::kSetOptions:
-      return "set_options";
-    case Call::kCalls:
-      break;
-  }
-  return {};
-}
-
-std::string_view name(Load l) {
-  switch (l) {
-    case Load::kPlain:
-      return "nothing waits";
-    case Load::kUnread:
-      return "unread text";
-    case Load::kBlocked:
-      return "unsent text";
-    case Load::kLoads:
-      break;
-  }
-  return {};
-}
-
-std::string_view name(Told t) {
-  switch (t) {
-    case Told::kDone:
-      return "ok";
-    case Told::kText:
-      return "the text";
-    case Told::kEndOfStream:
-      return "end of stream";
-    case Told::kWouldBlock:
-      return "would block";
-    case Told::kIsClosing:
-      return "closing";
-    case Told::kNoSuchHandle:
-      return "no such handle";
-    case Told::kInUse:
-      return "address in use";
-    case Told::kToldNothing:
-      return "—";
-  }
-  return {};
-}
-
-std::string_view name(Output o) {
-  switch (o) {
-    case Output::kNoOutput:
-      return "";
-    case Output::kOurSyn:
-      return "SYN";
-    case Output::kOurText:
-      return "ACK + text";
-    case Output::kOurFin:
-      return "FIN,ACK";
-    case Output::kOurReset:
-      return "RST at SND.NXT";
-  }
-  return {};
 }
 
 }  // namespace synfin::state_table

@@ -83,6 +83,8 @@ enum class Guard : std::uint8_t {
   kNormal,
   kSpent,    // the connection has sent its challenge ACKs of this second (`tcp_challenge_ack_limit`)
   kRfc1337,  // `tcp_rfc1337` is on
+  kStale,    // both ends use timestamps, and the segment's is older than the newest seen (PAWS)
+  kNewer,  // both ends use timestamps, and the segment's is newer: told apart where it decides, in TIME-WAIT
   kGuards
 };
 
@@ -168,7 +170,8 @@ constexpr bool exists(const Cell& c) {
   if (c.ack == Ack::kAckDuplicate && !has_outstanding(c.row)) return false;
   if (c.ack == Ack::kAckTooOld && c.row == Row::kSynSent) return false;  // no window is known yet
   if (c.guard == Guard::kSpent) return counts_challenges(c.row);
-  if (c.guard == Guard::kRfc1337) return c.row == Row::kTimeWait;
+  if (c.guard == Guard::kRfc1337 || c.guard == Guard::kNewer) return c.row == Row::kTimeWait;
+  if (c.guard == Guard::kStale) return has_window(c.row);
   return true;
 }
 

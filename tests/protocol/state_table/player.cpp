@@ -26,6 +26,8 @@ stack::Config config(Guard guard) {
       c.settings.tcp_rfc1337 = true;
       break;
     case Guard::kNormal:
+    case Guard::kStale:
+    case Guard::kNewer:
     case Guard::kGuards:
       break;
   }
@@ -121,7 +123,7 @@ std::string to_string(const Packet& p) {
 }
 
 Player::Player(const Variation& variation, Guard guard)
-    : variation_(variation), tuple_(tuple_for(variation.family)), now_(start_for(variation)) {
+    : variation_(variation), guard_(guard), tuple_(tuple_for(variation.family)), now_(start_for(variation)) {
   trace::Sink* const sink = this;
   stack_.emplace(config(guard), pool_, entropy_, sink);
   numbers_.rcv_nxt = numbers_.rcv_edge = SeqNum{variation.peer_iss};
@@ -165,6 +167,10 @@ void Player::gives(std::uint8_t flags, SeqNum seq, SeqNum ack, std::uint32_t tex
     h.options.present = wire::TcpOptions::kMss;
     h.options.mss = 1400;
   }
+  if (guard_ == Guard::kStale || guard_ == Guard::kNewer) {
+    h.options.present |= wire::TcpOptions::kTimestamps;
+    h.options.timestamps = {peer_clock_, 0};
+  }
   wire::IpHeader ip;
   ip.source = tuple_.remote.address;
   ip.destination = tuple_.local.address;
@@ -178,6 +184,8 @@ void Player::gives(std::uint8_t flags, SeqNum seq, SeqNum ack, std::uint32_t tex
 }
 
 void Player::plays(Kind kind, SeqNum seq, SeqNum ack) {
+  if (guard_ == Guard::kStale) --peer_clock_;
+  if (guard_ == Guard::kNewer) ++peer_clock_;
   gives(flags_of(kind), seq, ack, carries_text(kind) ? kText : 0);
 }
 

@@ -91,6 +91,7 @@ class Player final : private trace::Sink {
   void ends_peer();
 
   Variation variation_;
+  Guard guard_;
   wire::FourTuple tuple_;
   wire::BlockPool pool_;
   SeededEntropy entropy_{7};
@@ -101,6 +102,7 @@ class Player final : private trace::Sink {
   std::vector<Packet> sent_;
   Reason reason_ = Reason::kNone, change_ = Reason::kNone;
   std::uint32_t peer_text_ = 0;
+  std::uint32_t peer_clock_ = 0x8000'0000;  // of its timestamps, where it uses them
 };
 
 /// Octets of sequence space.

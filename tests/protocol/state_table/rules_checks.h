@@ -24,7 +24,7 @@ inline constexpr Rule kChecks[] = {
             "number (RCV.NXT), then TCP endpoints MUST reset the connection”"},
     {.kinds = kRst | kRstAck,
      .positions = kInside | kRightEdge,
-     .guards = kNormal,
+     .guards = kNormal | kStale,
      .answer = kSendsChallenge,
      .reason = Reason::kResetChallenged,
      .why = "RFC 9293 §3.10.7.4, second, 3: “does not exactly match the next expected sequence value, yet is "
@@ -38,20 +38,40 @@ inline constexpr Rule kChecks[] = {
      .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
             "silently drop the segment.”"},
 
+    // PAWS, which spares resets.
+    {.guards = kStale,
+     .answer = kSendsAck,
+     .reason = Reason::kPawsRejected,
+     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
+            "lies: an "
+            "acknowledgment is sent, and it is dropped"},
+
+    // Fourth, which does not wait for the first.
+    {.kinds = kSyn | kSynAck | kSynFin,
+     .guards = kNormal,
+     .answer = kSendsChallenge,
+     .reason = Reason::kSynChallenged,
+     .why = "RFC 9293 §3.10.7.4, fourth: “if the SYN bit is set, irrespective of the sequence number, TCP "
+            "endpoints MUST send a \"challenge ACK\" to the remote peer”, so that this comes before the "
+            "first step"},
+    {.kinds = kSyn | kSynAck | kSynFin,
+     .reason = Reason::kChallengeLimited,
+     .why = "RFC 5961 §7: challenge ACKs are throttled"},
+
     // First.
-    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kData | kUrg | kFinData,
+    {.kinds = kFin | kFinAck | kData | kUrg | kFinData,
      .positions = kBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
             "be sent in reply”; its own may have been lost"},
-    {.kinds = kSyn | kSynAck | kFin | kFinAck,
+    {.kinds = kFin | kFinAck,
      .positions = kJustBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”; the SYN-ACK or the FIN again, whose acknowledgement was lost"},
-    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kData | kUrg | kFinData,
+            "be sent in reply”; the FIN again, whose acknowledgement was lost"},
+    {.kinds = kFin | kFinAck | kData | kUrg | kFinData,
      .positions = kPastEdge | kBeyond,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
@@ -81,17 +101,6 @@ inline constexpr Rule kChecks[] = {
      .positions = kPastEdge,
      .reason = Reason::kChallengeLimited,
      .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
-
-    // Fourth.
-    {.kinds = kSyn | kSynAck | kSynFin,
-     .guards = kNormal,
-     .answer = kSendsChallenge,
-     .reason = Reason::kSynChallenged,
-     .why = "RFC 9293 §3.10.7.4, fourth: “if the SYN bit is set, irrespective of the sequence number, TCP "
-            "endpoints MUST send a \"challenge ACK\" to the remote peer”"},
-    {.kinds = kSyn | kSynAck | kSynFin,
-     .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: challenge ACKs are throttled"},
 
     // Fifth, as far as the state does not matter.
     {.acks = kNoAck,

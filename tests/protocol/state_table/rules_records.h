@@ -31,19 +31,30 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
      .reason = Reason::kOutOfWindowReset,
      .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
             "silently drop the segment.”"},
-    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kData | kUrg | kFinData,
+    {.guards = kStale,
+     .answer = kSendsAck,
+     .reason = Reason::kPawsRejected,
+     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
+            "lies: an "
+            "acknowledgment is sent, and it is dropped"},
+    {.kinds = kSyn | kSynAck | kSynFin,
+     .answer = kSendsChallenge,
+     .reason = Reason::kSynChallenged,
+     .why = "RFC 9293 §3.10.7.4, fourth: “if the SYN bit is set, irrespective of the sequence number, TCP "
+            "endpoints MUST send a \"challenge ACK\" to the remote peer”"},
+    {.kinds = kFin | kFinAck | kData | kUrg | kFinData,
      .positions = kBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
             "be sent in reply”; its own may have been lost"},
-    {.kinds = kSyn | kSynAck | kFin | kFinAck,
+    {.kinds = kFin | kFinAck,
      .positions = kJustBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
             "be sent in reply”"},
-    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kData | kUrg | kFinData,
+    {.kinds = kFin | kFinAck | kData | kUrg | kFinData,
      .positions = kPastEdge | kBeyond,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
@@ -66,11 +77,6 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
      .reason = Reason::kNoAck,
      .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”; where it lies "
             "outside of the window it is not answered either, as there is no honest sender of it"},
-    {.kinds = kSyn | kSynAck | kSynFin,
-     .answer = kSendsChallenge,
-     .reason = Reason::kSynChallenged,
-     .why = "RFC 9293 §3.10.7.4, fourth: “if the SYN bit is set, irrespective of the sequence number, TCP "
-            "endpoints MUST send a \"challenge ACK\" to the remote peer”"},
     {.acks = kNoAck,
      .reason = Reason::kNoAck,
      .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”"},
@@ -114,7 +120,7 @@ static_assert(EveryRuleDecides<first_dead(kFinWait2OrphanRules,
 inline constexpr Rule kTimeWaitRules[] = {
     {.kinds = kRst | kRstAck,
      .positions = kLeftEdge,
-     .guards = kNormal,
+     .guards = kNormal | kStale | kNewer,
      .next = State::kClosed,
      .reason = Reason::kTimeWaitReset,
      .why = "RFC 9293 §3.10.7.4, second, TIME-WAIT: “If the RST bit is set, then enter the CLOSED state, "
@@ -135,16 +141,32 @@ inline constexpr Rule kTimeWaitRules[] = {
             "silently drop the segment.”"},
     {.kinds = kSyn,
      .positions = kInside | kRightEdge | kPastEdge | kBeyond,
+     .guards = kNormal | kRfc1337,
      .answer = kSendsSynAck,
      .next = State::kSynReceived,
      .reason = Reason::kTimeWaitReopened,
      .why = "RFC 9293 §3.6.1: “it MAY accept a new SYN from the remote TCP endpoint to reopen the connection "
             "directly from TIME-WAIT state (MAY-2)”; RFC 6191 §2: where its number is beyond the last one"},
+    {.kinds = kSyn,
+     .guards = kNewer,
+     .answer = kSendsSynAck,
+     .next = State::kSynReceived,
+     .reason = Reason::kTimeWaitReopened,
+     .why =
+         "RFC 9293 §3.6.1: “This algorithm for reducing TIME-WAIT is a Best Current Practice that SHOULD be "
+         "implemented” (SHLD-4); RFC 6191 §2: a newer timestamp proves a later connection, whatever the "
+         "number"},
     {.kinds = kSyn | kSynAck | kSynFin,
      .answer = kSendsAck,
      .reason = Reason::kTimeWaitOldSyn,
      .why = "RFC 9293 §3.10.7.4, fourth: “if the SYN bit is set, irrespective of the sequence number, TCP "
             "endpoints MUST send a \"challenge ACK\"”; §3.6.1: it “turns out to be an old duplicate”"},
+    {.guards = kStale,
+     .answer = kSendsAck,
+     .reason = Reason::kPawsRejected,
+     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
+            "lies: an "
+            "acknowledgment is sent, and it is dropped"},
     {.kinds = kFin | kFinAck,
      .positions = kJustBefore,
      .answer = kSendsAck,

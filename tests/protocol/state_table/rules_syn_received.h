@@ -44,6 +44,12 @@ inline constexpr Rule kSynReceivedPassiveRules[] = {
      .reason = Reason::kOutOfWindowReset,
      .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
             "silently drop the segment.”"},
+    {.guards = kStale,
+     .answer = kSendsAck,
+     .reason = Reason::kPawsRejected,
+     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
+            "lies: an "
+            "acknowledgment is sent, and it is dropped"},
     {.positions = kBefore | kPastEdge | kBeyond,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
@@ -75,7 +81,7 @@ inline constexpr Rule kSynReceivedPassiveRules[] = {
      .next = State::kEstablished,
      .reason = Reason::kHandshakeComplete,
      .why = "RFC 9293 §3.10.7.4, fifth, SYN-RECEIVED: “If SND.UNA < SEG.ACK =< SND.NXT, then enter "
-            "ESTABLISHED and continue processing”"},
+            "ESTABLISHED state and continue processing”"},
     {.kinds = kData | kUrg,
      .positions = kLeftEdge | kJustBefore,
      .answer = kSendsDelayedAck,
@@ -88,8 +94,8 @@ inline constexpr Rule kSynReceivedPassiveRules[] = {
      .answer = kSendsAckOfSegment,
      .next = State::kCloseWait,
      .reason = Reason::kHandshakeComplete,
-     .why = "RFC 9293 §3.10.7.4, fifth, then eighth: “SYN-RECEIVED STATE, ESTABLISHED STATE: Enter the "
-            "CLOSE-WAIT state”, and “send an acknowledgment for the FIN”"},
+     .why = "RFC 9293 §3.10.7.4, fifth, then eighth: “Enter the CLOSE-WAIT state”, and “send an "
+            "acknowledgment for the FIN”"},
     {.kinds = kFinAck | kWithText,
      .answer = kSendsAck,
      .next = State::kEstablished,
@@ -104,6 +110,34 @@ static_assert(
                                 living(kSynReceivedPassiveRules, Row::kSynReceivedPassive))>::value);
 
 inline constexpr Rule kSynReceivedActiveRules[] = {
+    {.kinds = kRst | kRstAck,
+     .positions = kLeftEdge,
+     .next = State::kClosed,
+     .reason = Reason::kReset,
+     .why = "RFC 9293 §3.10.7.4, second, SYN-RECEIVED: “came from SYN-SENT state … then the connection was "
+            "refused; signal the user \"connection refused\" … enter the CLOSED state”"},
+    {.kinds = kRst | kRstAck,
+     .positions = kInside | kRightEdge,
+     .guards = kNormal | kStale,
+     .answer = kSendsChallenge,
+     .reason = Reason::kResetChallenged,
+     .why = "RFC 9293 §3.10.7.4, second, 3: “does not exactly match the next expected sequence value, yet is "
+            "within the current receive window, TCP endpoints MUST send an acknowledgment (challenge ACK)”"},
+    {.kinds = kRst | kRstAck,
+     .positions = kInside | kRightEdge,
+     .reason = Reason::kChallengeLimited,
+     .why = "RFC 5961 §7: challenge ACKs are throttled"},
+    {.kinds = kRst | kRstAck,
+     .reason = Reason::kOutOfWindowReset,
+     .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
+            "silently drop the segment.”"},
+
+    {.guards = kStale,
+     .answer = kSendsAck,
+     .reason = Reason::kPawsRejected,
+     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
+            "lies: an "
+            "acknowledgment is sent, and it is dropped"},
     {.kinds = kSynAck,
      .positions = kJustBefore,
      .acks = kAckAll,
@@ -118,28 +152,6 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .reason = Reason::kSynReceivedBadAck,
      .why = "RFC 9293 §3.5.2, group 2: in SYN-RECEIVED, “the incoming segment acknowledges something not yet "
             "sent …, a reset is sent”"},
-    {.kinds = kRst | kRstAck,
-     .positions = kLeftEdge,
-     .next = State::kClosed,
-     .reason = Reason::kReset,
-     .why = "RFC 9293 §3.10.7.4, second, SYN-RECEIVED: “came from SYN-SENT state … then the connection was "
-            "refused; signal the user \"connection refused\" … enter the CLOSED state”"},
-    {.kinds = kRst | kRstAck,
-     .positions = kInside | kRightEdge,
-     .guards = kNormal,
-     .answer = kSendsChallenge,
-     .reason = Reason::kResetChallenged,
-     .why = "RFC 9293 §3.10.7.4, second, 3: “does not exactly match the next expected sequence value, yet is "
-            "within the current receive window, TCP endpoints MUST send an acknowledgment (challenge ACK)”"},
-    {.kinds = kRst | kRstAck,
-     .positions = kInside | kRightEdge,
-     .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: challenge ACKs are throttled"},
-    {.kinds = kRst | kRstAck,
-     .reason = Reason::kOutOfWindowReset,
-     .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
-            "silently drop the segment.”"},
-
     {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kWithText,
      .positions = kBefore,
      .answer = kSendsAck,
@@ -186,9 +198,8 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .guards = kNormal,
      .answer = kSendsChallenge,
      .reason = Reason::kSynChallenged,
-     .why =
-         "RFC 9293 §3.10.7.4, fourth: “Otherwise, handle per the directions for synchronized states”: “TCP "
-         "endpoints MUST send a challenge ACK”"},
+     .why = "RFC 9293 §3.10.7.4, fourth: “Otherwise, handle per the directions for synchronized "
+            "states”: “TCP endpoints MUST send a \"challenge ACK\"”"},
     {.kinds = kSyn | kSynAck | kSynFin,
      .reason = Reason::kChallengeLimited,
      .why = "RFC 5961 §7: challenge ACKs are throttled"},
@@ -205,7 +216,7 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .next = State::kEstablished,
      .reason = Reason::kHandshakeComplete,
      .why = "RFC 9293 §3.10.7.4, fifth, SYN-RECEIVED: “If SND.UNA < SEG.ACK =< SND.NXT, then enter "
-            "ESTABLISHED and continue processing”"},
+            "ESTABLISHED state and continue processing”"},
     {.kinds = kData | kUrg,
      .positions = kLeftEdge | kJustBefore,
      .answer = kSendsDelayedAck,
@@ -218,8 +229,8 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .answer = kSendsAckOfSegment,
      .next = State::kCloseWait,
      .reason = Reason::kHandshakeComplete,
-     .why = "RFC 9293 §3.10.7.4, fifth, then eighth: “SYN-RECEIVED STATE, ESTABLISHED STATE: Enter the "
-            "CLOSE-WAIT state”, and “send an acknowledgment for the FIN”"},
+     .why = "RFC 9293 §3.10.7.4, fifth, then eighth: “Enter the CLOSE-WAIT state”, and “send an "
+            "acknowledgment for the FIN”"},
     {.kinds = kFinAck | kWithText,
      .answer = kSendsAck,
      .next = State::kEstablished,
