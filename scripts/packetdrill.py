@@ -48,8 +48,8 @@ PREPARE = ('ip link set lo up; ip link add tun0 type dummy 2>/dev/null || ip tun
 def run(tool, so, script, variant):
     """(passed, what the tool said)."""
     arguments, flags = VARIANTS[variant]
-    # A script that names addresses of its own means them; the command line would win.
-    text = script.read_text(errors='replace')
+    # A script that names addresses of its own, of IPv4, means them; the command line would win.
+    text = script.read_text(errors='replace') if variant != 'ipv6' else ''
     arguments = [a for a in arguments if not (a.startswith('--') and f"\n{a.split('=')[0]}=" in text)]
     namespace = ['unshare', '-n'] if os.geteuid() == 0 else ['unshare', '-rn']
     # The tool asks the system for TCP_INFO; preloaded, the object answers.
