@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the scripts of google/packetdrill against Synfin and writes docs/packetdrill.md.
+"""Runs the scripts of google/packetdrill against Synfin and writes the results into docs/packetdrill.md.
 
     scripts/packetdrill.py PACKETDRILL                     all scripts, three variants
     scripts/packetdrill.py PACKETDRILL tcp/close           those below a folder, or one script
@@ -13,6 +13,7 @@ needs root or user namespaces. Nothing of the machine is touched.
 
 import argparse
 import concurrent.futures
+import fnmatch
 import os
 import pathlib
 import re
@@ -47,6 +48,9 @@ PREPARE = ('ip link set lo up; ip link add tun0 type dummy 2>/dev/null || ip tun
 def run(tool, so, script, variant):
     """(passed, what the tool said)."""
     arguments, flags = VARIANTS[variant]
+    # A script that names addresses of its own, of IPv4, means them; the command line would win.
+    text = script.read_text(errors='replace') if variant != 'ipv6' else ''
+    arguments = [a for a in arguments if not (a.startswith('--') and f"\n{a.split('=')[0]}=" in text)]
     namespace = ['unshare', '-n'] if os.geteuid() == 0 else ['unshare', '-rn']
     # The tool asks the system for TCP_INFO; preloaded, the object answers.
     command = [*namespace, 'sh', '-c', PREPARE, 'sh', 'env', f'LD_PRELOAD={so}', tool, f'--so_filename={so}',
@@ -106,6 +110,59 @@ def main():
             print(f'{variant}: {sum(ok for _, ok in mine)} of {len(mine)} pass; of the core {sum(core)} of {len(core)}')
     if options.update:
         write_page(options.packetdrill, results)
+
+
+def reason_for(script, reasons):
+    for pattern, words in reasons:
+        if fnmatch.fnmatch(script, pattern):
+            return words
+    return None
+
+
+def read_reasons():
+    """Lines PATTERN: why; the first pattern that fits counts."""
+    pairs = []
+    for line in REASONS.read_text().splitlines():
+        if line and not line.startswith('#'):
+            pattern, words = line.split(': ', 1)
+            pairs.append((pattern, words))
+    return pairs
+
+
+def write_page(checkout, results):
+    commit = subprocess.run(['git', '-C', str(checkout), 'log', '-1', '--format=%H (%cs)'], capture_output=True,
+                            text=True, check=True).stdout.strip()
+    names = {'ipv4': 'IPv4', 'ipv6': 'IPv6', 'mapped': 'mapped'}
+    out = [f'Scripts of google/packetdrill at commit {commit}.', '',
+           '| | ' + ' | '.join(names.values()) + ' |', '|---|' + '---|' * len(names)]
+    scripts = sorted({s for s, _ in results})
+
+    def row(title, chosen):
+        cells = []
+        for variant in names:
+            mine = [results[s, variant][0] for s in chosen if (s, variant) in results]
+            cells.append(f'{sum(mine)} of {len(mine)}')
+        return f'| {title} | ' + ' | '.join(cells) + ' |'
+
+    core = [s for s in scripts if s.split('/')[0] in CORE]
+    out.append(row('**what any TCP should show** (' + ', '.join(CORE) + ')', core))
+    for folder in sorted({s.split('/')[0] for s in scripts}):
+        out.append(row(folder, [s for s in scripts if s.split('/')[0] == folder]))
+    out += [row('**all**', scripts), '', '| script | ' + ' | '.join(names.values()) + ' | why not |',
+            '|---|' + '---|' * len(names) + '---|']
+    reasons = read_reasons()
+    for script in scripts:
+        got = {v: results.get((script, v)) for v in names}
+        marks = ['–' if r is None else 'passes' if r[0] else '**fails**' for r in got.values()]
+        why = ''
+        if any(r is not None and not r[0] for r in got.values()):
+            said = next(r[1] for r in got.values() if r is not None and not r[0])
+            why = reason_for(script, reasons) or '`' + summary(said).replace('|', '/') + '`'
+        out.append(f'| {script} | ' + ' | '.join(marks) + f' | {why} |')
+    page = PAGE.read_text()
+    begin, end = '<!-- packetdrill: results -->\n', '<!-- /packetdrill -->'
+    before, rest = page.split(begin)
+    PAGE.write_text(before + begin + '\n'.join(out) + '\n' + end + rest.split(end)[1])
 
 
 def summary(said):

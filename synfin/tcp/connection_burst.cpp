@@ -21,7 +21,7 @@ bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_
   const std::uint32_t next = std::min({rest, room - size, limit});
   const bool follows = next > 0 && (next == limit || (next == rest && (no_delay_ || snd_.fin_queued)));
   const std::uint32_t half = std::max(congestion_.window() / limit / 2, 1u);
-  if (follows && burst_ < std::min(half, 255u)) return false;
+  if (follows) return half > 1 && burst_ % half == 0;
   return std::exchange(burst_, std::uint8_t{0}) > 1;
 }
 

@@ -25,9 +25,10 @@ Info Connection::info(Instant now, std::uint32_t mtu) const {
     i.ca_state = CaState::kCwr;
   const bool probing = timers_.armed(Timer::kPersist) || snd_.una == snd_.max;
   (probing ? i.probes : i.retransmits) = retries_;
-  i.options = static_cast<std::uint8_t>((timestamps_ ? Info::kTimestamps : 0) | (sack_ ? Info::kSack : 0) |
-                                        (scaling_ ? Info::kWindowScale : 0) | (ecn_ ? Info::kEcn : 0) |
-                                        (fast_open_ && state_ != State::kSynSent ? Info::kSynData : 0));
+  i.options = static_cast<std::uint8_t>(
+      (timestamps_ ? Info::kTimestamps : 0) | (sack_ ? Info::kSack : 0) |
+      (scaling_ ? Info::kWindowScale : 0) | (ecn_ ? Info::kEcn : 0) |
+      (fast_open_ && state_ != State::kSynSent && failure_ == Error::kWouldBlock ? Info::kSynData : 0));
   i.snd_wscale = scaling_ ? snd_.scale.shift() : std::uint8_t{0};
   i.rcv_wscale = scaling_ ? rcv_.scale.shift() : std::uint8_t{0};
   i.backoff = probing ? persist_backoff_ : retries_;
