@@ -383,9 +383,9 @@ LADDER_TEST(ZeroWindow, CanBeProbedAsLinuxDoes) {
 LADDER_TEST(ZeroWindow, ShrunkFromBehindWhatIsInFlight) {
   Ladder l(variant);
   opened(l).app_sends(4 * kMss).whatever().after(kRtt).receives({.seq = 1, .ack = 1001, .window = 0});
-  l.sends_nothing().sends_within(400_ms, segment(1001)).sends_nothing();
+  l.sends_nothing().sends_within(400_ms, {.seq = 1001, .len = 1}).sends_nothing();
   l.receives({.seq = 1, .ack = 1001, .window = 0}).sends_nothing().state(State::kEstablished);
-  l.sends_within(800_ms, segment(1001)).sends_nothing();
+  l.sends_within(800_ms, {.seq = 1001, .len = 1}).sends_nothing();
   l.receives(ack(1001)).sends(segment(1001)).whatever();
   l.after(kRtt).receives(ack(4001)).whatever().silent_for(100_s).counter(Counter::kTCPTimeouts, 0);
 }
