@@ -2,9 +2,6 @@
 //
 // docs/state-table.md, from the rules that tests/protocol/state_table holds the stack to. Equal rows and
 // equal columns are drawn as one.
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
@@ -12,20 +9,13 @@
 #include <vector>
 
 #include "exhibits.h"
+#include "state_words.h"
 #include "synfin/trace/reason.h"
-#include "tests/protocol/state_table/calls.h"
 
 namespace synfin::ladders {
 namespace {
 
 using namespace state_table;
-
-template <class E>
-std::vector<E> all(E end) {
-  std::vector<E> values;
-  for (std::uint8_t i = 0; i < std::to_underlying(end); ++i) values.push_back(E{i});
-  return values;
-}
 
 /// What a section calls its rules: 1, 2, … in the order in which they are asked; a, b, … for the checks that
 /// all full connections share.
@@ -146,13 +136,6 @@ std::vector<std::vector<Position>> columns_of(const std::vector<Group>& groups) 
   return columns;
 }
 
-template <class E>
-std::string joined(const std::vector<E>& values) {
-  std::vector<std::string_view> names;
-  for (const E v : values) names.push_back(name(v));
-  return fmt::format("{}", fmt::join(names, " · "));
-}
-
 std::string outcome(const Rule& rule) {
   const std::string_view answer = rule.answer == Answer::kSendsNothing ? "—" : name(rule.answer);
   if (!rule.next) return std::string{answer};
@@ -234,21 +217,6 @@ std::string_view when(Guard g) {
   return {};
 }
 
-// `<SEQ=…>` must not be taken for HTML.
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '<') {
-      out += "&lt;";
-    } else if (c == '>') {
-      out += "&gt;";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
 // The rules that it stands for, or the fewer that it leaves.
 std::string replaced(const StandIn& stand_in, const Guarded& guarded, const Labels& label) {
   std::vector<std::string> rest;
@@ -259,12 +227,6 @@ std::string replaced(const StandIn& stand_in, const Guarded& guarded, const Labe
   if (stand_in.of.size() > rest.size() && !rest.empty())
     return fmt::format("all but {}", fmt::join(rest, ", "));
   return fmt::format("{}", fmt::join(stand_in.of, ", "));
-}
-
-std::string ended(std::string text) {
-  for (const std::string_view end : {".”", "."})
-    if (text.ends_with(end)) return text;
-  return text + '.';
 }
 
 std::string sentences(Row row, const std::vector<const Rule*>& rules, const Labels& label) {
@@ -292,66 +254,6 @@ std::string section() {
 std::string checks() {
   const Labels label{Row::kEstablished};
   return sentences(Row::kEstablished, label.shared(), label);
-}
-
-// Calls.
-
-std::string outcome(const CallRule& rule) {
-  std::vector<std::string> parts;
-  if (rule.told != Told::kToldNothing) parts.emplace_back(name(rule.told));
-  if (rule.output != Output::kNoOutput) parts.push_back(fmt::format("sends {}", name(rule.output)));
-  if (rule.next) parts.push_back(fmt::format("**→&nbsp;{}**", trace::name(*rule.next)));
-  return parts.empty() ? "—" : fmt::format("{}", fmt::join(parts, ", "));
-}
-
-struct CallLine {
-  std::vector<Row> rows;
-  std::vector<Load> loads;
-  const CallRule* rule = nullptr;
-};
-
-// States with the same rules under the same loads are drawn as one, and loads that a state does not tell
-// apart.
-std::vector<CallLine> lines_of(Call call) {
-  std::vector<CallLine> lines;
-  for (const Row row : all(Row::kRows)) {
-    std::vector<CallLine> of_row;
-    for (const Load load : all(Load::kLoads)) {
-      const CallCell cell{row, call, load};
-      if (!exists(cell)) continue;
-      const auto same = std::ranges::find(of_row, decide(cell), &CallLine::rule);
-      if (same != of_row.end()) {
-        same->loads.push_back(load);
-      } else {
-        of_row.push_back({{row}, {load}, decide(cell)});
-      }
-    }
-    for (CallLine& line : of_row) {
-      if (of_row.size() == 1) line.loads.clear();
-      const auto same = std::ranges::find_if(
-          lines, [&](const CallLine& l) { return l.rule == line.rule && l.loads == line.loads; });
-      if (same != lines.end()) {
-        same->rows.push_back(row);
-      } else {
-        lines.push_back(std::move(line));
-      }
-    }
-  }
-  return lines;
-}
-
-std::string calls() {
-  std::string out = "| call | states | queues | what happens | decided by |\n|---|---|---|---|---|\n";
-  for (const Call call : all(Call::kCalls)) {
-    std::string title = fmt::format("`{}`", name(call));
-    for (const CallLine& line : lines_of(call)) {
-      const std::string reason =
-          line.rule->next ? fmt::format(", `{}`", trace::name(line.rule->reason)) : std::string{};
-      out += fmt::format("| {} | {} | {} | {}{} | {} |\n", std::exchange(title, ""), joined(line.rows),
-                         joined(line.loads), outcome(*line.rule), reason, ended(escaped(line.rule->why)));
-    }
-  }
-  return out;
 }
 
 std::string sizes() {
@@ -390,7 +292,7 @@ constexpr std::array kStateTables = {
     Exhibit{"state_closing", section<Row::kClosing>, kMarkdown},
     Exhibit{"state_last_ack", section<Row::kLastAck>, kMarkdown},
     Exhibit{"state_time_wait", section<Row::kTimeWait>, kMarkdown},
-    Exhibit{"state_calls", calls, kMarkdown},
+    Exhibit{"state_calls", call_table, kMarkdown},
 };
 
 }  // namespace

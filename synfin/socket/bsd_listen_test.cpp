@@ -325,7 +325,7 @@ TEST_P(BsdListenTest, UnreachableHostAndNetworkAndSilenceAreThreeErrors) {
   const int network = answered_by(stack::Unreachable::kNetwork);
   EXPECT_TRUE(stack_b.set_listen_options(holding, {.hold = true, .hold_limit = 0}));
   const int silence = connect(server_address());
-  pass(200_s);
+  pass(300_s);
   const Address to = server_address();
   EXPECT_ERRNO(a.connect(host, to.get(), to.size), EHOSTUNREACH);
   EXPECT_ERRNO(a.connect(network, to.get(), to.size), ENETUNREACH);

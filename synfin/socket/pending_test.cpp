@@ -233,7 +233,7 @@ TEST_P(PendingTest, SoftUnreachableIsWhatTheAttemptFailsWithInTheEnd) {
     knock();
     take().unreachable(what);
     listener.set_option(acceptor::hold_syns{.limit = 0});
-    net.pass(Duration::seconds(130));
+    net.pass(Duration::seconds(250));
     EXPECT_EQ(result, expected);
   }
 }

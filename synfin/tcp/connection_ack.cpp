@@ -204,7 +204,18 @@ void Connection::window_opened(Context& ctx) {
     ctx.flights.give(std::move(flight_));
     return;
   }
-  resend_first_ = true;
+  // What else was in flight when it closed has waited for a timeout at least, so it is lost; not by
+  // congestion.
+  if (flight_ != nullptr && !in_loss_recovery()) {
+    Flight& f = *flight_;
+    for (std::uint32_t i = 0; i < f.sent.size(); ++i) f.sent.mark_lost(i);
+    f.state = CaState::kLoss;
+    f.high = snd_.nxt;
+    f.frto = Flight::Frto::kOff;
+    f.undo = false;
+  } else {
+    resend_first_ = true;
+  }
   arm_retransmit(ctx);
 }
 

@@ -319,7 +319,9 @@ TimeWait Connection::time_wait() const {
   tw.snd_nxt = snd_.max;
   tw.rcv_nxt = rcv_.nxt;
   tw.ts_recent = rcv_.ts_recent;
-  tw.window = Window{receive_window()} >> rcv_.scale;
+  // Rounded up, as everywhere: the right edge must not move back (SHLD-14).
+  const std::uint32_t unit = (1u << rcv_.scale.shift()) - 1;
+  tw.window = Window{receive_window() + unit} >> rcv_.scale;
   tw.scale = rcv_.scale.shift() & 0xf;
   tw.timestamps = timestamps_;
   tw.traffic_class = traffic_class_;

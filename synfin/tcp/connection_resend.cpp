@@ -54,16 +54,23 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
                                 Context& ctx) {
   Flight& f = *flight_;
   const SeqNum start = f.sent[place].start;
+  // Where the peer has taken its window back, what lies within goes again (RFC 9293 §3.8.6, SHLD-16), and one
+  // octet at least, to find out when it opens. Behind the first segment nothing does that is not within.
+  const std::int32_t window_left = snd_.una + snd_.wnd - start;
+  if (place > 0 && f.sent[place].end() - start > window_left) return false;
+  const std::uint32_t room = window_left > 0 ? static_cast<std::uint32_t>(window_left) : 1;
+  if (place == 0 && f.sent[0].length > room && !f.sent.split_first(room)) return false;
+  const std::uint32_t limit = std::min(text_limit(), room);
   const auto text_up_to = [&](SeqNum end) {
     const SeqNum text_end = earlier(end, stream_end());
     return text_end.after(start) ? static_cast<std::uint32_t>(text_end - start) : 0;
   };
   std::uint32_t last = place;
   while (last + 1 < f.sent.size() && goes_along(f.sent[last + 1]) &&
-         text_up_to(f.sent[last + 1].end()) <= text_limit())
+         text_up_to(f.sent[last + 1].end()) <= limit)
     ++last;
   const SeqNum end = f.sent[last].end();
-  const std::uint32_t text = std::min(text_up_to(end), text_limit());
+  const std::uint32_t text = std::min(text_up_to(end), limit);
   const std::uint32_t shared =
       text == 0 ? 0 : snd_.queue.share(static_cast<std::uint32_t>(start - snd_.base), text, frame);
   const bool fin = end.after(stream_end()) && start + shared == stream_end();

@@ -109,7 +109,10 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   // A probe of one octet or a FIN that was taken, again. Where those of both ends cross, neither ever sends
   // anything that the other finds acceptable, so the acknowledgement in it must count (RFC 9293 §A.2,
   // draft-gont-tcpm-tcp-seq-validation); text and FIN do not, as they lie left of the window.
-  if (length == 1 && seg.seq() == rcv_.nxt - 1 && !f.syn()) return go_on(Reason::kOldDuplicate);
+  // One that cannot be true does not count, so that there is one answer and not two.
+  const bool counts = is_synchronized(state_) && f.ack() && !f.syn() && !seg.ack().after(snd_.max) &&
+                      !seg.ack().before(snd_.una - snd_.max_wnd);
+  if (length == 1 && seg.seq() == rcv_.nxt - 1 && counts) return go_on(Reason::kOldDuplicate);
   return stop(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
 }
 

@@ -70,7 +70,7 @@ TEST(Rtt, ALinkWithoutDelayIsASampleToo) {
 }
 
 // RFC 8985 §6.2 step 1: a windowed minimum, so that a path that became longer is learnt of.
-TEST(Rfc8985, TheLeastRoundTripIsOfTheLastMinutes_6_2) {
+TEST(Rfc8985Minimum, IsOfTheLastMinutes_6_2) {
   Rtt rtt;
   const auto at = [](int s) { return Instant::from_ns(1'000'000'000'000) + Duration::seconds(s); };
   EXPECT_EQ(rtt.minimum(), Duration::zero());

@@ -172,6 +172,30 @@ std::uint32_t Scoreboard::next_unsacked(std::uint32_t i) {
   return to;
 }
 
+bool Scoreboard::split_first(std::uint32_t octets) {
+  if (count_ == capacity_ && !grow()) return false;
+  SentSegment& rest = slot(0);
+  first_ = (first_ - 1) & (capacity_ - 1);
+  ++count_;
+  SentSegment& head = slot(0);
+  head = rest;
+  head.length = static_cast<std::uint16_t>(octets);
+  head.push = false;
+  head.skip = 1;
+  rest.start += octets;
+  rest.length = static_cast<std::uint16_t>(rest.length - octets);
+  if (head.sacked) ++sacked_;
+  if (head.lost) ++lost_;
+  if (head.retransmitted) ++retransmitted_;
+  if (!head.sacked && !(head.lost && !head.retransmitted)) {  // just before the rest in the order of sending
+    head.newer = place(1);
+    (head.older == kNone ? oldest_ : ring()[head.older].newer) = place(0);
+    rest.older = place(0);
+  }
+  lost_hint_ = head.lost && !head.retransmitted ? 0 : lost_hint_ + 1;
+  return true;
+}
+
 bool Scoreboard::cut(std::uint32_t limit) {
   std::uint32_t needed = 0;
   for (std::uint32_t i = 0; i < count_; ++i) needed += (slot(i).length + limit - 1) / limit;

@@ -82,6 +82,8 @@ class Scoreboard {
   std::optional<std::uint32_t> oldest() const { return place_of(oldest_); }
   std::optional<std::uint32_t> sent_behind(std::uint32_t i) const { return place_of(slot(i).newer); }
 
+  /// Cuts the first segment in two behind `octets`, which must be fewer than it has. False: no memory.
+  bool split_first(std::uint32_t octets);
   /// Cuts all segments down to `limit` octets; those that were longer are lost.
   bool cut(std::uint32_t limit);
 

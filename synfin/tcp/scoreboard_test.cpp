@@ -155,7 +155,7 @@ TEST(Scoreboard, AgreesWithAModel) {
     std::vector<Model> model;
     std::uint32_t next = 0, now = 0;
     for (int step = 0; step < 400; ++step, ++now) {
-      switch (below(6)) {
+      switch (below(7)) {
         case 0:
         case 1:
           for (std::uint32_t n = below(9); n > 0; --n) {
@@ -184,6 +184,14 @@ TEST(Scoreboard, AgreesWithAModel) {
           if (const auto i = board.next_lost()) {
             board.mark_retransmitted(*i, at(now));
             model[*i].resent = true;
+          }
+          break;
+        case 6:
+          if (!model.empty() && model.front().end - model.front().start > 1) {
+            const std::uint32_t octets = 1 + below(model.front().end - model.front().start - 1);
+            ASSERT_TRUE(board.split_first(octets));
+            model.insert(model.begin(), model.front());
+            model[0].end = model[1].start = model[0].start + octets;
           }
           break;
         case 5: {

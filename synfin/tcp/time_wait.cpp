@@ -44,16 +44,15 @@ TimeWaitDisposition judge_time_wait(const TimeWait& tw, const Segment& seg, cons
   }
 
   // A bare ACK is never answered: two such ends would answer each other for ever.
-  const auto answer = seg.length() > 0 ? TimeWaitVerdict::kAcknowledge : TimeWaitVerdict::kDrop;
-  if (stamped && ts_ahead < 0) return {answer, Reason::kPawsRejected};
+  if (seg.length() == 0) return {TimeWaitVerdict::kDrop, Reason::kTimeWaitDropped};
+  if (stamped && ts_ahead < 0) return {TimeWaitVerdict::kAcknowledge, Reason::kPawsRejected};
   // "The only thing that can arrive in this state is a retransmission of the remote FIN. Acknowledge it, and
   // restart the 2 MSL timeout."  (§3.10.7.4)
   if (f.fin() && seg.seq() + seg.length() == tw.rcv_nxt) {
     return {TimeWaitVerdict::kAcknowledgeRestart, Reason::kTimeWaitReAck};
   }
   // Text outside the window is answered, so that a peer out of step learns it.
-  if (seg.length() > 0) return {TimeWaitVerdict::kAcknowledge, Reason::kOutOfWindow};
-  return {TimeWaitVerdict::kDrop, Reason::kTimeWaitDropped};
+  return {TimeWaitVerdict::kAcknowledge, Reason::kOutOfWindow};
 }
 
 TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
@@ -62,7 +61,9 @@ TimeWaitDisposition judge_fin_wait_2(const TimeWait& tw, const Segment& seg) {
   const SeqNum end = seg.seq() + seg.length();
   if (tw.timestamps && seg.has_timestamps() && !f.rst() &&
       static_cast<std::int32_t>(seg.header.options.timestamps.value - tw.ts_recent) < 0)
-    return {TimeWaitVerdict::kAcknowledge, Reason::kPawsRejected};
+    return seg.length() > 0
+               ? TimeWaitDisposition{TimeWaitVerdict::kAcknowledge, Reason::kPawsRejected}
+               : TimeWaitDisposition{TimeWaitVerdict::kDrop, f.ack() ? Reason::kAckIgnored : Reason::kNoAck};
 
   const bool begins_inside = seg.seq() == tw.rcv_nxt || seg.seq().in(tw.rcv_nxt, window);
   const bool acceptable = begins_inside || (seg.length() > 0 && (end - 1).in(tw.rcv_nxt, window));

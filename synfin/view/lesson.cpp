@@ -269,7 +269,7 @@ bool is_timer(Reason r) {
       Reason::kRetransmitGaveUp, Reason::kOrphanGaveUp,      Reason::kPersistProbe,
       Reason::kDelayedAck,       Reason::kKeepaliveProbe,    Reason::kKeepaliveTimedOut,
       Reason::kUserTimeout,      Reason::kFinWait2TimedOut,  Reason::kHoldTimedOut,
-      Reason::kLingerTimedOut,   Reason::kRetransmitR1};
+      Reason::kLingerTimedOut,   Reason::kRetransmitR1,      Reason::kTailLossProbe};
   return one_of(r, kList);
 }
 

@@ -468,7 +468,8 @@ LADDER_TEST(Attacks, R10_AFinThatAcknowledgesTheUnsentIsNotProcessed) {
   }
 }
 
-// R11: a reset behind the end of the stream. RFC 9293: MUST-12.
+// R11: a reset behind the end of the stream.
+// RFC 9293: MUST-12.
 LADDER_TEST(Attacks, R11_AResetAfterTheEndOfTheStreamIsTold) {
   Ladder l(variant);
   l.brought_to(State::kCloseWait).app_reads_end().forgets_events();

@@ -67,6 +67,7 @@ inline constexpr Rule kChecks[] = {
             "be sent in reply”; its own may have been lost"},
     {.kinds = kFin | kFinAck,
      .positions = kJustBefore,
+     .acks = kNoAck | kAckTooOld | kAckFuture,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
@@ -102,7 +103,9 @@ inline constexpr Rule kChecks[] = {
      .reason = Reason::kChallengeLimited,
      .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
 
-    // Fifth, as far as the state does not matter.
+    // Fifth, as far as the state does not matter. A FIN,ACK just left of the window gets here too, for what
+    // it
+    // acknowledges.
     {.acks = kNoAck,
      .reason = Reason::kNoAck,
      .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”"},

@@ -31,7 +31,8 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
      .reason = Reason::kOutOfWindowReset,
      .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
             "silently drop the segment.”"},
-    {.guards = kStale,
+    {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kData | kUrg | kFinData,
+     .guards = kStale,
      .answer = kSendsAck,
      .reason = Reason::kPawsRejected,
      .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
@@ -60,6 +61,12 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
      .reason = Reason::kOutOfWindow,
      .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
             "be sent in reply”"},
+    {.kinds = kAck,
+     .guards = kStale,
+     .reason = Reason::kAckIgnored,
+     .why =
+         "RFC 7323 §5.3, R1, would answer; a segment of no length is not, as the record has no room to count "
+         "answers, and two ends out of step would answer each other for ever"},
     {.kinds = kAck,
      .positions = kJustBefore,
      .answer = kSendsAck,
@@ -161,7 +168,8 @@ inline constexpr Rule kTimeWaitRules[] = {
      .reason = Reason::kTimeWaitOldSyn,
      .why = "RFC 9293 §3.10.7.4, fourth: “if the SYN bit is set, irrespective of the sequence number, TCP "
             "endpoints MUST send a \"challenge ACK\"”; §3.6.1: it “turns out to be an old duplicate”"},
-    {.guards = kStale,
+    {.kinds = kFin | kFinAck | kData | kUrg | kFinData,
+     .guards = kStale,
      .answer = kSendsAck,
      .reason = Reason::kPawsRejected,
      .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "

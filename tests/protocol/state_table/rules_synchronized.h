@@ -19,6 +19,59 @@ inline constexpr Rule kStateRules[] = {
      .why = "RFC 9293 §3.10.7.4, fifth, LAST-ACK: “If our FIN is now acknowledged, delete the TCB, enter the "
             "CLOSED state, and return.”"},
     {.rows = Row::kClosing,
+     .kinds = kFinAck,
+     .positions = kJustBefore,
+     .acks = kAckAll,
+     .answer = kSendsAck,
+     .next = State::kTimeWait,
+     .reason = Reason::kFinAcknowledged,
+     .why = "RFC 9293 §3.10.7.4, first: the FIN again is acknowledged; §A.2: in a simultaneous close what it "
+            "acknowledges must count; fifth, CLOSING: “if the ACK acknowledges our FIN, then enter the "
+            "TIME-WAIT state”"},
+    {.rows = Row::kClosing,
+     .kinds = kFinAck,
+     .positions = kJustBefore,
+     .acks = kAckSome,
+     .answer = kSendsAck,
+     .reason = Reason::kAckAccepted,
+     .why =
+         "RFC 9293 §3.10.7.4, first: the FIN again is acknowledged, and what it acknowledges counts (§A.2)"},
+    {.rows = Row::kClosing,
+     .kinds = kFinAck,
+     .positions = kJustBefore,
+     .acks = kAckDuplicate | kAckOld,
+     .answer = kSendsAck,
+     .reason = Reason::kAckIgnored,
+     .why = "RFC 9293 §3.10.7.4, first: the FIN again is acknowledged; fifth, CLOSING: “otherwise, ignore "
+            "the segment.”"},
+    {.rows = Row::kFinWait1 | Row::kFinWait1Orphan,
+     .kinds = kFinAck,
+     .positions = kJustBefore,
+     .acks = kAckAll,
+     .answer = kSendsAck,
+     .next = State::kFinWait2,
+     .reason = Reason::kOldDuplicate,
+     .why = "RFC 9293 §3.10.7.4, first: an old octet is acknowledged; §A.2: what it acknowledges must count; "
+            "fifth: "
+            "“enter FIN-WAIT-2”"},
+    {.rows = Row::kEstablished | Row::kFinWait1 | Row::kFinWait1Orphan | Row::kFinWait2 | Row::kCloseWait,
+     .kinds = kFinAck,
+     .positions = kJustBefore,
+     .answer = kSendsAck,
+     .reason = Reason::kOldDuplicate,
+     .why = "RFC 9293 §3.10.7.4, first: “an acknowledgment should be sent in reply”, as its own may have "
+            "been lost; what "
+            "it acknowledges counts (§A.2)"},
+    {.rows = Row::kLastAck,
+     .kinds = kFinAck,
+     .positions = kJustBefore,
+     .acks = kAckSome | kAckDuplicate | kAckOld,
+     .answer = kSendsAck,
+     .reason = Reason::kOldDuplicate,
+     .why = "RFC 9293 §3.10.7.4, first: “an acknowledgment should be sent in reply”, as its own may have "
+            "been lost; what "
+            "it acknowledges counts (§A.2)"},
+    {.rows = Row::kClosing,
      .acks = kAckAll,
      .next = State::kTimeWait,
      .reason = Reason::kFinAcknowledged,
