@@ -157,7 +157,8 @@ def write_page(checkout, results):
         why = ''
         if any(r is not None and not r[0] for r in got.values()):
             said = next(r[1] for r in got.values() if r is not None and not r[0])
-            why = reason_for(script, reasons) or '`' + summary(said).replace('|', '/') + '`'
+            why = 'Names addresses of IPv4.' if 'bad IPv6 address' in said else reason_for(script, reasons)
+            why = why or '`' + summary(said).replace('|', '/') + '`'
         out.append(f'| {script} | ' + ' | '.join(marks) + f' | {why} |')
     page = PAGE.read_text()
     begin, end = '<!-- packetdrill: results -->\n', '<!-- /packetdrill -->'

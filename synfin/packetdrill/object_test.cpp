@@ -223,8 +223,8 @@ TEST_P(ObjectTest, PlaysAPassiveConnectionToItsEnd) {
     EXPECT_EQ(text->text, size);
     EXPECT_EQ(text->tcp.seq, ours);
     ours += static_cast<std::uint32_t>(size);
+    inject(header(Flags::kAck, theirs, ours));  // Nagle's algorithm waits for it
   }
-  inject(header(Flags::kAck, theirs, ours));
 
   EXPECT_EQ(i.close(i.userdata, fd), 0);
   const auto fin = next_packet();

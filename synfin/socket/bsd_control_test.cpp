@@ -25,7 +25,7 @@ class BsdControlTest : public BsdFixture {
   }
   void say(std::string_view text) {
     EXPECT_EQ(a.send(client, text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
-    settle();
+    pass(100_ms);  // acknowledged, so that Nagle's algorithm does not keep the next back
   }
 
   // epoll on the server's end; the first event's flags, 0 for none.

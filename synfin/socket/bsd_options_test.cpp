@@ -89,7 +89,7 @@ TEST_P(BsdOptionsTest, WhatWasNotSetShowsTheSettings) {
   EXPECT_EQ(get(a, fd, TCP_KEEPIDLE), 7200);
   EXPECT_EQ(get(a, fd, TCP_KEEPINTVL), 75);
   EXPECT_EQ(get(a, fd, TCP_KEEPCNT), 9);
-  EXPECT_EQ(get(a, fd, TCP_SYNCNT), 6);
+  EXPECT_EQ(get(a, fd, TCP_SYNCNT), static_cast<int>(stack_a.settings().tcp_syn_retries));
   EXPECT_EQ(get(a, fd, TCP_LINGER2), 60);
   EXPECT_EQ(get(a, fd, TCP_MAXSEG), 536);
   EXPECT_EQ(get(a, fd, TCP_NOTSENT_LOWAT), 0);
