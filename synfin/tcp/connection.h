@@ -341,6 +341,7 @@ class Connection {
   /// The error that a program gets whose peer was given up.
   Error gave_up_error() const { return soft_error_ == Error::kWouldBlock ? Error::kTimedOut : soft_error_; }
   void one_more_retry(Context& ctx);
+  void give_up(Context& ctx);
   void send_reminder(trace::Reason why, Context& ctx);
   void heard_from_peer(Context& ctx);
 

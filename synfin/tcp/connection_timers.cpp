@@ -167,17 +167,28 @@ void Connection::on_retransmit_timer(Context& ctx) {
   on_timeout(ctx);
 }
 
+// R2 of RFC 9293 §3.8.3.
+void Connection::give_up(Context& ctx) {
+  const bool opening = !is_synchronized(state_);
+  ctx.count(opening ? Counter::kAttemptFails : Counter::kTCPAbortOnTimeout);
+  const Reason why = opening         ? (passive_ ? Reason::kHandshakeTimedOut : Reason::kConnectTimedOut)
+                     : program_gone_ ? Reason::kOrphanGaveUp
+                                     : Reason::kRetransmitGaveUp;
+  const Ending::Segment silent = unanswered();
+  // A peer with a closed window may well be there, and has to learn that nothing more will come.
+  if (!opening && snd_.wnd == 0) {
+    abort(gave_up_error(), why, ctx);
+  } else {
+    fail(gave_up_error(), why, ctx);
+  }
+  note_ending_segment(silent);
+}
+
 // The timer of RFC 6298.
 void Connection::on_timeout(Context& ctx) {
   const bool opening = !is_synchronized(state_);
   if (retries_ >= most_retries(ctx.settings)) {
-    ctx.count(opening ? Counter::kAttemptFails : Counter::kTCPAbortOnTimeout);
-    const Reason why = opening         ? (passive_ ? Reason::kHandshakeTimedOut : Reason::kConnectTimedOut)
-                       : program_gone_ ? Reason::kOrphanGaveUp
-                                       : Reason::kRetransmitGaveUp;
-    const Ending::Segment silent = unanswered();
-    fail(gave_up_error(), why, ctx);
-    note_ending_segment(silent);
+    give_up(ctx);
     return;
   }
 
@@ -225,10 +236,7 @@ void Connection::on_persist_timer(Context& ctx) {
     return;
   }
   if (retries_ >= most_retries(ctx.settings)) {
-    ctx.count(Counter::kTCPAbortOnTimeout);
-    const Ending::Segment silent = unanswered();
-    abort(gave_up_error(), program_gone_ ? Reason::kOrphanGaveUp : Reason::kRetransmitGaveUp, ctx);
-    note_ending_segment(silent);
+    give_up(ctx);
     return;
   }
   ctx.timer_fired(tuple_, state_, Reason::kPersistProbe);
