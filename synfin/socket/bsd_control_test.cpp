@@ -38,7 +38,8 @@ class BsdControlTest : public BsdFixture {
     epoll_event e{};
     const int n = b.epoll_wait(epoll, &e, 1);
     if (n != 1) return 0;
-    EXPECT_EQ(e.data.u64, 4711u);
+    const std::uint64_t data = e.data.u64;  // the structure is packed
+    EXPECT_EQ(data, 4711u);
     return e.events;
   }
   int epoll = -1;

@@ -239,17 +239,16 @@ void Connection::undo(Counter counter, Reason why, Delivery& d, Context& ctx) {
 // What became of a tail loss probe (RFC 8985 §7.4).
 void Connection::judge_tail_probe(const Segment& seg, const Delivery& d, Context& ctx) {
   if (seg.ack().before(tail_probe_end_)) return;
-  if (!tail_probe_resent_ || d.probe_dsack) {
-    tail_probe_ = false;  // nothing was lost, or recovery takes care of it
-  } else if (seg.ack().after(tail_probe_end_)) {
-    // The probe filled a hole that nobody will hear of otherwise: the loss is to be answered all the same.
-    // What was in flight then is not known any more; it was no more than the window.
-    tail_probe_ = false;
-    if (!in_loss_recovery()) congestion_.on_loss(congestion_.window(), ctx.now);
-    ctx.count(Counter::kTCPLossProbeRecovery);
-  } else if (!d.advanced && d.duplicate && !d.sacked) {
-    tail_probe_ = false;  // both arrived
-  }
+  // Nothing was lost, or recovery takes care of it.
+  const bool needless = !tail_probe_resent_ || d.probe_dsack;
+  // The probe filled a hole that nobody will hear of otherwise: the loss is to be answered all the same.
+  const bool filled = !needless && seg.ack().after(tail_probe_end_);
+  const bool both_arrived = !needless && !filled && !d.advanced && d.duplicate && !d.sacked;
+  tail_probe_ = !needless && !filled && !both_arrived;
+  if (!filled) return;
+  // What was in flight then is not known any more; it was no more than the window.
+  if (!in_loss_recovery()) congestion_.on_loss(congestion_.window(), ctx.now);
+  ctx.count(Counter::kTCPLossProbeRecovery);
 }
 
 void Connection::grow_window(const Delivery& d, Context& ctx) {

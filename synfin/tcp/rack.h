@@ -32,7 +32,9 @@ struct Reordering {
     persist = kPersist;
   }
   void recovery_ended() {
-    if (persist > 0 && --persist == 0) steps = 1;
+    if (persist == 0) return;
+    --persist;
+    if (persist == 0) steps = 1;
   }
 };
 
