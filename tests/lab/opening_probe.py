@@ -13,6 +13,7 @@ import threading
 from raw_tcp import ACK, PSH, RST, SYN, RawPeer, kernel_counters, set_kernel
 
 QUIET = 0.05  # after this nothing more is coming, but by a timer
+PATIENT = 0.25  # … and what an acknowledgement may wait for company
 MSS = b"\x02\x04\x05\xb4"
 
 
@@ -40,12 +41,12 @@ class Probe:
             if segment.flags == SYN | ACK:
                 self.answers[segment.dport] = segment.seq + 1
 
-    def step(self, sports, flags, payload):
+    def step(self, sports, flags, payload, wait=QUIET):
         for sport in sports:
             if sport in self.answers:
                 self.log[sport].append("/")
                 self.peer.send(sport, flags, 1000 * sport + 1, self.answers[sport], payload)
-        for segment in self.listen(QUIET):
+        for segment in self.listen(wait):
             self.log[segment.dport].append(kind(segment))
 
     def run(self, groups, seconds):
@@ -56,7 +57,7 @@ class Probe:
             first += size
             self.syn(group)
             self.step(group, ACK, b"")
-        self.step(sports, ACK | PSH, b"x")
+        self.step(sports, ACK | PSH, b"x", PATIENT)
         self.late_syn_acks = sum(segment.flags == SYN | ACK for segment in self.listen(seconds))
         # "SYN-ACK / / ACK": the SYN was answered, the third segment in silence, the octet acknowledged.
         return {"log": [" ".join(self.log[sport]) for sport in sports], "late_syn_acks": self.late_syn_acks}
