@@ -25,9 +25,11 @@ void FlightPool::give(std::unique_ptr<Flight> flight) {
   flight->state = CaState::kOpen;
   flight->wait = Flight::Wait::kTimeout;
   flight->frto = Flight::Frto::kOff;
-  flight->probe_due = flight->window_probe = flight->window_limited = flight->any_sacked = flight->undo = false;
+  flight->probe_due = flight->window_probe = flight->window_limited = flight->any_sacked = flight->undo =
+      false;
   flight->most_used = flight->duplicates = 0;
   flight->undo_left = -1;
+  flight->pacer = Pacer{};
   flight->first_resent = Instant{};
   spare_.push_back(std::move(flight));
 }

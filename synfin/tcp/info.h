@@ -20,7 +20,7 @@ enum class CaState : std::uint8_t {
 /// TCP_INFO: one connection as Linux's `struct tcp_info` shows it, by the same names and meanings; segments
 /// where Linux counts segments. Times are durations; rates are octets a second.
 ///
-/// Always 0 as yet: `ato` (there is no adaptive delay), `rcv_rtt`, `pacing_rate`, `delivery_rate`,
+/// Always 0 as yet: `ato` (there is no adaptive delay), `rcv_rtt`, `delivery_rate`,
 /// `busy_time`, `rwnd_limited`, `sndbuf_limited`, `delivered_ce`, `total_rto_time`.
 struct Info {
   // Bits of `options`.
