@@ -179,9 +179,12 @@ bool Connection::take_dsack(const Segment& seg, Delivery& d, Context& ctx) {
 }
 
 // "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK), set SND.WND <- SEG.WND."  (§3.10.7.4)
+// The check "prevents using old segments to update the window". One that acknowledges more than any before it
+// is none, though it fills a hole and so has an older number: SND.WND counts from SND.UNA, and the right edge
+// would move with it into what was never offered. Linux does the same.
 bool Connection::update_window(const Segment& seg, Context& ctx) {
-  const bool newer =
-      snd_.wl1.before(seg.seq()) || (snd_.wl1 == seg.seq() && snd_.wl2.at_or_before(seg.ack()));
+  const bool newer = snd_.wl1.before(seg.seq()) || snd_.wl2.before(seg.ack()) ||
+                     (snd_.wl1 == seg.seq() && snd_.wl2 == seg.ack());
   if (!newer || seg.ack().before(snd_.una)) return false;
   const bool was_closed = snd_.wnd == 0;
   snd_.wnd = (seg.header.window << (seg.flags().syn() ? WindowScale::none() : snd_.scale)).octets;
