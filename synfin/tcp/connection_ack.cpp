@@ -95,10 +95,8 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
     const Duration rtt = ctx.now - s.sent_at;
     rtt_.note_minimum(rtt, ctx.now);
     if (!s.sacked && !d.sampled && s.end().at_or_before(snd_.una) && s.start.at_or_after(f.sample_from)) {
-      // One sample a round trip: RFC 6298's weights are meant for that.
       d.sampled = true;
-      rtt_.sample(rtt, ctx.settings);
-      f.sample_from = snd_.nxt;
+      d.sampled_at = s.sent_at;
     }
     if (s.end().at_or_before(f.high)) d.original = true;
     if (f.any_sacked && s.start.before(f.highest_sacked) &&
@@ -110,10 +108,16 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
   f.rack.delivered(s, ctx.now, second_time, rtt_.minimum());
 }
 
-// Karn's algorithm: only a segment that was sent once is timed. Timestamps prove the round trip of the others
-// (RFC 7323 §4).
+// Karn's algorithm: only a segment that was sent once is timed, and only where its acknowledgement did not
+// wait for one that was sent again. Timestamps prove the round trip of the others (RFC 7323 §4).
 void Connection::measure(const Segment& seg, const Delivery& d, Context& ctx) {
-  if (d.sampled || !d.resent || !timestamps_ || !seg.has_timestamps()) return;
+  if (d.sampled && !d.resent) {
+    // One sample a round trip: RFC 6298's weights are meant for that.
+    rtt_.sample(ctx.now - d.sampled_at, ctx.settings);
+    flight_->sample_from = snd_.nxt;
+    return;
+  }
+  if (!d.resent || !timestamps_ || !seg.has_timestamps()) return;
   if (seg.header.options.timestamps.echo == 0) return;
   const std::uint32_t elapsed =
       timestamp_value(ctx.now, timestamp_offset_) - seg.header.options.timestamps.echo;

@@ -135,6 +135,19 @@ LADDER_TEST(RetransmissionTimeout, KarnKeepsTheBackedOffTimeout) {
   l.silent_for(700_ms).sends_within(110_ms, {.seq = 101, .len = 100});
 }
 
+// Nor from what was sent once, but whose acknowledgement waited for what was sent twice.
+// RFC 9293: MUST-18.
+LADDER_TEST(RetransmissionTimeout, KarnTakesNoSampleFromBehindAHole) {
+  Ladder l(variant);
+  opened_with_rtt(l, 10_ms).app_sends(2 * full(l)).sends({.len = full(l)}).sends({.len = full(l)});
+  l.after(210_ms).sends({.seq = 1, .len = full(l)}).after(420_ms).sends({.seq = 1, .len = full(l)});
+  l.after(10_ms).receives({.seq = 1, .ack = 1 + 2 * std::int64_t{full(l)}});
+  const auto status = l.stack().status(l.connection());
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->smoothed_rtt.ms(), 10) << l.text();
+  EXPECT_EQ((status->retransmission_timeout + 500_us).ms(), 840) << l.text();
+}
+
 // … and then it collapses.
 // RFC 9293: MUST-18.
 LADDER_TEST(RetransmissionTimeout, FreshSampleCollapsesTheBackoff) {
