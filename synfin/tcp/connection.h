@@ -242,8 +242,9 @@ class Connection {
     bool probe_dsack = false;  // … of a tail loss probe
     bool original = false;     // something that was in flight before recovery, and sent once
     bool resent = false;       // something that was sent twice
-    bool sampled = false;
+    bool sampled = false;      // something that was sent once, at `sampled_at`, and can be timed
     bool reordered = false;
+    Instant sampled_at;
     SeqNum reordered_from;
     std::uint32_t lost_before = 0;
     trace::Reason fate = trace::Reason::kNone;

@@ -279,6 +279,22 @@ LADDER_TEST(SendWindow, OldSegmentDoesNotUpdateIt) {
   EXPECT_LE(octets(l.take_all()), 3000u) << l.text();
 }
 
+// Nor does SND.WND stay as it is where SND.UNA, from which it counts, moves on: the text that fills a hole
+// has an older number than WL1 and a newer acknowledgement.
+LADDER_TEST(SendWindow, TextThatFillsAHoleUpdatesIt) {
+  Ladder l(variant, {.peer = {.window = 3000}});
+  l.opened_passively().app_sends(2 * full(l));
+  ASSERT_EQ(octets(l.take_all()), 2 * full(l)) << l.text();
+  const std::int64_t all = 1 + 2 * std::int64_t{full(l)};
+  const auto one = static_cast<std::uint16_t>(full(l));
+  l.receives({.seq = 1001, .ack = 1, .len = 100, .window = 3000}).whatever();
+  l.receives({.seq = 1, .ack = all, .len = 1000, .window = one}).whatever().app_sends(3000);
+  EXPECT_EQ(octets(l.take_all()), full(l)) << l.text();
+  // What came before it, late, does not open it again.
+  l.receives({.seq = 1001, .ack = 1, .len = 100, .window = 3000}).whatever();
+  EXPECT_EQ(octets(l.take_all()), 0u) << l.text();
+}
+
 // The call takes what fits; kWritable follows (contract of `send`).
 LADDER_TEST(SendBuffer, IsBoundedAndReportsRoom) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_wmem = 8192; }});
