@@ -171,7 +171,7 @@ class Bsd {
   int get_info(const Entry& e, void* value, socklen_t* size);
   int give_memory(const Entry& e, void* value, socklen_t* size);
   int give_max_pacing_rate(const Entry& e, void* value, socklen_t* size);
-  std::string_view congestion_name() const;
+  CongestionControl congestion_control_of(const Entry& e) const;
   short events_of(Entry& e);
   void tell_queue(const Entry& e, msghdr& message) const;
   std::uint64_t received(const Entry& e) const;

@@ -216,6 +216,7 @@ class Connection {
 
   // RFC 9293 §3.10.7.3 (connection_open.cpp).
   void adopt_half_open(const HalfOpen& half, Context& ctx);
+  void begin_congestion_control(bool syn_lost, const Settings& settings);
   trace::Reason on_segment_syn_sent(const Segment& seg, Context& ctx);
   trace::Reason take_syn_ack_for_text(const Segment& seg, Context& ctx);
   void adopt_syn(const Segment& syn, Context& ctx);
@@ -245,6 +246,7 @@ class Connection {
     bool sampled = false;      // something that was sent once, at `sampled_at`, and can be timed
     bool reordered = false;
     Instant sampled_at;
+    std::optional<Duration> round_trip;  // of the latest segment that was sent once
     SeqNum reordered_from;
     std::uint32_t lost_before = 0;
     trace::Reason fate = trace::Reason::kNone;
@@ -261,7 +263,7 @@ class Connection {
   void window_opened(Context& ctx);
   void remember_timestamp(const Segment& seg, const Context& ctx);
   void hear_user_timeout(const Segment& seg);
-  void on_congestion_echo(Context& ctx);
+  void on_congestion_echo();
 
   // Loss (connection_recovery.cpp).
   void recover(const Segment& seg, Delivery& d, Context& ctx);
@@ -436,12 +438,12 @@ class Connection {
   Reordering reordering_;
   SeqNum recover_;         // RFC 6582: duplicate acknowledgements before this prove nothing
   SeqNum tail_probe_end_;  // SND.NXT when it was sent
-  Congestion congestion_{NewReno{536, 10}};
+  SeqNum ecn_recover_;     // ECE for what was sent before this is about a reduction already made
+  Congestion congestion_{CongestionControl::kCubic, 536, 10};
   std::unique_ptr<Flight> flight_;
   Traffic traffic_;
   TimerTable timers_;
 
-  SeqNum ecn_recover_;  // ECE for what was sent before this is about a reduction already made
   Instant last_heard_;
   Instant last_sent_;  // text, SYN or FIN
 
@@ -484,6 +486,10 @@ class Connection {
   }
   Offer offer(const Context& ctx) const {
     return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
+  }
+  CongestionControl congestion_control(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.congestion ? *rare_->options.congestion
+                                                         : s.tcp_congestion_control;
   }
   std::unique_ptr<Rare> rare_;
 };

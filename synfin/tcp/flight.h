@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "synfin/tcp/congestion/congestion.h"
 #include "synfin/tcp/info.h"
 #include "synfin/tcp/pacer.h"
 #include "synfin/tcp/prr.h"
@@ -50,7 +51,7 @@ struct Flight {
 
   // To take a reduction back that was made for nothing.
   bool undo = false;
-  std::uint32_t undo_window = 0, undo_threshold = 0;
+  Congestion before{CongestionControl::kNone, 1, 1};  // … it
   wire::SeqNum undo_from;
   std::int32_t undo_left = -1;  // retransmissions that no DSACK has called needless yet
   Instant first_resent;         // of this recovery
