@@ -205,8 +205,9 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   // What is lost goes first (RFC 6675 §5 NextSeg).
   if (flight_ != nullptr && flight_->frto != Flight::Frto::kSecond && flight_->sent.next_lost()) return false;
 
-  if (snd_.una == snd_.nxt && ctx.settings.tcp_slow_start_after_idle && ctx.now - last_sent_ > rtt_.timeout())
-    congestion_.on_idle();
+  // Only now that something can leave: what waited at a closed window still has its window till then.
+  const bool resumes = snd_.una == snd_.nxt && peer_room() > 0 && ctx.now - last_sent_ > rtt_.timeout();
+  if (resumes && ctx.settings.tcp_slow_start_after_idle) congestion_.on_idle();
   const std::uint32_t allowed = window(), in_network = pipe();
   const std::uint32_t network_room = limit == Limit::kPeerOnly ? available
                                      : allowed > in_network    ? allowed - in_network

@@ -6,6 +6,8 @@
 namespace synfin::tcp {
 namespace {
 
+using namespace synfin::literals;
+
 constexpr std::uint32_t kSegment = 1000;
 constexpr std::uint32_t kBurst = 2 * kSegment;
 constexpr std::uint64_t kRate = 1'000'000;  // a segment a millisecond
