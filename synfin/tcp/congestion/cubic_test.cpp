@@ -55,6 +55,7 @@ Cubic after_loss(std::uint32_t segments) {
   return c;
 }
 
+// RFC 9293: MUST-19, MAY-18.
 TEST(Rfc9438, LossLeavesSevenTenthsOfWhatWasInFlight_4_6) {
   Cubic c{kMss, 10, 100 * kMss, 100 * kMss};
   c.on_loss(80 * kMss, CongestionSign::kLost);
