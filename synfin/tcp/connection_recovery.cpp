@@ -262,7 +262,6 @@ void Connection::grow_window(const Delivery& d, Context& ctx) {
   event.now = ctx.now;
   event.acked = timeout ? std::min(d.octets, text_limit()) : d.octets;
   event.window_limited = limited || timeout;
-  event.paced = paced_burst(ctx.settings) > 0;
   // What waited for a segment that was sent again tells nothing.
   if (!d.resent) event.round_trip = d.round_trip;
   event.smoothed = rtt_.smoothed();

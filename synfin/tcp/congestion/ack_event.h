@@ -18,7 +18,6 @@ struct AckEvent {
   Instant now;
   std::uint32_t acked = 0;      // octets newly known to have arrived
   bool window_limited = false;  // the window was what limited sending, not the program or the peer
-  bool paced = false;           // what the window allows leaves spread over the round trip, not in a burst
   /// Of the latest segment that this acknowledgement told of and that was sent once.
   std::optional<Duration> round_trip{};
   Duration smoothed{};    // the smoothed round trip (RFC 6298); zero: not known

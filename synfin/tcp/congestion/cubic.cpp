@@ -52,9 +52,9 @@ void Cubic::leave_first_slow_start() {
 void Cubic::on_ack(const AckEvent& e) {
   std::uint32_t acked = std::min(e.acked, kMostWindow);
   if (first_slow_start()) {
-    const std::uint32_t growth = hystart_.on_ack(e, mss_);
+    const std::uint32_t growth = hystart_.on_ack(e);
     // A window that was not used says nothing about the path (RFC 7661 §4.3): it does not grow.
-    if (e.window_limited) window_ = std::min(window_ + growth, kMostWindow - 1);
+    if (e.window_limited) window_ = std::min(window_ + std::min(growth, kMostWindow), kMostWindow - 1);
     if (hystart_.over()) {
       leave_first_slow_start();
       threshold_ = window_;

@@ -7,15 +7,14 @@
 
 namespace synfin::tcp {
 
-std::uint32_t HyStart::on_ack(const AckEvent& e, std::uint32_t mss) {
+std::uint32_t HyStart::on_ack(const AckEvent& e) {
   if (!begun_) {
     begun_ = true;
     window_end_ = e.nxt;
   }
-  // "cwnd = cwnd + min(N, L * SMSS)", in CSS divided by CSS_GROWTH_DIVISOR. "L = infinity if paced, L = 8 if
-  // non-paced"  (§4.3)
-  const std::uint32_t limited = e.paced ? e.acked : std::min(e.acked, kMostSegments * mss);
-  const std::uint32_t growth = conservative() ? limited / kGrowthDivisor : limited;
+  // "cwnd = cwnd + min(N, L * SMSS)", in CSS divided by CSS_GROWTH_DIVISOR. §4.3 recommends an L of 8 where
+  // nothing is paced; it is without bound here, as on Linux: see NewReno.
+  const std::uint32_t growth = conservative() ? e.acked / kGrowthDivisor : e.acked;
   if (e.round_trip) sample(*e.round_trip);
   // What ended the round was sent in it: its round trip counts to the old one.
   if (e.una.at_or_after(window_end_)) end_round(e.nxt);

@@ -21,10 +21,9 @@ class HyStart {
   static constexpr std::uint32_t kSamples = 8;                       // N_RTT_SAMPLE
   static constexpr std::uint32_t kGrowthDivisor = 4;                 // CSS_GROWTH_DIVISOR
   static constexpr std::uint32_t kRounds = 5;                        // CSS_ROUNDS
-  static constexpr std::uint32_t kMostSegments = 8;                  // L, where nothing is paced
 
   /// Each acknowledgement. Gives by how many octets the window may grow if it was used.
-  std::uint32_t on_ack(const AckEvent& e, std::uint32_t mss);
+  std::uint32_t on_ack(const AckEvent& e);
   /// Enough rounds of Conservative Slow Start: the threshold becomes the window.
   bool over() const { return rounds_ >= kRounds; }
   /// In Conservative Slow Start.

@@ -18,8 +18,7 @@ void NewReno::on_ack(const AckEvent& e) {
   std::uint32_t acked = std::min(e.acked, kMostWindow);
   if (window_ < threshold_) {
     // By all that was acknowledged, as Linux does: RFC 3465's limit of two segments an ACK would punish
-    // receivers that acknowledge rarely, and splitting ACKs gains nothing. (In CUBIC's first slow start RFC
-    // 9406 has a limit that few of them reach.)
+    // receivers that acknowledge rarely, and splitting ACKs gains nothing.
     const std::uint32_t grow = std::min(acked, threshold_ - window_);
     window_ = std::min(window_ + grow, kMostWindow);
     acked -= grow;
