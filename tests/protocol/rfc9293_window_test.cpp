@@ -88,6 +88,18 @@ LADDER_TEST(ShrunkWindow, OfASilentPeerIsGivenUp) {
   l.state(State::kClosed).event(kFailed).failure(Error::kTimedOut);
 }
 
+// A probe is one number beyond the window, of which the FIN has one of its own.
+LADDER_TEST(ClosedWindow, ProbeTakesTheFinOnlyWhereNothingElseIsLeft) {
+  Ladder l(variant);
+  l.opened_passively()
+      .receives({.seq = 1, .ack = 1, .window = 0})
+      .app_sends(1)
+      .app_shuts_down(Shutdown::kSend);
+  l.sends_within(2_s, {.flags = ACK, .seq = 1, .len = 1});
+  l.receives({.seq = 1, .ack = 2, .window = 0}).sends_within(4_s, {.flags = FIN | ACK, .seq = 2, .len = 0});
+  l.receives({.seq = 1, .ack = 3, .window = 0}).sends_nothing().state(State::kFinWait2);
+}
+
 // Receives until nothing more fits; the next number.
 std::int64_t fill(Ladder& l, std::int64_t window) {
   std::int64_t seq = 1;
