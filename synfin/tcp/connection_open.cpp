@@ -90,7 +90,7 @@ void Connection::open_from(const HalfOpen& half, const Segment& third, std::opti
         timestamp_value(ctx.now, timestamp_offset_) - third.header.options.timestamps.echo;
     if (elapsed < 120'000) rtt_.sample(Duration::milliseconds(elapsed), ctx.settings);
   } else if (half.retransmissions > 0) {
-    rtt_.handshake_was_ambiguous();
+    rtt_.handshake_was_ambiguous(ctx.settings);
   }
   snd_.wnd = snd_.max_wnd = (third.header.window << snd_.scale).octets;
   snd_.wl1 = third.seq();
@@ -204,7 +204,7 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
     twice.resent = true;
     measure(seg, twice, ctx);
   } else {
-    rtt_.handshake_was_ambiguous();
+    rtt_.handshake_was_ambiguous(ctx.settings);
   }
   // "An ECN-setup SYN-ACK packet": ECE without CWR (RFC 3168 §6.1.1).
   ecn_ = ctx.settings.tcp_ecn == 1 && f.ece() && !f.cwr();
