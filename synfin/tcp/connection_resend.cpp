@@ -84,7 +84,6 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
   out.retransmission = true;
   out.reason = why;
   for (std::uint32_t i = place; i <= last; ++i) f.sent.mark_retransmitted(i, ctx.now);
-  pace(shared, ctx);
   if (f.state == CaState::kRecovery) f.prr.sent(static_cast<std::uint32_t>(end - start));
   if (shared > 0 && ends_resent_burst()) out.header.flags = out.header.flags.with(Flags::kPsh);
   if (f.first_resent == Instant{}) f.first_resent = ctx.now;
@@ -93,6 +92,7 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
   traffic_.sent += shared;
   traffic_.resent += shared;
   if (shared > 0) ++traffic_.text_segments_out;
+  pace(shared, ctx);
   last_sent_ = ctx.now;
   return true;
 }
