@@ -3,11 +3,11 @@
 // Connections that the peer opened and the program accepted: where most attacks on open connections begin.
 #pragma once
 
-#include "raw_host.h"
+#include "raw_octets.h"
 
 namespace synfin::protocol_test {
 
-class AcceptedPeers : public RawHost {
+class AcceptedPeers : public RawOctets {
  protected:
   /// The peer's next number is kPeerIss + 1, the stack's `next`.
   struct Open {
@@ -22,7 +22,7 @@ class AcceptedPeers : public RawHost {
     return {from, accepts(listener), syn_ack.tcp.seq + 1};
   }
   /// Of the peer, or in its name; octets are counted from the first one of each.
-  static TcpHeader from_peer(const Open& c, std::uint8_t flags, std::uint32_t seq, std::uint32_t ack,
+  static TcpHeader from_peer(const Open& c, std::uint8_t flags, std::uint32_t seq = 0, std::uint32_t ack = 0,
                              std::uint16_t window = 65'535) {
     TcpHeader h = header(flags, kPeerIss + 1 + seq, c.next + ack);
     h.window = {window};
