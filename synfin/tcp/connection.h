@@ -271,6 +271,7 @@ class Connection {
   std::optional<Duration> detect_losses(Context& ctx);
   void enter_recovery(Context& ctx);
   void enter_loss(Context& ctx);
+  void notice_reneging(Context& ctx);
   void remember_for_undo();
   bool was_for_nothing(const Segment& seg) const;
   void undo(trace::Counter counter, trace::Reason why, Delivery& d, Context& ctx);

@@ -322,6 +322,20 @@ LADDER_TEST(SackRecovery, RenegingIsSurvived) {
   EXPECT_EQ(l.take_all().at(0).tcp.seq.raw(), l.stack_iss() + 2001) << l.text();
 }
 
+// Short of memory, it shuts its window as well; what probes that must not go for sacked and sent again at
+// once.
+LADDER_TEST(SackRecovery, RenegingBehindAClosedWindowIsSurvived) {
+  Ladder l(variant);
+  opened(l).app_sends(4 * kMss).whatever().after(kRtt).receives(ack(1, {{1001, 4001}})).sends(segment(1));
+  l.after(kRtt).receives({.seq = 1, .ack = 1001, .window = 0}).sends_nothing();
+  l.sends_within(1_s, {.seq = 1001, .len = 1}).sends_nothing().counter(Counter::kTCPSACKReneging, 1);
+  EXPECT_EQ(info(l).sacked, 0u);
+  EXPECT_EQ(info(l).retrans, 1u);
+  l.receives(ack(1001)).sends(segment(1001)).whatever();
+  l.after(kRtt).receives(ack(2001)).whatever().after(kRtt).receives(ack(4001)).whatever().silent_for(100_s);
+  EXPECT_EQ(info(l).unacked, 0u);
+}
+
 // Blocks about what was never sent, upside down or acknowledged long ago say nothing.
 LADDER_TEST(SackRecovery, SenselessBlocksAreIgnored) {
   Ladder l(variant);
