@@ -31,6 +31,8 @@ Duration Connection::reordering_window() const {
 // Behind every acknowledgement while something was in flight.
 void Connection::recover(const Segment& seg, Delivery& d, Context& ctx) {
   Flight& f = *flight_;
+  // The tail has been heard of before the probe could leave; what is in flight now gets its own time.
+  if (d.advanced || d.sacked) f.probe_due = false;
   if (d.reordered) {
     const auto distance = static_cast<std::uint32_t>(f.highest_sacked - d.reordered_from);
     reordering_.note((distance + text_limit() - 1) / text_limit());

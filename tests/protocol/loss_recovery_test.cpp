@@ -4,7 +4,7 @@
 // transmit (RFC 3042), F-RTO (RFC 5682), DSACK (RFC 2883). Segments are 1000 octets, round trips 100 ms.
 #include <algorithm>
 
-#include "protocol_test_support.h"
+#include "raw_host.h"
 
 namespace synfin::protocol_test {
 namespace {
@@ -356,6 +356,36 @@ LADDER_TEST(TailLossProbe, OneAtATime) {
   l.receives({.seq = 1, .ack = 1}).app_accepts().app_sends(3 * kMss).whatever();
   for (int i = 0; i < 150; ++i) l.after(1_ms).whatever();
   EXPECT_LE(info(l).total_retrans, 1u) << l.text();
+}
+
+class TailLossProbeTooLate : public RawHost {};
+RAW_HOST_SUITE(TailLossProbeTooLate);
+
+// The timer has run out, and before anything could leave the tail is heard of: there is nothing to probe.
+TEST_P(TailLossProbeTooLate, WhatWasSackedMeanwhileIsNotSentAgain) {
+  constexpr std::uint32_t kText = 1400;
+  const Handle listener = listens();
+  TcpHeader h = syn();
+  h.options.present |= TcpOptions::kSackPermitted;
+  const Packet syn_ack = knocks(peer(), h);
+  gives(peer(), third(syn_ack.tcp));
+  const Handle connection = accepts(listener);
+  writes(connection, std::string(4 * kText, 'x'));
+  EXPECT_EQ(sent().size(), 4u);
+  now_ = now_ + 20_ms;  // two round trips of nothing, and some
+  stack_.advance(now_);
+  TcpHeader sack = third(syn_ack.tcp);
+  const wire::SeqNum first = syn_ack.tcp.seq + 1;
+  sack.options.present |= TcpOptions::kSack;
+  sack.options.sack[0] = {first + 3 * kText, first + 4 * kText};
+  sack.options.sack_count = 1;
+  gives(peer(), sack);
+  for (const Packet& p : sent()) EXPECT_NE(p.tcp.seq, first + 3 * kText);
+  const auto info = stack_.info(connection, now_);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->sacked, 1u);
+  EXPECT_LE(info->sacked + info->retrans, info->unacked);
+  EXPECT_EQ(count(Counter::kTCPLossProbes), 0u);
 }
 
 // tcpi_*: what passed in both directions.
