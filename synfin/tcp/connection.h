@@ -69,8 +69,9 @@ struct ReceiveState {
 
 /// What has passed, for TCP_INFO.
 struct Traffic {
-  std::uint64_t sent = 0;      // octets of text, sent again included
+  std::uint64_t sent = 0;      // octets of text, sent again included; those of a SYN once it is answered
   std::uint64_t resent = 0;    // octets of text sent again
+  std::uint64_t acked = 0;     // octets of text
   std::uint64_t received = 0;  // octets of text, in order
   std::uint32_t segments_out = 0, segments_in = 0;
   std::uint32_t text_segments_out = 0, text_segments_in = 0;
@@ -218,6 +219,7 @@ class Connection {
   void adopt_half_open(const HalfOpen& half, Context& ctx);
   trace::Reason on_segment_syn_sent(const Segment& seg, Context& ctx);
   trace::Reason take_syn_ack_for_text(const Segment& seg, Context& ctx);
+  void count_syn_text(std::uint32_t taken);
   void adopt_syn(const Segment& syn, Context& ctx);
   void become_established(Context& ctx, trace::Reason why);
 

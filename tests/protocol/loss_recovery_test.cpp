@@ -412,6 +412,26 @@ LADDER_TEST(TcpInfo, CountsWhatPassed) {
   EXPECT_EQ(i.options, tcp::Info::kSack | tcp::Info::kWindowScale);
 }
 
+// What was in flight when the connection failed was not acknowledged by that.
+LADDER_TEST(TcpInfo, AFailureAcknowledgesNothing) {
+  Ladder l(variant);
+  opened(l).app_sends(3 * kMss).whatever().after(kRtt).receives(ack(1001)).whatever();
+  l.receives({.flags = RST, .seq = 1}).state(State::kClosed);
+  EXPECT_EQ(info(l).bytes_acked, kMss);
+}
+
+// The octet that probes a closed window goes again with the others.
+LADDER_TEST(TcpInfo, CountsTheOctetOfAWindowProbeAsSentAgain) {
+  Ladder l(variant);
+  l.opened_passively().receives({.seq = 1, .ack = 1, .window = 0}).app_sends(1000).sends_nothing();
+  l.sends_within(1100_ms, {.seq = 1, .len = 1}).receives({.seq = 1, .ack = 1, .window = 5000});
+  l.sends({.seq = 1, .len = 1000}).receives({.seq = 1, .ack = 1001}).sends_nothing();
+  const tcp::Info i = info(l);
+  EXPECT_EQ(i.bytes_acked, 1000u);
+  EXPECT_EQ(i.bytes_sent, 1001u);
+  EXPECT_EQ(i.bytes_retrans, 1u);
+}
+
 // Linux probes a closed window with an old acknowledgement; the window update is answered at once.
 LADDER_TEST(ZeroWindow, CanBeProbedAsLinuxDoes) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.window_probe_octet = false; }});
