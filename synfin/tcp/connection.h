@@ -50,8 +50,8 @@ struct SendState {
 };
 
 //       ----------|----------|----------      NXT: the next octet expected
-//               NXT        edge                edge: the right edge that the peer was told; never moves left
-//               (SHLD-14)
+//               NXT        edge                edge: the right edge that the peer was told;
+//                                                    never moves left (SHLD-14)
 struct ReceiveState {
   SeqNum irs;
   SeqNum nxt;
@@ -176,10 +176,7 @@ class Connection {
   /// For the network header, the bits of ECN left out.
   std::uint8_t traffic_class() const { return traffic_class_; }
   /// How long FIN-WAIT-2 lasts once the program has closed.
-  Duration fin_timeout(const Settings& s) const {
-    return rare_ != nullptr && rare_->options.fin_timeout > Duration::zero() ? rare_->options.fin_timeout
-                                                                             : s.tcp_fin_timeout;
-  }
+  Duration fin_timeout(const Settings& s) const { return chosen(&Options::fin_timeout, s.tcp_fin_timeout); }
   /// What ICMP said last; kWouldBlock: nothing.
   Error soft_error() const { return soft_error_; }
   /// R1 has been reached: the peer has not answered for a while (RFC 9293 §3.8.3).
@@ -415,8 +412,8 @@ class Connection {
   std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
   std::uint8_t burst_ = 0;       // segments of new text that left one behind the other
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
-  std::uint8_t retries_ =
-      0;  // of the retransmission, persist or keep-alive timer since the peer was last heard
+  // Of the retransmission, persist or keep-alive timer since the peer was last heard.
+  std::uint8_t retries_ = 0;
   std::uint8_t persist_backoff_ = 0;  // probes since the window closed, answered or not
   std::uint16_t seen_mss_ = 536;      // largest text that came: what a full-sized segment is
   std::uint32_t unacknowledged_text_ = 0;
@@ -453,28 +450,20 @@ class Connection {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
     return *rare_;
   }
+  /// What the program chose for this connection, or else the setting.
+  template <class T>
+  T chosen(T Options::*option, T setting) const {
+    return rare_ != nullptr && rare_->options.*option > T{} ? rare_->options.*option : setting;
+  }
   Duration keepalive_time(const Settings& s) const {
-    return rare_ != nullptr && rare_->options.keepalive_time > Duration::zero()
-               ? rare_->options.keepalive_time
-               : s.tcp_keepalive_time;
-  }
-  Duration keepalive_interval(const Settings& s) const {
-    return rare_ != nullptr && rare_->options.keepalive_interval > Duration::zero()
-               ? rare_->options.keepalive_interval
-               : s.tcp_keepalive_intvl;
-  }
-  std::uint32_t keepalive_probes(const Settings& s) const {
-    return rare_ != nullptr && rare_->options.keepalive_probes > 0 ? rare_->options.keepalive_probes
-                                                                   : s.tcp_keepalive_probes;
+    return chosen(&Options::keepalive_time, s.tcp_keepalive_time);
   }
   Duration user_timeout() const {
     if (rare_ == nullptr) return {};
     return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
                                                           : rare_->agreed_user_timeout;
   }
-  std::uint32_t send_limit(const Settings& s) const {
-    return rare_ != nullptr && rare_->options.send_buffer > 0 ? rare_->options.send_buffer : s.tcp_wmem;
-  }
+  std::uint32_t send_limit(const Settings& s) const { return chosen(&Options::send_buffer, s.tcp_wmem); }
   Offer offer(const Context& ctx) const {
     return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
   }

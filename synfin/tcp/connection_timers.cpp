@@ -128,10 +128,7 @@ void Connection::stop_persist() {
 }
 
 std::uint32_t Connection::most_retries(const Settings& settings) const {
-  if (state_ == State::kSynSent) {
-    const std::uint32_t own = rare_ != nullptr ? rare_->options.syn_retries : 0;
-    return own > 0 ? own : settings.tcp_syn_retries;
-  }
+  if (state_ == State::kSynSent) return chosen(&Options::syn_retries, settings.tcp_syn_retries);
   if (state_ == State::kSynReceived) return settings.tcp_synack_retries;
   // R2 as the program set it, in time (MUST-21): that timer ends it.
   if (!program_gone_ && user_timeout() > Duration::zero()) return std::numeric_limits<std::uint32_t>::max();
@@ -257,9 +254,10 @@ void Connection::on_keepalive_timer(Context& ctx) {
     return;
   }
   // A user timeout says how long a peer may be silent, instead of a number of probes, as on Linux.
-  const bool given_up = user_timeout() > Duration::zero()
-                            ? retries_ > 0 && ctx.now - last_heard_ >= user_timeout()
-                            : retries_ >= keepalive_probes(ctx.settings);
+  const bool given_up =
+      user_timeout() > Duration::zero()
+          ? retries_ > 0 && ctx.now - last_heard_ >= user_timeout()
+          : retries_ >= chosen(&Options::keepalive_probes, ctx.settings.tcp_keepalive_probes);
   if (given_up) {
     ctx.count(Counter::kTCPAbortOnTimeout);
     abort(gave_up_error(), Reason::kKeepaliveTimedOut, ctx);
@@ -270,7 +268,8 @@ void Connection::on_keepalive_timer(Context& ctx) {
   ctx.count(Counter::kTCPKeepAlive);
   ctx.timer_fired(tuple_, state_, Reason::kKeepaliveProbe);
   send_reminder(Reason::kKeepaliveProbe, ctx);
-  timers_.set(Timer::kKeepalive, ctx.now + keepalive_interval(ctx.settings));
+  timers_.set(Timer::kKeepalive,
+              ctx.now + chosen(&Options::keepalive_interval, ctx.settings.tcp_keepalive_intvl));
 }
 
 // A number just left of the window, which the peer has acknowledged long ago, and no text: it must answer
