@@ -413,6 +413,7 @@ class Connection {
   std::uint8_t burst_ = 0;       // segments of new text that left one behind the other
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
   // Of the retransmission, persist or keep-alive timer since the peer was last heard.
+  static constexpr std::uint32_t kMostCounted = 0xff;
   std::uint8_t retries_ = 0;
   std::uint8_t persist_backoff_ = 0;  // probes since the window closed, answered or not
   std::uint16_t seen_mss_ = 536;      // largest text that came: what a full-sized segment is
