@@ -67,19 +67,6 @@ struct ReceiveState {
   std::unique_ptr<Reassembly> beyond;  // exists while there is a hole
 };
 
-/// What has passed, for TCP_INFO.
-struct Traffic {
-  std::uint64_t sent = 0;      // octets of text, sent again included; those of a SYN once it is answered
-  std::uint64_t resent = 0;    // octets of text sent again
-  std::uint64_t acked = 0;     // octets of text
-  std::uint64_t received = 0;  // octets of text, in order
-  std::uint32_t segments_out = 0, segments_in = 0;
-  std::uint32_t text_segments_out = 0, text_segments_in = 0;
-  std::uint32_t delivered = 0;     // segments known to have arrived
-  std::uint16_t duplicates = 0;    // segments that DSACKs told of
-  std::uint16_t out_of_order = 0;  // segments that came beyond a hole
-};
-
 /// The TCB of one connection, from SYN-SENT or ESTABLISHED to TIME-WAIT (which is kept as a `TimeWait`) or
 /// CLOSED.
 ///
