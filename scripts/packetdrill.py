@@ -51,6 +51,9 @@ def run(tool, so, script, variant):
     # A script that names addresses of its own, of IPv4, means them; the command line would win.
     text = script.read_text(errors='replace') if variant != 'ipv6' else ''
     arguments = [a for a in arguments if not (a.startswith('--') and f"\n{a.split('=')[0]}=" in text)]
+    # The device's queueing discipline fq would pace what the kernel sends.
+    if 'root fq' in script.read_text(errors='replace'):
+        flags += ',tcp_pacing=1'
     namespace = ['unshare', '-n'] if os.geteuid() == 0 else ['unshare', '-rn']
     # The tool asks the system for TCP_INFO; preloaded, the object answers.
     command = [*namespace, 'sh', '-c', PREPARE, 'sh', 'env', f'LD_PRELOAD={so}', tool, f'--so_filename={so}',

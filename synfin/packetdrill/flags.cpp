@@ -20,6 +20,7 @@ void follow_linux(tcp::Settings& s) {
   s.tcp_rmem = 15u << 20;
   s.tcp_wmem = 256u << 10;
   s.tcp_quick_acks = 16;
+  s.window_probe_octet = false;
 }
 
 // One sysctl as Synfin's setting. A triple says minimum, default and maximum; a connection's window may grow

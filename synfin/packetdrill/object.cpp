@@ -2,9 +2,11 @@
 #include "synfin/packetdrill/object.h"
 
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <span>
@@ -189,7 +191,7 @@ ssize_t Object::write(int fd, const iovec* parts, int count, int flags, const so
         return -1;
       }
       if (done == total) return static_cast<ssize_t>(done);
-    } else if (began && !is_writable(fd)) {
+    } else if (began && !is_writable(fd) && total - done > room(fd)) {
       return std::nullopt;
     }
     std::vector<iovec> rest = rest_of(parts, count, done);
@@ -215,6 +217,15 @@ ssize_t Object::write(int fd, const iovec* parts, int count, int flags, const so
 bool Object::is_writable(int fd) {
   pollfd p{fd, POLLOUT, 0};
   return host_.sockets().poll({&p, 1}) > 0;
+}
+
+// Octets that the send buffer takes.
+std::size_t Object::room(int fd) {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
+  socklen_t size = sizeof memory;
+  host_.sockets().getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory.data(), &size);
+  const std::uint32_t most = memory[SK_MEMINFO_SNDBUF];
+  return most - std::min(most, memory[SK_MEMINFO_WMEM_QUEUED]);
 }
 
 int Object::error_of(int fd) {

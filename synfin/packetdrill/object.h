@@ -64,6 +64,7 @@ class Object {
   Result wait_for(int fd, int flags, const std::function<std::optional<Result>()>& attempt);
   bool waits(int fd, int flags);
   bool is_writable(int fd);
+  std::size_t room(int fd);
   int error_of(int fd);
   void refresh();
   int show(int fd);

@@ -84,9 +84,10 @@ class Bsd {
   /// Options, as in socket(7) and tcp(7); "once connected" they change what they still can.
   ///
   /// SOL_SOCKET: SO_ERROR, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN and SO_MEMINFO (read only),
-  /// SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR (no effect), SO_SNDBUF and SO_RCVBUF. These two are shown doubled,
-  /// as Linux does to leave room for its bookkeeping. Synfin counts octets: so many may be queued to be sent
-  /// as is shown, and so many may wait to be read as was asked for.
+  /// SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR (no effect), SO_MAX_PACING_RATE (octets a second, of 32 bits or
+  /// 64), SO_SNDBUF and SO_RCVBUF. These two are shown doubled, as Linux does to leave room for its
+  /// bookkeeping. Synfin counts octets: two thirds of what is shown may be queued to be sent, and as many may
+  /// wait to be read as was asked for.
   ///
   /// IPPROTO_TCP: TCP_NODELAY, TCP_CORK, TCP_QUICKACK (stays until it is taken back), TCP_MAXSEG (before
   /// connect or listen; 88 to 32767, EINVAL else; shows what is in use once connected), TCP_USER_TIMEOUT
@@ -97,7 +98,8 @@ class Bsd {
   /// TCP_NOTSENT_LOWAT, TCP_INQ, TCP_CONGESTION ("reno", or what the stack has otherwise; ENOENT), TCP_INFO
   /// (Linux 6.18's 280 octets) and TCP_CC_INFO (empty), which are read only.
   ///
-  /// IPPROTO_IP: IP_TOS. IPPROTO_IPV6: IPV6_TCLASS. Without the bits of ECN, which are the stack's.
+  /// IPPROTO_IP: IP_TOS, IP_MTU_DISCOVER (IP_PMTUDISC_DONT lets routers make fragments). IPPROTO_IPV6:
+  /// IPV6_TCLASS. Without the bits of ECN, which are the stack's.
   ///
   /// ENOPROTOOPT for others, EINVAL for a value that is too short or out of range, EFAULT.
   int getsockopt(int fd, int level, int name, void* value, socklen_t* size);
@@ -161,11 +163,14 @@ class Bsd {
   int set_socket_option(Entry& e, int name, int value);
   int set_tcp_option(Entry& e, int name, int value);
   int set_ip_option(Entry& e, int level, int name, int value);
+  int set_max_pacing_rate(Entry& e, std::uint64_t rate);
+  int set_mtu_discovery(Entry& e, int value);
   int get_socket_option(Entry& e, int name, void* value, socklen_t* size);
   int get_tcp_option(Entry& e, int name, void* value, socklen_t* size);
   int get_max_segment(const Entry& e) const;
   int get_info(const Entry& e, void* value, socklen_t* size);
   int give_memory(const Entry& e, void* value, socklen_t* size);
+  int give_max_pacing_rate(const Entry& e, void* value, socklen_t* size);
   std::string_view congestion_name() const;
   short events_of(Entry& e);
   void tell_queue(const Entry& e, msghdr& message) const;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <netinet/in.h>
+
 #include <cerrno>
 #include <memory>
 #include <vector>
@@ -46,6 +48,7 @@ struct Bsd::Entry {
   linger on_close{};
   int send_buffer = 0;  // SO_SNDBUF and SO_RCVBUF as getsockopt shows them; 0: as the settings say
   int receive_buffer = 0;
+  int mtu_discovery = IP_PMTUDISC_WANT;  // IP_MTU_DISCOVER
   bool fast_open_connect = false;
   bool tell_queue = false;  // TCP_INQ
   stack::ListenOptions listening;

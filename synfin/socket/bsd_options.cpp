@@ -134,6 +134,14 @@ int Bsd::set_tcp_option(Entry& e, int name, int value) {
   return ENOPROTOOPT;
 }
 
+// All ones, of 32 bits or 64, mean no bound.
+int Bsd::set_max_pacing_rate(Entry& e, std::uint64_t rate) {
+  if (rate == 0) return EINVAL;
+  const bool unbounded = rate == ~std::uint64_t{0} || rate == ~std::uint32_t{0};
+  e.options.max_pacing_rate = unbounded ? 0 : rate;
+  return 0;
+}
+
 int Bsd::set_socket_option(Entry& e, int name, int value) {
   switch (name) {
     case SO_KEEPALIVE:
@@ -144,8 +152,11 @@ int Bsd::set_socket_option(Entry& e, int name, int value) {
       return 0;
     case SO_SNDBUF:
       e.send_buffer = doubled(value, kLeastSendBuffer);
-      e.options.send_buffer = static_cast<std::uint32_t>(e.send_buffer);
+      // A full segment of 1,460 octets lies in a block of 2,048.
+      e.options.send_buffer = static_cast<std::uint32_t>(e.send_buffer) / 3 * 2;
       return 0;
+    case SO_MAX_PACING_RATE:
+      return set_max_pacing_rate(e, static_cast<std::uint32_t>(value));
     case SO_RCVBUF:
       e.receive_buffer = doubled(value, kLeastReceiveBuffer);
       e.options.receive_buffer = static_cast<std::uint32_t>(e.receive_buffer / 2);
@@ -154,9 +165,19 @@ int Bsd::set_socket_option(Entry& e, int name, int value) {
   return ENOPROTOOPT;
 }
 
+// IP_MTU_DISCOVER: whether routers may make fragments. IP_PMTUDISC_WANT and _DO are the same here, as no
+// segment is ever larger than the path is known to carry.
+int Bsd::set_mtu_discovery(Entry& e, int value) {
+  if (!within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_DO)) return EINVAL;
+  e.mtu_discovery = value;
+  e.options.may_fragment = value == IP_PMTUDISC_DONT;
+  return 0;
+}
+
 // IP_TOS takes an octet too. The two bits of ECN are the stack's (ip(7)); -1 of IPV6_TCLASS is the default.
 int Bsd::set_ip_option(Entry& e, int level, int name, int value) {
   const bool v6 = level == IPPROTO_IPV6;
+  if (!v6 && name == IP_MTU_DISCOVER) return set_mtu_discovery(e, value);
   if (name != (v6 ? IPV6_TCLASS : IP_TOS)) return ENOPROTOOPT;
   if (v6 && e.domain == AF_INET) return ENOPROTOOPT;
   if (v6 && !within(value, -1, 255)) return EINVAL;
@@ -180,6 +201,8 @@ int Bsd::setsockopt(int fd, int level, int name, const void* value, socklen_t si
       if (wanted->l_onoff != 0 && wanted->l_linger == 0) e->options.linger = Duration::zero();
       code = 0;
     }
+  } else if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE && size >= sizeof(std::uint64_t)) {
+    code = set_max_pacing_rate(*e, *take<std::uint64_t>(value, size));
   } else if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
     const std::string_view wanted(static_cast<const char*>(value), size);
     code = wanted.substr(0, wanted.find('\0')) == congestion_name() ? 0 : ENOENT;

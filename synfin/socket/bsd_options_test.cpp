@@ -125,7 +125,7 @@ TEST_P(BsdOptionsTest, TheSendBufferBoundsWhatIsQueued) {
   open();
   EXPECT_EQ(set(a, client, SOL_SOCKET, SO_SNDBUF, 3000), 0);
   const std::string text(10'000, 'x');
-  EXPECT_EQ(a.send(client, text.data(), text.size(), 0), 6000);
+  EXPECT_EQ(a.send(client, text.data(), text.size(), 0), 4000);
   EXPECT_ERRNO(a.send(client, text.data(), text.size(), 0), EAGAIN);
   EXPECT_EQ(poll(a, client) & POLLOUT, 0);
   settle();
@@ -291,6 +291,44 @@ TEST_P(BsdOptionsTest, TheTrafficClassIsSentWithoutTheBitsOfEcn) {
   EXPECT_ERRNO(set(a, client, IPPROTO_IP, IP_OPTIONS, 1), ENOPROTOOPT);
   if (v4) EXPECT_ERRNO(set(a, client, IPPROTO_IPV6, IPV6_TCLASS, 1), ENOPROTOOPT);
   if (!v4) EXPECT_ERRNO(set(a, client, IPPROTO_IPV6, IPV6_TCLASS, 256), EINVAL);
+}
+
+TEST_P(BsdOptionsTest, PacingRateIsOf32BitsOr64) {
+  open();
+  std::uint64_t rate = 0;
+  socklen_t size = sizeof rate;
+  EXPECT_EQ(a.getsockopt(client, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, &size), 0);
+  EXPECT_EQ(rate, ~std::uint64_t{0});
+  EXPECT_EQ(get(a, client, SOL_SOCKET, SO_MAX_PACING_RATE), -1);
+  rate = 10'000'000'000;
+  EXPECT_EQ(a.setsockopt(client, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof rate), 0);
+  rate = 0;
+  EXPECT_EQ(a.getsockopt(client, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, &size), 0);
+  EXPECT_EQ(rate, 10'000'000'000u);
+  EXPECT_EQ(get(a, client, SOL_SOCKET, SO_MAX_PACING_RATE), -1) << "more than 32 bits say";
+  EXPECT_EQ(set(a, client, SOL_SOCKET, SO_MAX_PACING_RATE, 125'000), 0);
+  EXPECT_EQ(info(a, client).max_pacing_rate, 125'000u);
+  EXPECT_EQ(set(a, client, SOL_SOCKET, SO_MAX_PACING_RATE, -1), 0);
+  EXPECT_EQ(info(a, client).max_pacing_rate, ~std::uint64_t{0});
+  EXPECT_ERRNO(set(a, client, SOL_SOCKET, SO_MAX_PACING_RATE, 0), EINVAL);
+}
+
+TEST_P(BsdOptionsTest, MtuDiscoverySaysWhetherThereMayBeFragments) {
+  open();
+  EXPECT_EQ(get(a, client, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_WANT);
+  EXPECT_EQ(set(a, client, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT), 0);
+  EXPECT_EQ(get(a, client, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_DONT);
+  const auto is_df = [&] {
+    EXPECT_EQ(a.send(client, "x", 1, 0), 1);
+    std::array<wire::Frame, 1> frames;
+    EXPECT_EQ(stack_a.transmit(frames, now), 1u);
+    return wire::parse_ip(frames[0].front(), frames[0].size()).value().header.dont_fragment;
+  };
+  EXPECT_EQ(set(a, client, IPPROTO_TCP, TCP_NODELAY, 1), 0);
+  EXPECT_EQ(is_df(), GetParam() == AF_INET6);  // where there is no such bit
+  EXPECT_EQ(set(a, client, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO), 0);
+  EXPECT_TRUE(is_df());
+  EXPECT_ERRNO(set(a, client, IPPROTO_IP, IP_MTU_DISCOVER, 4), EINVAL);
 }
 
 TEST_P(BsdOptionsTest, ErrorsOfTheCalls) {

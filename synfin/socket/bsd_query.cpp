@@ -67,6 +67,13 @@ int Bsd::give_memory(const Entry& e, void* value, socklen_t* size) {
   return give(memory, value, size);
 }
 
+// As large as the program has room for.
+int Bsd::give_max_pacing_rate(const Entry& e, void* value, socklen_t* size) {
+  const std::uint64_t rate = e.options.max_pacing_rate > 0 ? e.options.max_pacing_rate : ~std::uint64_t{0};
+  if (*size >= sizeof rate) return give(rate, value, size);
+  return give(static_cast<std::uint32_t>(std::min<std::uint64_t>(rate, ~std::uint32_t{0})), value, size);
+}
+
 int Bsd::get_socket_option(Entry& e, int name, void* value, socklen_t* size) {
   const auto flag = [&](bool on) { return give(on ? 1 : 0, value, size); };
   switch (name) {
@@ -87,7 +94,9 @@ int Bsd::get_socket_option(Entry& e, int name, void* value, socklen_t* size) {
     case SO_ACCEPTCONN:
       return flag(e.phase == Entry::Phase::kListening);
     case SO_SNDBUF:
-      return give(clamped(send_buffer_of(e)), value, size);
+      return give(e.send_buffer > 0 ? e.send_buffer : clamped(stack_.settings().tcp_wmem), value, size);
+    case SO_MAX_PACING_RATE:
+      return give_max_pacing_rate(e, value, size);
     case SO_RCVBUF:
       return give(e.receive_buffer > 0 ? e.receive_buffer : clamped(stack_.settings().tcp_rmem), value, size);
     case SO_MEMINFO:
@@ -170,6 +179,7 @@ int Bsd::getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
   if (level == SOL_SOCKET) return get_socket_option(*e, name, value, size);
   if (level == IPPROTO_TCP) return get_tcp_option(*e, name, value, size);
   const bool known = level == IPPROTO_IP || (level == IPPROTO_IPV6 && e->domain == AF_INET6);
+  if (level == IPPROTO_IP && name == IP_MTU_DISCOVER) return give(e->mtu_discovery, value, size);
   if (known && name == (level == IPPROTO_IP ? IP_TOS : IPV6_TCLASS))
     return give(static_cast<int>(e->options.traffic_class), value, size);
   return failed(ENOPROTOOPT);

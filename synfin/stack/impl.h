@@ -172,7 +172,7 @@ struct Stack::Impl {
 
   // Sending (stack_transmit.cpp).
   std::size_t transmit(std::span<wire::Frame> out, Instant now);
-  void write(const wire::FourTuple& tuple, wire::TcpHeader& header, std::uint8_t traffic_class,
+  void write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
              wire::Frame& frame) const;
   void note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent, std::uint8_t scale,
                  const wire::Frame& frame, Instant now);

@@ -418,7 +418,7 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
 std::expected<tcp::Info, Error> Stack::info(Handle handle, Instant now) const {
   const ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
-  return record->tcp.info(now, impl_->config.mtu);
+  return record->tcp.info(now, impl_->config.mtu, impl_->config.settings);
 }
 
 Error Stack::failure(Handle handle) const {

@@ -15,7 +15,7 @@ constexpr std::size_t kTurn = 16;
 
 }  // namespace
 
-void Stack::Impl::write(const wire::FourTuple& tuple, wire::TcpHeader& header, std::uint8_t traffic_class,
+void Stack::Impl::write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
                         wire::Frame& frame) const {
   wire::IpHeader ip;
   ip.source = tuple.local.address;
@@ -23,9 +23,11 @@ void Stack::Impl::write(const wire::FourTuple& tuple, wire::TcpHeader& header, s
   ip.protocol = wire::protocol::kTcp;
   ip.hop_limit = static_cast<std::uint8_t>(config.settings.ip_default_ttl);
   ip.traffic_class = traffic_class;
-  header.source_port = tuple.local.port;
-  header.destination_port = tuple.remote.port;
-  wire::emit_tcp_packet(ip, header, frame, wire::FillChecksum::kYes);
+  ip.dont_fragment = !sent.may_fragment;
+  ip.identification = sent.identification;
+  sent.header.source_port = tuple.local.port;
+  sent.header.destination_port = tuple.remote.port;
+  wire::emit_tcp_packet(ip, sent.header, frame, wire::FillChecksum::kYes);
 }
 
 void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent, std::uint8_t scale,
@@ -56,7 +58,7 @@ void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent,
 void Stack::Impl::send_reply(tcp::Reply& reply, wire::Frame& frame, Instant now) {
   reply.retransmission =
       reply.reason == trace::Reason::kSynAckRetransmitted || reply.reason == trace::Reason::kDuplicateSyn;
-  write(reply.tuple, reply.header, reply.traffic_class, frame);
+  write(reply.tuple, reply, reply.traffic_class, frame);
   note_sent(reply.tuple, reply, reply.scale, frame, now);
 }
 
@@ -95,7 +97,7 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
       }
       const auto traffic_class =
           static_cast<std::uint8_t>(record->tcp.traffic_class() | (sent.ecn_capable ? wire::ecn::kEct0 : 0));
-      write(record->tcp.tuple(), sent.header, traffic_class, frame);
+      write(record->tcp.tuple(), sent, traffic_class, frame);
       note_sent(record->tcp.tuple(), sent, record->tcp.rcv().scale.shift(), frame, now);
       ++n;
     }

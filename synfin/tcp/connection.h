@@ -180,7 +180,7 @@ class Connection {
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
   /// TCP_INFO.
-  Info info(Instant now, std::uint32_t mtu) const;
+  Info info(Instant now, std::uint32_t mtu, const Settings& settings) const;
 
  private:
   // 24 days: 2^31 of the fastest clock that RFC 7323 §5.4 allows, 1 ms. What was remembered before says
@@ -228,8 +228,9 @@ class Connection {
     bool probe_dsack = false;  // … of a tail loss probe
     bool original = false;     // something that was in flight before recovery, and sent once
     bool resent = false;       // something that was sent twice
-    bool sampled = false;
+    bool sampled = false;      // something that was sent once, at `sampled_at`, and can be timed
     bool reordered = false;
+    Instant sampled_at;
     SeqNum reordered_from;
     std::uint32_t lost_before = 0;
     trace::Reason fate = trace::Reason::kNone;
@@ -292,12 +293,19 @@ class Connection {
   void add_user_timeout(wire::TcpOptions& options) const;
   void fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t text, Context& ctx);
   void point_to_urgent(Sent& out);
+  void allow_fragments(Sent& out) const;
   std::uint32_t text_room() const;
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
   bool corked(std::uint32_t size) const;
   void tell_writable(const Settings& settings);
-  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available);
+  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available, const Settings& settings);
+  /// Octets a second by the window and the round trip; 0: not known yet.
+  std::uint64_t pacing_rate(const Settings& settings) const;
+  /// Octets of a paced burst; 0: nothing is paced.
+  std::uint32_t paced_burst(const Settings& settings) const;
+  bool held_back(const Context& ctx);
+  void pace(std::uint32_t octets, const Context& ctx);
   std::uint32_t peer_room() const;
   bool record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx);
   void note_usage();
@@ -306,6 +314,7 @@ class Connection {
   bool resend(wire::Frame& frame, Sent& out, Context& ctx);
   bool resend_segment(std::uint32_t place, trace::Reason why, wire::Frame& frame, Sent& out, Context& ctx);
   bool goes_along(const SentSegment& s) const;
+  bool ends_resent_burst();
   bool resend_fin(Sent& out, Context& ctx);
   bool send_tail_probe(wire::Frame& frame, Sent& out, Context& ctx);
   wire::WireWindow offer_window();
@@ -386,7 +395,6 @@ class Connection {
   bool timing_ : 1 = false;             // the SYN-ACK was sent once, at `last_sent_`
   bool tail_probe_ : 1 = false;         // one was sent, and it is not known yet what it did
   bool tail_probe_resent_ : 1 = false;  // it was sent before
-  bool wants_writable_ : 1 = false;     // the program found the send buffer full
   bool scaling_ : 1 = false;            // window scaling is offered, then agreed on
   bool fast_open_ : 1 = false;          // the SYN may carry text: ours, or the peer's did
   bool ecn_ : 1 = false;                // agreed on (RFC 3168 §6.1.1)
@@ -394,6 +402,7 @@ class Connection {
   bool cwr_to_send_ : 1 = false;        // the window was reduced because of ECE
   bool urgent_sent_ : 1 = false;        // SND.UP of `Rare` lies ahead of SND.UNA
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
+  bool may_fragment_ : 1 = false;       // leaves without DF (Options::may_fragment)
 
   std::uint8_t acks_owed_ = 0;
   std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
@@ -405,6 +414,7 @@ class Connection {
   std::uint8_t persist_backoff_ = 0;  // probes since the window closed, answered or not
   std::uint16_t seen_mss_ = 536;      // largest text that came: what a full-sized segment is
   std::uint32_t unacknowledged_text_ = 0;
+  std::uint32_t refused_ = 0;  // octets that the program had to keep when it last found the send buffer full
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
 

@@ -96,10 +96,8 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
     const Duration rtt = ctx.now - s.sent_at;
     rtt_.note_minimum(rtt, ctx.now);
     if (!s.sacked && !d.sampled && s.end().at_or_before(snd_.una) && s.start.at_or_after(f.sample_from)) {
-      // One sample a round trip: RFC 6298's weights are meant for that.
       d.sampled = true;
-      rtt_.sample(rtt, ctx.settings);
-      f.sample_from = snd_.nxt;
+      d.sampled_at = s.sent_at;
     }
     if (s.end().at_or_before(f.high)) d.original = true;
     if (f.any_sacked && s.start.before(f.highest_sacked) &&
@@ -111,10 +109,16 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
   f.rack.delivered(s, ctx.now, second_time, rtt_.minimum());
 }
 
-// Karn's algorithm: only a segment that was sent once is timed. Timestamps prove the round trip of the others
-// (RFC 7323 §4).
+// Karn's algorithm: only a segment that was sent once is timed, and only where its acknowledgement did not
+// wait for one that was sent again. Timestamps prove the round trip of the others (RFC 7323 §4).
 void Connection::measure(const Segment& seg, const Delivery& d, Context& ctx) {
-  if (d.sampled || !d.resent || !timestamps_ || !seg.has_timestamps()) return;
+  if (d.sampled && !d.resent) {
+    // One sample a round trip: RFC 6298's weights are meant for that.
+    rtt_.sample(ctx.now - d.sampled_at, ctx.settings);
+    flight_->sample_from = snd_.nxt;
+    return;
+  }
+  if (!d.resent || !timestamps_ || !seg.has_timestamps()) return;
   if (seg.header.options.timestamps.echo == 0) return;
   const std::uint32_t elapsed =
       timestamp_value(ctx.now, timestamp_offset_) - seg.header.options.timestamps.echo;
@@ -180,9 +184,12 @@ bool Connection::take_dsack(const Segment& seg, Delivery& d, Context& ctx) {
 }
 
 // "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK), set SND.WND <- SEG.WND."  (§3.10.7.4)
+// The check "prevents using old segments to update the window". One that acknowledges more than any before it
+// is none, though it fills a hole and so has an older number: SND.WND counts from SND.UNA, and the right edge
+// would move with it into what was never offered. Linux does the same.
 bool Connection::update_window(const Segment& seg, Context& ctx) {
-  const bool newer =
-      snd_.wl1.before(seg.seq()) || (snd_.wl1 == seg.seq() && snd_.wl2.at_or_before(seg.ack()));
+  const bool newer = snd_.wl1.before(seg.seq()) || snd_.wl2.before(seg.ack()) ||
+                     (snd_.wl1 == seg.seq() && snd_.wl2 == seg.ack());
   if (!newer || seg.ack().before(snd_.una)) return false;
   const bool was_closed = snd_.wnd == 0;
   snd_.wnd = (seg.header.window << (seg.flags().syn() ? WindowScale::none() : snd_.scale)).octets;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// When text leaves and when the program may bring more: corks, where a burst of segments ends, room in the
-// send buffer. Read first: RFC 9293 §3.9.1.2 on PSH.
+// When text leaves and when the program may bring more: corks, pacing, where a burst of segments ends, room
+// in the send buffer. Read first: RFC 9293 §3.9.1.2 on PSH.
 #include <algorithm>
 
 #include "synfin/tcp/connection.h"
@@ -12,16 +12,18 @@ namespace synfin::tcp {
 // then the sending TCP peer … MUST set the PSH bit in the last buffered segment (i.e., when there is no more
 // queued data to be sent) (MUST-61)."  (§3.9.1.2) Here too where a burst of several segments ends because the
 // windows allow no more, and halfway through the congestion window: the receiver may hand over what it has,
-// as nothing follows for a while. Linux does so, as the end of each segment that the device is to cut into
-// several.
-bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available) {
+// as nothing follows for a while; and behind each paced burst. Linux does so, as the end of each segment that
+// the device is to cut into several.
+bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available,
+                            const Settings& settings) {
   if (burst_ < 255) ++burst_;
   const std::uint32_t limit = text_room();
   const std::uint32_t rest = available - size;
   const std::uint32_t next = std::min({rest, room - size, limit});
   const bool follows = next > 0 && (next == limit || (next == rest && (no_delay_ || snd_.fin_queued)));
-  const std::uint32_t half = std::max(congestion_.window() / limit / 2, 1u);
-  if (follows) return half > 1 && burst_ % half == 0;
+  const std::uint32_t paced = paced_burst(settings) / limit;
+  const std::uint32_t most = paced > 0 ? paced : std::max(congestion_.window() / limit / 2, 1u);
+  if (follows) return most > 1 && burst_ % most == 0;
   return std::exchange(burst_, std::uint8_t{0}) > 1;
 }
 
@@ -30,14 +32,54 @@ bool Connection::corked(std::uint32_t size) const {
   return cork_ && size > 0 && !snd_.fin_queued;
 }
 
+// As Linux computes it: more than a window a round trip, so that the window can grow.
+std::uint64_t Connection::pacing_rate(const Settings& settings) const {
+  if (!rtt_.has_sample()) return 0;
+  const std::uint32_t in_flight = flight_ != nullptr ? flight_->sent.octets() : 0;
+  const bool slow_start = congestion_.window() < congestion_.slow_start_threshold() / 2;
+  const std::uint64_t percent = slow_start ? settings.tcp_pacing_ss_ratio : settings.tcp_pacing_ca_ratio;
+  const std::uint64_t octets = std::uint64_t{std::max(window(), in_flight)} * percent / 100;
+  const auto round_trip = static_cast<std::uint64_t>(rtt_.smoothed().ns());
+  const std::uint64_t most = rare_ != nullptr ? rare_->options.max_pacing_rate : 0;
+  const std::uint64_t rate = std::max<std::uint64_t>(octets * 1'000'000'000 / round_trip, 1);
+  return most > 0 ? std::min(rate, most) : rate;
+}
+
+std::uint32_t Connection::paced_burst(const Settings& settings) const {
+  const bool wanted = settings.tcp_pacing || (rare_ != nullptr && rare_->options.max_pacing_rate > 0);
+  if (!wanted || !rtt_.has_sample()) return 0;
+  constexpr std::uint64_t kMostOctets = 65536;
+  const auto in_a_millisecond =
+      static_cast<std::uint32_t>(std::min(pacing_rate(settings) / 1000, kMostOctets));
+  const std::uint32_t limit = text_limit();
+  return std::max(in_a_millisecond / limit, settings.tcp_min_tso_segs) * limit;
+}
+
+// Whether text must wait for its turn; the timer says when that is.
+bool Connection::held_back(const Context& ctx) {
+  if (flight_ == nullptr || flight_->pacer.allows(ctx.now)) return false;
+  timers_.set(Timer::kPacing, flight_->pacer.next());
+  return true;
+}
+
+// Behind text that leaves. The initial window has no round trip to be spread over (RFC 6928).
+void Connection::pace(std::uint32_t octets, const Context& ctx) {
+  const std::uint32_t burst = paced_burst(ctx.settings);
+  if (burst == 0 || traffic_.text_segments_out <= ctx.settings.tcp_init_cwnd) return;
+  flight_->pacer.sent(octets, pacing_rate(ctx.settings), burst, ctx.now);
+}
+
 // A program that found no room is told once a third of it is free, so that it finds some worth writing into,
-// and once little enough waits to be sent.
+// or once all that it had to keep fits; and once little enough waits to be sent.
 void Connection::tell_writable(const Settings& settings) {
-  if (!wants_writable_ || snd_.queue.size() > send_limit(settings) / 3 * 2) return;
+  if (refused_ == 0) return;
+  const std::uint32_t most_queued = send_limit(settings), queued = snd_.queue.size();
+  const std::uint32_t room = most_queued > queued ? most_queued - queued : 0;
+  if (room < std::min(refused_, most_queued - most_queued / 3 * 2)) return;
   const std::uint32_t most = rare_ != nullptr ? rare_->options.notsent_lowat : 0;
   const SeqNum sent = later(snd_.max, snd_.base);
   if (most > 0 && stream_end().after(sent) && static_cast<std::uint32_t>(stream_end() - sent) >= most) return;
-  wants_writable_ = false;
+  refused_ = 0;
   events_ |= kWritable;
 }
 

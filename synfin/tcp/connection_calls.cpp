@@ -17,30 +17,18 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
   if (snd_.fin_queued || !may_send_text(state_)) return std::unexpected(Error::kClosing);
   const std::uint32_t used = snd_.queue.size();
   const std::uint32_t limit = send_limit(ctx.settings);
-  std::uint32_t room = limit > used ? limit - used : 0;
-  if (room == 0) {
-    wants_writable_ = true;
-    return std::unexpected(Error::kWouldBlock);
+  const std::uint32_t room = limit > used ? limit - used : 0;
+  std::size_t given = 0, taken = 0;
+  for (const Bytes piece : data) {
+    const bool behind_all = taken == given;
+    given += piece.size();
+    if (behind_all)
+      taken += snd_.queue.append_copy(piece.first(std::min(piece.size(), room - taken)), ctx.pool);
   }
-  std::size_t taken = 0;
-  bool all = true;
-  for (Bytes piece : data) {
-    if (piece.size() > room) {
-      piece = piece.first(room);
-      all = false;
-    }
-    const std::uint32_t n = snd_.queue.append_copy(piece, ctx.pool);
-    taken += n;
-    room -= n;
-    if (n < piece.size()) {
-      wants_writable_ = true;
-      if (taken == 0) return std::unexpected(used == 0 ? Error::kNoMemory : Error::kWouldBlock);
-      break;
-    }
-    if (!all) break;
-  }
-  if (!all) wants_writable_ = true;
-  return taken;
+  if (taken == given && room > 0) return taken;
+  refused_ = static_cast<std::uint32_t>(std::clamp<std::size_t>(given - taken, 1, limit));
+  if (taken > 0) return taken;
+  return std::unexpected(used == 0 ? Error::kNoMemory : Error::kWouldBlock);
 }
 
 // "If the urgent flag is set, then SND.UP <- SND.NXT-1 and set the urgent pointer in the outgoing segments."
@@ -241,6 +229,7 @@ Options Connection::options() const {
   o.quick_ack = quick_ack_;
   o.keepalive = keepalive_;
   o.report_trouble = report_trouble_;
+  o.may_fragment = may_fragment_;
   return o;
 }
 
@@ -252,9 +241,11 @@ void Connection::set_options(const Options& options, Context& ctx) {
   traffic_class_ = options.traffic_class & ~wire::ecn::kMask;
   report_trouble_ = options.report_trouble;
   // The switches lie in the connection itself; most set nothing else.
+  may_fragment_ = options.may_fragment;
   Options rest = options;
   rest.no_delay = rest.cork = rest.quick_ack = rest.keepalive = false;
   rest.report_trouble = true;
+  rest.may_fragment = false;
   rest.traffic_class = 0;
   if (rare_ != nullptr || rest != Options{}) {
     user_timeout_to_send_ = rest.advertised_user_timeout > Duration::zero() &&
@@ -293,6 +284,7 @@ Reason Connection::on_unreachable(SeqNum seq, bool hard, Error error, Context& c
 }
 
 Reason Connection::on_path_mtu(SeqNum seq, std::uint32_t mtu, Context& ctx) {
+  if (may_fragment_) return Reason::kIcmpIgnored;
   if (!is_synchronized(state_) || !(seq.at_or_after(snd_.una) && seq.before(snd_.max)))
     return Reason::kIcmpIgnored;
   // Nothing smaller than what every path carries is believed (RFC 5927 §7): 1280 for IPv6, and 552 as Linux

@@ -7,7 +7,7 @@
 
 namespace synfin::tcp {
 
-Info Connection::info(Instant now, std::uint32_t mtu) const {
+Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) const {
   Info i;
   const std::uint32_t mss = text_limit();
   i.state = state_;
@@ -48,6 +48,9 @@ Info Connection::info(Instant now, std::uint32_t mtu) const {
   if (rare_ != nullptr && rare_->options.max_segment > 0)
     i.advmss = std::min<std::uint32_t>(i.advmss, rare_->options.max_segment);
   i.rcv_space = rcv_.buffer;
+  i.pacing_rate = pacing_rate(settings);
+  if (rare_ != nullptr && rare_->options.max_pacing_rate > 0)
+    i.max_pacing_rate = rare_->options.max_pacing_rate;
   i.reordering = reordering_.degree;
   i.reord_seen = reordering_.seen;
   i.min_rtt = rtt_.minimum();

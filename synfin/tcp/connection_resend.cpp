@@ -34,6 +34,7 @@ bool Connection::resend(wire::Frame& frame, Sent& out, Context& ctx) {
   // The peer may have taken its window back; the first segment then serves as the probe (RFC 9293 §3.8.6,
   // MUST-34).
   if (*place > 0 && s.end().after(snd_.una + snd_.wnd)) return false;
+  if (held_back(ctx)) return false;
   Reason why = Reason::kTimeoutRecovery;
   if (f.state == CaState::kRecovery) {
     why = *place > 0 || f.first_resent != Instant{} ? (sack_ ? Reason::kSackRetransmit : Reason::kPartialAck)
@@ -84,7 +85,9 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
   out.retransmission = true;
   out.reason = why;
   for (std::uint32_t i = place; i <= last; ++i) f.sent.mark_retransmitted(i, ctx.now);
+  pace(shared, ctx);
   if (f.state == CaState::kRecovery) f.prr.sent(static_cast<std::uint32_t>(end - start));
+  if (shared > 0 && ends_resent_burst()) out.header.flags = out.header.flags.with(Flags::kPsh);
   if (f.first_resent == Instant{}) f.first_resent = ctx.now;
   if (f.undo) f.undo_left = std::max(f.undo_left, 0) + 1;
   ++total_retransmissions_;
@@ -93,6 +96,16 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
   if (shared > 0) ++traffic_.text_segments_out;
   last_sent_ = ctx.now;
   return true;
+}
+
+// As for new text: several leave at once, and nothing lost follows for a while. Not after a timeout, when the
+// network is better served by acknowledgements that wait for company; Linux draws the line there too.
+bool Connection::ends_resent_burst() {
+  if (flight_->state != CaState::kRecovery) return false;
+  if (burst_ < 255) ++burst_;
+  const auto next = flight_->sent.next_lost();
+  if (next && pipe() + flight_->sent[*next].length <= window()) return false;
+  return std::exchange(burst_, std::uint8_t{0}) > 1;
 }
 
 // A FIN that has nothing else in flight beside it is the one thing that no flight keeps.

@@ -58,6 +58,7 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
   out.state = state_;
   out.retransmission = again;
   out.header.seq = snd_.iss;
+  allow_fragments(out);
   // A SYN's window is never scaled (RFC 7323 §2.2).
   out.header.window = Window{std::min(rcv_.buffer, 0xffffu)} >> WindowScale::none();
   add_syn_options(out.header.options, offer(ctx), scaling_, sack_);
@@ -122,6 +123,7 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
   out = Sent{};
   out.state = state_;
   out.header.seq = seq;
+  allow_fragments(out);
   out.header.ack = rcv_.nxt;
   out.header.flags = flags.with(Flags::kAck | (echo_marks_ ? Flags::kEce : 0));
   out.header.window = offer_window();
@@ -143,6 +145,13 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
   unacknowledged_text_ = 0;
   timers_.stop(Timer::kDelayedAck);
   ++traffic_.segments_out;
+}
+
+// What may become fragments needs a number of its own (RFC 6864 §4.1, §5.2).
+void Connection::allow_fragments(Sent& out) const {
+  if (!may_fragment_) return;
+  out.may_fragment = true;
+  out.identification = static_cast<std::uint16_t>(timestamp_offset_ + traffic_.segments_out);
 }
 
 // The pointer counts from the segment's number; urgent data that reaches further than it can say has more
@@ -196,8 +205,9 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   // What is lost goes first (RFC 6675 §5 NextSeg).
   if (flight_ != nullptr && flight_->frto != Flight::Frto::kSecond && flight_->sent.next_lost()) return false;
 
-  if (snd_.una == snd_.nxt && ctx.settings.tcp_slow_start_after_idle && ctx.now - last_sent_ > rtt_.timeout())
-    congestion_.on_idle();
+  // Only now that something can leave: what waited at a closed window still has its window till then.
+  const bool resumes = snd_.una == snd_.nxt && peer_room() > 0 && ctx.now - last_sent_ > rtt_.timeout();
+  if (resumes && ctx.settings.tcp_slow_start_after_idle) congestion_.on_idle();
   const std::uint32_t allowed = window(), in_network = pipe();
   const std::uint32_t network_room = limit == Limit::kPeerOnly ? available
                                      : allowed > in_network    ? allowed - in_network
@@ -212,6 +222,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
     if (snd_.nxt == snd_.una && !timers_.armed(Timer::kRetransmit)) arm_persist(ctx);
     return false;
   }
+  if (limit == Limit::kAll && size > 0 && held_back(ctx)) return false;
 
   const std::uint32_t shared =
       snd_.queue.share(static_cast<std::uint32_t>(snd_.nxt - snd_.base), size, frame);
@@ -220,7 +231,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
     fin = false;
   }
   const std::uint32_t room = std::min(network_room, peer_room());
-  const bool ends = limit == Limit::kAll && ends_burst(size, room, available);
+  const bool ends = limit == Limit::kAll && ends_burst(size, room, available, ctx.settings);
   const bool push = size > 0 && (size == available || ends);
   std::uint8_t flags = push ? Flags::kPsh : 0;
   if (fin) flags |= Flags::kFin;
@@ -244,6 +255,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   snd_.nxt += size + (fin ? 1u : 0u);
   snd_.max = later(snd_.max, snd_.nxt);
   if (flight_ != nullptr) {
+    pace(size, ctx);
     if (flight_->state == CaState::kRecovery) flight_->prr.sent(size);
     note_usage();
   }

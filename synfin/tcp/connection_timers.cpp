@@ -38,6 +38,8 @@ void Connection::on_timer(Context& ctx) {
         ctx.timer_fired(tuple_, state_, Reason::kDelayedAck);
         owe_ack(Reason::kDelayedAck);
         break;
+      case Timer::kPacing:
+        break;  // `transmit` follows
       case Timer::kKeepalive:
         on_keepalive_timer(ctx);
         break;

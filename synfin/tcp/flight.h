@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "synfin/tcp/info.h"
+#include "synfin/tcp/pacer.h"
 #include "synfin/tcp/prr.h"
 #include "synfin/tcp/rack.h"
 #include "synfin/tcp/scoreboard.h"
@@ -29,6 +30,7 @@ struct FlightState {
 
   Rack rack;
   Prr prr;  // in kRecovery
+  Pacer pacer;
   CaState state = CaState::kOpen;
   Wait wait = Wait::kTimeout;
   Frto frto = Frto::kOff;

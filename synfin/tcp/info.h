@@ -33,10 +33,10 @@ struct Traffic {
 /// TCP_INFO: one connection as Linux's `struct tcp_info` shows it, by the same names and meanings; segments
 /// where Linux counts segments. Times are durations; rates are octets a second.
 ///
-/// Not filled, so what they are here: `ato` (there is no adaptive delay), `rcv_rtt`, `pacing_rate` and
-/// `max_pacing_rate` (none), `delivery_rate` and `delivery_rate_app_limited`, `busy_time`, `rwnd_limited`,
-/// `sndbuf_limited`, `delivered_ce`, `total_rto`, `total_rto_recoveries`, `total_rto_time`, kEcnSeen; and
-/// `last_ack_sent` and `fackets`, which are 0 on Linux too.
+/// Not filled, so what they are here: `ato` (there is no adaptive delay), `rcv_rtt`, `delivery_rate` and
+/// `delivery_rate_app_limited`, `busy_time`, `rwnd_limited`, `sndbuf_limited`, `delivered_ce`, `total_rto`,
+/// `total_rto_recoveries`, `total_rto_time`, kEcnSeen; and `last_ack_sent` and `fackets`, which are 0 on Linux
+/// too.
 struct Info {
   // Bits of `options`.
   static constexpr std::uint8_t kTimestamps = 1;

@@ -24,11 +24,13 @@ void Rtt::sample(Duration measured, const Settings& settings) {
 }
 
 void Rtt::set_timeout(Duration d, const Settings& settings) {
-  timeout_us_ = static_cast<std::uint32_t>(std::clamp(d, settings.tcp_rto_min, settings.tcp_rto_max).us());
+  timeout_us_ = static_cast<std::uint32_t>(std::min(d, settings.tcp_rto_max).us());
 }
 
+// (2.3): RTO <- SRTT + max (G, K*RTTVAR). The floor takes the place of G, not of the one second of (2.4): on
+// a path that seldom varies the timeout would else be the round trip itself, and any delayed ACK a loss.
 void Rtt::recompute(const Settings& settings) {
-  set_timeout(smoothed() + variation() * 4, settings);
+  set_timeout(smoothed() + std::max(settings.tcp_rto_min, variation() * 4), settings);
 }
 
 void Rtt::note_minimum(Duration measured, Instant now) {

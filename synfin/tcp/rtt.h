@@ -8,7 +8,8 @@
 
 namespace synfin::tcp {
 
-/// Round-trip time and retransmission timeout by RFC 6298, with Linux's bounds (tcp_rto_min, tcp_rto_max).
+/// Round-trip time and retransmission timeout by RFC 6298, with Linux's bounds:
+/// RTO = min(SRTT + max(tcp_rto_min, 4 RTTVAR), tcp_rto_max).
 class Rtt {
  public:
   /// 1 s before the first sample (RFC 6298 §2.1).

@@ -29,12 +29,76 @@ TEST(Rfc6298, LaterSamplesAreWeighed_2_3) {
   EXPECT_EQ(rtt.timeout(), 1450_ms);
 }
 
-TEST(Rfc6298, TimeoutStaysWithinTheBounds_2_4_2_5) {
-  Rtt fast, slow;
-  fast.sample(1_us, {});
-  EXPECT_EQ(fast.timeout(), 200_ms);
+// RTO <- SRTT + max (G, K*RTTVAR), with tcp_rto_min in the place of G.
+TEST(Rfc6298, TheFloorIsUnderTheVariationAndNotUnderTheWhole_2_3) {
+  const Settings settings;
+  Rtt rtt;
+  // 300 ms each time: RTTVAR begins at 150 ms and shrinks by a quarter a sample, to nothing.
+  rtt.sample(300_ms, settings);
+  EXPECT_EQ(rtt.timeout(), 900_ms);
+  for (int i = 0; i < 40; ++i) rtt.sample(300_ms, settings);
+  EXPECT_EQ(rtt.smoothed(), 300_ms);
+  EXPECT_LT(rtt.variation() * 4, 200_ms);
+  EXPECT_EQ(rtt.timeout(), 500_ms);
+  // Far under the floor the round trip counts as well.
+  Rtt fast;
+  fast.sample(10_ms, settings);
+  EXPECT_EQ(fast.timeout(), 210_ms);  // 4 · 5 ms is less than 200
+}
+
+TEST(Rfc6298, AVariationAboveTheFloorCountsFourTimes_2_3) {
+  const Settings settings;
+  Rtt rtt;
+  rtt.sample(100_ms, settings);
+  EXPECT_EQ(rtt.timeout(), 300_ms);  // 4 · 50 is the floor
+  rtt.sample(180_ms, settings);
+  EXPECT_EQ(rtt.smoothed(), 110_ms);                           // 7/8 · 100 + 1/8 · 180
+  EXPECT_EQ(rtt.variation(), Duration::microseconds(57'500));  // 3/4 · 50 + 1/4 · 80
+  EXPECT_EQ(rtt.timeout(), 340_ms);
+  rtt.sample(110_ms, settings);  // RTTVAR 43 ms: the floor again
+  EXPECT_LT(rtt.variation() * 4, 200_ms);
+  EXPECT_EQ(rtt.timeout(), 310_ms);
+}
+
+TEST(Rfc6298, TheFloorIsASetting_2_3) {
+  Settings settings;
+  settings.tcp_rto_min = 20_ms;
+  Rtt rtt;
+  for (int i = 0; i < 40; ++i) rtt.sample(10_ms, settings);
+  EXPECT_EQ(rtt.timeout(), 30_ms);
+  settings.tcp_rto_min = 1_s;
+  rtt.sample(10_ms, settings);
+  EXPECT_EQ(rtt.timeout(), 1010_ms);
+}
+
+TEST(Rfc6298, TheTimeoutHasABound_2_5) {
+  Rtt slow;
   slow.sample(100_s, {});
   EXPECT_EQ(slow.timeout(), 120_s);
+
+  Settings settings;
+  settings.tcp_rto_max = 1_s;
+  Rtt rtt;
+  rtt.sample(900_ms, settings);
+  EXPECT_EQ(rtt.timeout(), 1_s);
+  rtt.back_off(settings);
+  EXPECT_EQ(rtt.timeout(), 1_s);
+  // The smaller of the two bounds where they cross.
+  settings.tcp_rto_min = 2_s;
+  Rtt crossed;
+  crossed.sample(1_us, settings);
+  EXPECT_EQ(crossed.timeout(), 1_s);
+}
+
+// "The host MUST set RTO <- RTO * 2": the whole of it, floor and round trip.
+TEST(Rfc6298, BackingOffDoublesTheFloorAsWell_5_5) {
+  const Settings settings;
+  Rtt rtt;
+  for (int i = 0; i < 40; ++i) rtt.sample(300_ms, settings);
+  for (const Duration expected : {1000_ms, 2000_ms, 4000_ms}) {
+    rtt.back_off(settings);
+    EXPECT_EQ(rtt.timeout(), expected);
+  }
 }
 
 TEST(Rfc6298, EachTimeoutDoublesUpToTheLargest_5_5) {
@@ -54,7 +118,7 @@ TEST(Rfc6298, ASampleEndsTheBackingOff_5_7) {
   rtt.back_off(settings);
   EXPECT_EQ(rtt.timeout(), 1200_ms);
   rtt.sample(100_ms, settings);
-  EXPECT_EQ(rtt.timeout(), 250_ms);  // 100 + 4 · 37.5
+  EXPECT_EQ(rtt.timeout(), 300_ms);  // 100 + 200, as 4 · 37.5 is less
 }
 
 TEST(Rfc6298, DataBeginsWithThreeSecondsWhenTheSynWasSentAgain_5_7) {

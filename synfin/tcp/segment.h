@@ -39,7 +39,9 @@ struct Sent {
   wire::TcpHeader header;
   std::uint32_t text_size = 0;
   bool retransmission = false;
-  bool ecn_capable = false;  // to be sent as ECT(0)
+  bool ecn_capable = false;   // to be sent as ECT(0)
+  bool may_fragment = false;  // to be sent without DF, as `identification` (RFC 6864 §4)
+  std::uint16_t identification = 0;
   trace::Reason reason = trace::Reason::kNone;
   trace::State state = trace::State::kClosed;  // in which it was sent
 };

@@ -16,6 +16,7 @@ enum class Timer : std::uint8_t {
   kRetransmit,  // when to do something about what is in flight, a SYN included: see Flight::Wait
   kPersist,     // when to probe a window that is too small to send into (RFC 9293 §3.8.6.1)
   kDelayedAck,  // when an acknowledgement has waited long enough for company (§3.8.6.3)
+  kPacing,      // when the next burst of paced text may leave (tcp_pacing)
   kKeepalive,   // when to ask an idle peer for a sign of life (§3.8.4)
   kLinger,      // when to throw away what a program that has closed left undelivered (Options::linger)
   kUser,        // when the program's patience with unacknowledged data ends (§3.10.8)

@@ -299,6 +299,15 @@ TEST_P(InjectionAttacks, D20_AnIdleConnectionBelievesNoError) {
   EXPECT_EQ(stack_.status(c.handle)->mss, 1400u);
 }
 
+// Where routers may make fragments, nobody has a reason to complain.
+TEST_P(InjectionAttacks, D20_AConnectionThatAllowsFragmentsBelievesNoMtu) {
+  const Open c = opens(peer());
+  ASSERT_TRUE(stack_.set_options(c.handle, {.may_fragment = true}, now_));
+  writes(c.handle, "in flight");
+  gives_too_big(only(), 700);
+  EXPECT_EQ(stack_.status(c.handle)->mss, 1400u);
+}
+
 // The right number makes it a hint, not an end (RFC 5927 §5, RFC 5461 §4.1): the connection goes on, and only
 // if it times out anyway the program is told why.
 TEST_P(InjectionAttacks, D20_ErrorsAreSoftInSynchronizedStates) {

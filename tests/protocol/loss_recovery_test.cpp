@@ -403,10 +403,10 @@ LADDER_TEST(TcpInfo, CountsWhatPassed) {
   EXPECT_EQ(i.data_segs_in, 1u);
   EXPECT_EQ(i.delivered, 2u);
   EXPECT_EQ(i.snd_mss, kMss);
-  // SRTT and four times RTTVAR, RFC 6298 §2: a second sample like the first.
+  // SRTT and four times RTTVAR, RFC 6298 §2: a second sample like the first. 4 · 37.5 is below tcp_rto_min.
   EXPECT_EQ((i.min_rtt + 500_us).ms(), 100);
   EXPECT_EQ((i.rtt + 500_us).ms(), 100);
-  EXPECT_EQ((i.rto + 500_us).ms(), 250);
+  EXPECT_EQ((i.rto + 500_us).ms(), 300);
   EXPECT_EQ(i.snd_wnd, 128'000u);
   EXPECT_EQ(i.reordering, 3u);
   EXPECT_EQ(i.options, tcp::Info::kSack | tcp::Info::kWindowScale);

@@ -32,14 +32,14 @@ LADDER_TEST(RetransmissionTimeout, HandshakeGivesAnActiveOpenItsFirstSample) {
   l.sends_within(300_ms, {.seq = 1, .len = 100});
 }
 
-// RFC 6298 (5.1), (5.4), (5.5), (5.6): 200 ms at least, doubled each time.
+// RFC 6298 (2.3), (5.1), (5.4), (5.5), (5.6): the round trip and 200 ms at least, doubled each time.
 // RFC 9293: MUST-19.
 LADDER_TEST(RetransmissionTimeout, DoublesFromTheMinimum) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
   l.app_sends(100).sends({.seq = 1, .len = 100});
   Duration at = l.time();
-  Duration rto = 200_ms;
+  Duration rto = 201_ms;  // SRTT 1 ms
   for (int i = 0; i < 8; ++i) {
     at += rto;
     l.wakes_by(at).at(at).sends({.flags = ACK, .seq = 1, .ack = 1, .len = 100}).sends_nothing();
@@ -55,7 +55,7 @@ LADDER_TEST(RetransmissionTimeout, FollowsTheFirstSample) {
   Ladder l(variant);
   opened_with_rtt(l, 200_ms);
   l.app_sends(100).sends({.seq = 1, .len = 100});
-  // Linux bounds RTTVAR, not RTO, from below, which gives the same here.
+  // SRTT 200, RTTVAR 100: 600 ms.
   l.silent_for(580_ms).after(20_ms).sends({.seq = 1, .len = 100});
 }
 
@@ -68,6 +68,29 @@ LADDER_TEST(RetransmissionTimeout, FollowsFurtherSamples) {
   // SRTT 400, RTTVAR 150: 1000 ms.
   l.app_sends(100).sends({.seq = 101, .len = 100});
   l.silent_for(980_ms).after(20_ms).sends({.seq = 101, .len = 100}).receives({.seq = 1, .ack = 201});
+}
+
+// RFC 6298 (2.3): RTO = SRTT + max(G, 4 * RTTVAR), with tcp_rto_min in the place of G: where the round trip
+// does not vary there is still room for a delayed ACK.
+// RFC 9293: MUST-18.
+LADDER_TEST(RetransmissionTimeout, LeavesRoomForADelayedAckOnAnEvenPath) {
+  Ladder l(variant);
+  opened_with_rtt(l, 300_ms);
+  std::int64_t seq = 1;
+  for (int i = 0; i < 12; ++i, seq += 100) {
+    l.app_sends(100).sends({.seq = seq, .len = 100}).after(300_ms).receives({.seq = 1, .ack = seq + 100});
+  }
+  // SRTT 300, RTTVAR 5: 500 ms.
+  l.app_sends(100).sends({.seq = seq, .len = 100});
+  l.silent_for(490_ms).after(10_ms).sends({.seq = seq, .len = 100}).receives({.seq = 1, .ack = seq + 100});
+  l.counter(Counter::kTCPTimeouts, 1);
+  Ladder m(variant);
+  opened_with_rtt(m, 300_ms);
+  for (seq = 1; seq < 1200; seq += 100) {
+    m.app_sends(100).sends({.seq = seq, .len = 100}).after(300_ms).receives({.seq = 1, .ack = seq + 100});
+  }
+  m.app_sends(100).sends({.seq = seq, .len = 100}).silent_for(480_ms).receives({.seq = 1, .ack = seq + 100});
+  m.silent_for(100_s).counter(Counter::kTCPTimeouts, 0);
 }
 
 // RFC 6298 (2.1): one second before there is a sample; (5.7): three once the SYN's own timer has run out.
@@ -105,11 +128,24 @@ LADDER_TEST(RetransmissionTimeout, KarnKeepsTheBackedOffTimeout) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
   l.app_sends(100).sends({.seq = 1, .len = 100});
-  l.after(200_ms).sends({.seq = 1, .len = 100}).after(400_ms).sends({.seq = 1, .len = 100});
+  l.after(201_ms).sends({.seq = 1, .len = 100}).after(402_ms).sends({.seq = 1, .len = 100});
   l.after(10_ms).receives({.seq = 1, .ack = 101});
   l.app_sends(100).sends({.seq = 101, .len = 100});
-  // 800 ms stood when the ACK came: "the RTO … back down" only by a measurement of new data.
+  // 804 ms stood when the ACK came: "the RTO … back down" only by a measurement of new data.
   l.silent_for(700_ms).sends_within(110_ms, {.seq = 101, .len = 100});
+}
+
+// Nor from what was sent once, but whose acknowledgement waited for what was sent twice.
+// RFC 9293: MUST-18.
+LADDER_TEST(RetransmissionTimeout, KarnTakesNoSampleFromBehindAHole) {
+  Ladder l(variant);
+  opened_with_rtt(l, 10_ms).app_sends(2 * full(l)).sends({.len = full(l)}).sends({.len = full(l)});
+  l.after(210_ms).sends({.seq = 1, .len = full(l)}).after(420_ms).sends({.seq = 1, .len = full(l)});
+  l.after(10_ms).receives({.seq = 1, .ack = 1 + 2 * std::int64_t{full(l)}});
+  const auto status = l.stack().status(l.connection());
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->smoothed_rtt.ms(), 10) << l.text();
+  EXPECT_EQ((status->retransmission_timeout + 500_us).ms(), 840) << l.text();
 }
 
 // … and then it collapses.
@@ -117,11 +153,11 @@ LADDER_TEST(RetransmissionTimeout, KarnKeepsTheBackedOffTimeout) {
 LADDER_TEST(RetransmissionTimeout, FreshSampleCollapsesTheBackoff) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
-  l.app_sends(100).sends({.seq = 1, .len = 100}).after(200_ms).sends({.seq = 1, .len = 100});
+  l.app_sends(100).sends({.seq = 1, .len = 100}).after(201_ms).sends({.seq = 1, .len = 100});
   l.after(1_ms).receives({.seq = 1, .ack = 101});
   l.app_sends(100).sends({.seq = 101, .len = 100}).after(1_ms).receives({.seq = 1, .ack = 201});
   l.app_sends(100).sends({.seq = 201, .len = 100});
-  l.silent_for(190_ms).after(10_ms).sends({.seq = 201, .len = 100});
+  l.silent_for(190_ms).after(11_ms).sends({.seq = 201, .len = 100});
 }
 
 // With timestamps what was sent twice can be measured (RFC 7323 §4.1).
@@ -143,7 +179,7 @@ LADDER_TEST(RetransmissionTimeout, TimestampsMeasureRetransmissions) {
 LADDER_TEST(RetransmissionTimeout, SendsTheEarliestSegmentOnly) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
-  l.app_sends(5 * full(l)).whatever().after(200_ms).sends({.seq = 1, .len = full(l)}).sends_nothing();
+  l.app_sends(5 * full(l)).whatever().after(201_ms).sends({.seq = 1, .len = full(l)}).sends_nothing();
   l.after(5_ms).receives({.seq = 1, .ack = 1 + full(l)});
   const auto next = l.take_all();
   ASSERT_GE(next.size(), 1u) << l.text();
@@ -155,7 +191,7 @@ LADDER_TEST(RetransmissionTimeout, SendsTheEarliestSegmentOnly) {
 LADDER_TEST(RetransmissionTimeout, CumulativeAckEndsIt) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
-  l.app_sends(5 * full(l)).whatever().after(200_ms).sends({.seq = 1, .len = full(l)});
+  l.app_sends(5 * full(l)).whatever().after(201_ms).sends({.seq = 1, .len = full(l)});
   l.receives({.seq = 1, .ack = 1 + 5 * std::int64_t{full(l)}}).sends_nothing().silent_for(100_s);
 }
 
@@ -164,8 +200,8 @@ LADDER_TEST(RetransmissionTimeout, GivesUpAfterRetries2) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_retries2 = 3; }});
   opened_with_rtt(l, 1_ms);
   l.app_sends(100).sends({.seq = 1, .len = 100});
-  l.after(200_ms).sends({.seq = 1}).after(400_ms).sends({.seq = 1}).after(800_ms).sends({.seq = 1});
-  l.state(State::kEstablished).no_event(kFailed).after(1600_ms + Ladder::kSlack).whatever();
+  l.after(201_ms).sends({.seq = 1}).after(402_ms).sends({.seq = 1}).after(804_ms).sends({.seq = 1});
+  l.state(State::kEstablished).no_event(kFailed).after(1608_ms + Ladder::kSlack).whatever();
   l.state(State::kClosed).event(kFailed).failure(Error::kTimedOut).wakes_never();
   l.counter(Counter::kTCPAbortOnTimeout, 1).app_closes().population(0, 0, 0);
 }
@@ -187,7 +223,7 @@ LADDER_TEST(RetransmissionTimeout, IsBoundedByItsMaximum) {
   Ladder l(variant);
   opened_with_rtt(l, 1_ms);
   l.app_sends(100).sends({.seq = 1, .len = 100});
-  Duration rto = 200_ms;
+  Duration rto = 201_ms;  // SRTT 1 ms
   for (int i = 0; i < 13; ++i) {
     l.after(rto).sends({.seq = 1, .len = 100});
     rto = std::min(rto * 2, 120_s);

@@ -279,6 +279,22 @@ LADDER_TEST(SendWindow, OldSegmentDoesNotUpdateIt) {
   EXPECT_LE(octets(l.take_all()), 3000u) << l.text();
 }
 
+// Nor does SND.WND stay as it is where SND.UNA, from which it counts, moves on: the text that fills a hole
+// has an older number than WL1 and a newer acknowledgement.
+LADDER_TEST(SendWindow, TextThatFillsAHoleUpdatesIt) {
+  Ladder l(variant, {.peer = {.window = 3000}});
+  l.opened_passively().app_sends(2 * full(l));
+  ASSERT_EQ(octets(l.take_all()), 2 * full(l)) << l.text();
+  const std::int64_t all = 1 + 2 * std::int64_t{full(l)};
+  const auto one = static_cast<std::uint16_t>(full(l));
+  l.receives({.seq = 1001, .ack = 1, .len = 100, .window = 3000}).whatever();
+  l.receives({.seq = 1, .ack = all, .len = 1000, .window = one}).whatever().app_sends(3000);
+  EXPECT_EQ(octets(l.take_all()), full(l)) << l.text();
+  // What came before it, late, does not open it again.
+  l.receives({.seq = 1001, .ack = 1, .len = 100, .window = 3000}).whatever();
+  EXPECT_EQ(octets(l.take_all()), 0u) << l.text();
+}
+
 // The call takes what fits; kWritable follows (contract of `send`).
 LADDER_TEST(SendBuffer, IsBoundedAndReportsRoom) {
   Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_wmem = 8192; }});
@@ -302,6 +318,22 @@ LADDER_TEST(SendBuffer, RoomIsReportedOnceAcknowledged) {
   l.opened_passively().app_sets_no_delay().forgets_events().app_sends(8192).whatever();
   l.app_send_fails(Error::kWouldBlock).no_event(kWritable).receives({.seq = 1, .ack = 8193});
   l.sends_nothing().event(kWritable).app_sends(8192).whatever();
+}
+
+// Less than a third of the buffer is free, but what the program had to keep fits.
+LADDER_TEST(SendBuffer, RoomIsReportedOnceTheRestFits) {
+  Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_wmem = 8192; }});
+  l.opened_passively().app_sets_no_delay().forgets_events();
+  const std::vector<std::byte> data(8192 + 1000);
+  const std::array<Bytes, 1> parts = {data};
+  l.receives({.seq = 1, .ack = 1, .window = 0});
+  const auto taken = l.stack().send(l.connection(), parts, l.now());
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(*taken, 8192u);
+  l.receives({.seq = 1, .ack = 1, .window = 2000});
+  ASSERT_GE(octets(l.take_all()), 1001u);
+  l.receives({.seq = 1, .ack = 1000, .window = 0}).no_event(kWritable);
+  l.receives({.seq = 1, .ack = 1001, .window = 0}).event(kWritable).app_aborts().whatever();
 }
 
 }  // namespace
