@@ -16,6 +16,7 @@ bool Connection::resend(wire::Frame& frame, Sent& out, Context& ctx) {
     resend_first_ = false;
     if (snd_.una == snd_.nxt) return false;
     if (flight_ == nullptr) return resend_fin(out, ctx);
+    notice_reneging(ctx);
     const Reason why = persist_backoff_ > 0               ? Reason::kPersistProbe
                        : flight_->state == CaState::kLoss ? Reason::kRetransmitTimeout
                                                           : Reason::kTimeoutRecovery;

@@ -56,7 +56,7 @@ class Play {
   std::string run(const CallRule& rule) {
     const Told told = calls();
     std::string wrong;
-    if (told != rule.told) wrong += fmt::format("tells {}; ", name(told));
+    if (told != rule.told_by(cell_.call)) wrong += fmt::format("tells {}; ", name(told));
     const std::vector<Packet> sent = player_.sent();
     const State state = state_now();
     if (state != rule.next.value_or(state_of(cell_.row)))
@@ -72,7 +72,7 @@ class Play {
     wrong += player_.leaves_behind();
     if (wrong.empty()) return {};
     return fmt::format("{} | {} | {}: {}  (rule: {} {} {} {})", name(cell_.row), name(cell_.call),
-                       name(cell_.load), wrong, name(rule.told), name(rule.output),
+                       name(cell_.load), wrong, name(rule.told_by(cell_.call)), name(rule.output),
                        trace::name(rule.next.value_or(state_of(cell_.row))), trace::name(rule.reason));
   }
 
