@@ -42,9 +42,10 @@ Told told_by(const std::expected<T, Error>& result) {
   return result ? Told::kDone : told_of(result.error());
 }
 
-class Play {
+class PlayedCall {
  public:
-  Play(const CallCell& cell, const Variation& variation) : cell_(cell), player_(variation, Guard::kNormal) {
+  PlayedCall(const CallCell& cell, const Variation& variation)
+      : cell_(cell), player_(variation, Guard::kNormal) {
     player_.brings_to(cell.row, cell.load);
     if (cell.row == Row::kClosed)
       handle_ = gone();
@@ -195,7 +196,7 @@ TEST(CallTable, EveryCallDoesWhatTheTableSays) {
   for_each_call([&](const CallCell& cell) {
     ++cells;
     for (const Variation& variation : kVariations) {
-      Play play{cell, variation};
+      PlayedCall play{cell, variation};
       const std::string wrong = play.run(*decide(cell));
       EXPECT_TRUE(wrong.empty()) << wrong << "\n  " << variation.name();
     }
