@@ -284,8 +284,9 @@ bool Connection::send_probe(wire::Frame& frame, Sent& out, Context& ctx) {
   probe_ = false;
   if (snd_.nxt.after(snd_.una) || snd_.nxt.after(stream_end())) return false;
   const auto available = static_cast<std::uint32_t>(stream_end() - snd_.nxt);
-  const std::uint32_t size = std::min({available, std::max(snd_.wnd, 1u), text_room()});
-  const bool fin = snd_.fin_queued && size == available;
+  const std::uint32_t reach = std::max(snd_.wnd, 1u);
+  const std::uint32_t size = std::min({available, reach, text_room()});
+  const bool fin = snd_.fin_queued && size == available && size < reach;
   if (size == 0 && !fin) return false;
   if (snd_.queue.share(static_cast<std::uint32_t>(snd_.nxt - snd_.base), size, frame) < size) {
     frame.clear();

@@ -4,6 +4,7 @@
 #include "synfin/tcp/scoreboard.h"
 
 #include <algorithm>
+#include <cassert>
 #include <new>
 #include <utility>
 
@@ -103,6 +104,7 @@ void Scoreboard::forget_losses() {
 
 void Scoreboard::mark_retransmitted(std::uint32_t i, Instant now) {
   SentSegment& s = slot(i);
+  assert(!s.sacked);
   if (!(s.lost && !s.retransmitted)) unlink(i);
   if (!s.retransmitted) ++retransmitted_, retransmitted_octets_ += s.length;
   s.retransmitted = s.ever_retransmitted = true;
