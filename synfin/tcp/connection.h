@@ -44,8 +44,8 @@ struct SendState {
   std::uint32_t wnd = 0;
   std::uint32_t max_wnd = 0;  // the largest the peer ever offered
   WindowScale scale;
-  std::uint16_t mss = 536;  // largest text without options
   bool fin_queued = false;  // a FIN follows the last octet in `queue`
+  std::uint16_t mss = 536;  // largest text without options
   SliceQueue queue;
 };
 
