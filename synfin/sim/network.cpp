@@ -102,15 +102,17 @@ wire::Frame Network::flattened(const wire::Frame& frame, bool damaged) {
   return flat;
 }
 
+// In whole nanoseconds, so that every compiler gives the same times.
 std::optional<Duration> Network::pass_bottleneck(std::size_t from, std::size_t octets) {
   const Faults& faults = faults_[from];
   if (faults.rate == 0) return Duration::zero();
-  constexpr double kSecond = 1e9;
-  const auto rate = static_cast<double>(faults.rate);
+  const auto time_for = [&faults](std::uint64_t n) {
+    constexpr std::uint64_t kSecond = 1'000'000'000;
+    return Duration::nanoseconds(static_cast<std::int64_t>(n * kSecond / faults.rate));
+  };
   const Instant begin = std::max(busy_until_[from], clock_.now());
-  if ((begin - clock_.now()).as_seconds() * rate > static_cast<double>(faults.queue)) return std::nullopt;
-  busy_until_[from] =
-      begin + Duration::nanoseconds(static_cast<std::int64_t>(static_cast<double>(octets) / rate * kSecond));
+  if (begin - clock_.now() > time_for(faults.queue)) return std::nullopt;
+  busy_until_[from] = begin + time_for(octets);
   return busy_until_[from] - clock_.now();
 }
 

@@ -38,7 +38,7 @@ struct Faults {
   Duration jitter;
   /// A bottleneck: packets leave one after the other at so many octets a second; 0: at once.
   std::uint64_t rate = 0;
-  /// Octets that wait for the rate at most; a packet that finds no room is lost.
+  /// Octets that wait for the rate at most, less than 2^34; a packet that finds more of them is lost.
   std::uint64_t queue = 1 << 20;
 };
 
