@@ -85,9 +85,9 @@ void Connection::arm_for_flight(bool progress, std::optional<Duration> reorderin
     return;
   }
   Instant at = f.timeout_at;
-  if (reordering) {
+  if (reordering && ctx.now + *reordering < at) {
     f.wait = Flight::Wait::kReordering;
-    at = std::min(at, ctx.now + *reordering);
+    at = ctx.now + *reordering;
   } else if (may_probe_tail(ctx)) {
     if (!progress && f.wait == Flight::Wait::kTailProbe) return;
     f.wait = Flight::Wait::kTailProbe;

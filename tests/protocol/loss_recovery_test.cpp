@@ -100,6 +100,17 @@ LADDER_TEST(Rack, ReorderingTimerRepairsASmallFlight) {
   l.after(kRtt).receives(ack(4001)).sends_nothing().silent_for(100_s).counter(Counter::kTCPTimeouts, 0);
 }
 
+// RFC 6298 §5.4 counts, whatever the reordering window says: a timeout that comes first is one.
+LADDER_TEST(Rack, TimeoutBeforeTheEndOfTheReorderingWindow) {
+  LadderOptions options = reno();
+  options.settings = [](tcp::Settings& s) { s.tcp_early_retrans = 0; };
+  Ladder l(variant, options);
+  opened(l).app_sends(4 * kMss).whatever().after(290_ms);  // the timeout is 300 ms, the window 25 ms
+  l.receives(ack(1, {{3001, 4001}})).silent_for(9_ms);
+  l.sends_within(Ladder::kSlack, segment(1)).sends_nothing().counter(Counter::kTCPTimeouts, 1);
+  EXPECT_EQ(info(l).ca_state, CaState::kLoss);
+}
+
 // §3.2: what comes within the reordering window is no loss.
 LADDER_TEST(Rack, ReorderingIsTolerated) {
   Ladder l(variant, reno());
