@@ -62,7 +62,9 @@ struct ReceiveState {
   std::uint32_t ts_recent = 0;
   WindowScale scale;
   bool fin_waits = false;  // a FIN at `fin` lies beyond a hole
+  bool twice = false;      // [twice_left, twice_right) came twice: the next segment says so (RFC 2883)
   SeqNum fin;
+  SeqNum twice_left, twice_right;
   SliceQueue queue;
   std::unique_ptr<Reassembly> beyond;  // exists while there is a hole
 };
@@ -275,8 +277,9 @@ class Connection {
 
   // Parts of the seventh and eighth (connection_receive.cpp).
   std::uint32_t take_text(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
-  bool keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
+  trace::Reason keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
   void fill_from_beyond(Context& ctx);
+  void note_duplicate(SeqNum left, SeqNum right, trace::Counter counter, Context& ctx);
   void acknowledge_text(std::uint32_t octets, Context& ctx);
   void take_fin(Context& ctx);
 
@@ -295,6 +298,8 @@ class Connection {
   void point_to_urgent(Sent& out);
   void allow_fragments(Sent& out) const;
   std::uint32_t text_room() const;
+  bool has_sack_blocks() const { return sack_ && (rcv_.beyond != nullptr || rcv_.twice); }
+  void add_sack_blocks(wire::TcpOptions& options, std::uint32_t room);
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
   bool corked(std::uint32_t size) const;
