@@ -62,7 +62,10 @@ struct ReceiveState {
   std::uint32_t ts_recent = 0;
   WindowScale scale;
   bool fin_waits = false;  // a FIN at `fin` lies beyond a hole
+  bool twice = false;      // [twice_left, twice_right) came twice: the next segment says so (RFC 2883)
   SeqNum fin;
+  SeqNum twice_left, twice_right;
+  std::uint32_t unacknowledged = 0;  // octets of text that no segment of ours has acknowledged yet
   SliceQueue queue;
   std::unique_ptr<Reassembly> beyond;  // exists while there is a hole
 };
@@ -277,8 +280,9 @@ class Connection {
 
   // Parts of the seventh and eighth (connection_receive.cpp).
   std::uint32_t take_text(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
-  bool keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
+  trace::Reason keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
   void fill_from_beyond(Context& ctx);
+  void note_duplicate(SeqNum left, SeqNum right, trace::Counter counter, Context& ctx);
   void acknowledge_text(std::uint32_t octets, Context& ctx);
   void take_fin(Context& ctx);
 
@@ -297,6 +301,8 @@ class Connection {
   void point_to_urgent(Sent& out);
   void allow_fragments(Sent& out) const;
   std::uint32_t text_room() const;
+  bool has_sack_blocks() const { return sack_ && (rcv_.beyond != nullptr || rcv_.twice); }
+  void add_sack_blocks(wire::TcpOptions& options, std::uint32_t room);
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
   bool corked(std::uint32_t size) const;
@@ -415,10 +421,10 @@ class Connection {
   std::uint8_t retries_ = 0;
   std::uint8_t persist_backoff_ = 0;  // probes since the window closed, answered or not
   std::uint16_t seen_mss_ = 536;      // largest text that came: what a full-sized segment is
-  std::uint32_t unacknowledged_text_ = 0;
   std::uint32_t refused_ = 0;  // octets that the program had to keep when it last found the send buffer full
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
+  SeqNum ecn_recover_;  // ECE for what was sent before this is about a reduction already made
 
   SendState snd_;
   ReceiveState rcv_;
@@ -426,7 +432,6 @@ class Connection {
   Reordering reordering_;
   SeqNum recover_;         // RFC 6582: duplicate acknowledgements before this prove nothing
   SeqNum tail_probe_end_;  // SND.NXT when it was sent
-  SeqNum ecn_recover_;     // ECE for what was sent before this is about a reduction already made
   Congestion congestion_{CongestionControl::kCubic, 536, 10};
   std::unique_ptr<Flight> flight_;
   Traffic traffic_;

@@ -67,9 +67,11 @@ std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std:
   return taken;
 }
 
-bool Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx) {
+Reason Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx) {
   if (rcv_.beyond == nullptr) rcv_.beyond = std::make_unique<Reassembly>(rcv_.nxt);
   SeqNum at = (seg.flags().syn() ? seg.seq() + 1 : seg.seq()) + skip;
+  const auto run = rcv_.beyond->touch_duplicate(at, count);
+  if (run) note_duplicate(run->left, run->right, Counter::kTCPDSACKOfoSent, ctx);
   bool kept = false;
   for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](wire::Slice s) {
     const std::uint32_t size = s.size();
@@ -81,7 +83,17 @@ bool Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32
     return true;
   });
   if (rcv_.beyond->empty()) rcv_.beyond.reset();
-  return kept;
+  return kept ? Reason::kDataOutOfOrder : run ? Reason::kOldDuplicate : Reason::kDataAfterWindow;
+}
+
+// "each duplicate contiguous sequence of data received is reported in at most one D-SACK block"  (RFC 2883
+// §4)
+void Connection::note_duplicate(SeqNum left, SeqNum right, Counter counter, Context& ctx) {
+  if (!sack_ || !ctx.settings.tcp_dsack || !left.before(right)) return;
+  ctx.count(counter);
+  rcv_.twice = true;
+  rcv_.twice_left = left;
+  rcv_.twice_right = right;
 }
 
 void Connection::fill_from_beyond(Context& ctx) {
@@ -103,14 +115,14 @@ void Connection::fill_from_beyond(Context& ctx) {
 // full-sized segment or 2*RMSS bytes of new data"  (RFC 9293 §3.8.6.3, SHLD-19)
 void Connection::acknowledge_text(std::uint32_t octets, Context& ctx) {
   if (octets > seen_mss_) seen_mss_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(octets, 0xffff));
-  unacknowledged_text_ += octets;
+  rcv_.unacknowledged += octets;
   if (quick_ack_ || quick_acks_ > 0) {
     // A peer in slow start is waiting for each of them.
     if (quick_acks_ > 0) --quick_acks_;
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
     return;
   }
-  if (unacknowledged_text_ >=
+  if (rcv_.unacknowledged >=
       2u * std::min<std::uint32_t>(seen_mss_, mss_for(ctx.mtu, tuple_.local.address.family()))) {
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
     return;

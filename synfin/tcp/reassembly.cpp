@@ -40,6 +40,19 @@ bool Reassembly::insert(wire::SeqNum seq, const wire::Slice& text) {
   return kept;
 }
 
+std::optional<wire::SackBlock> Reassembly::touch_duplicate(wire::SeqNum seq, std::uint32_t size) {
+  const Offset begin = offset_of(seq), end = begin + size;
+  auto it = pieces_.upper_bound(begin);
+  if (it != pieces_.begin()) --it;
+  for (; it != pieces_.end() && it->first < end; ++it) {
+    if (it->first + it->second.size() <= begin) continue;
+    newest_ = it->first;
+    const wire::SackBlock run = run_around(it);
+    return wire::SackBlock{later(run.left, seq), earlier(run.right, seq + size)};
+  }
+  return std::nullopt;
+}
+
 wire::Slice Reassembly::crumb(Bytes text, wire::BlockPool& pool) {
   const auto size = static_cast<std::uint32_t>(text.size());
   if (crumbs_.room() < size) {

@@ -25,6 +25,9 @@ class Reassembly {
   /// Keeps what of `text` at `seq` is new. Where pieces overlap, the octets that came first stay. `seq` must
   /// not be before RCV.NXT and the text must lie in the receive window. Returns whether anything was kept.
   bool insert(wire::SeqNum seq, const wire::Slice& text);
+  /// The first run of [seq, seq + size) that is here already, if any; counts as the newest for `sack_blocks`,
+  /// so that the block around it comes first (RFC 2883 §4.2).
+  std::optional<wire::SackBlock> touch_duplicate(wire::SeqNum seq, std::uint32_t size);
   /// A copy of `text` that shares its block with other small pieces, for text that is small against its own
   /// block; empty when there is no memory.
   wire::Slice crumb(Bytes text, wire::BlockPool& pool);

@@ -54,6 +54,8 @@ namespace synfin::trace {
   X(TCPSACKReorder, "Times that reordering showed in selective acknowledgements.") \
   X(TCPSACKReneging, "Times that a peer dropped what it had acknowledged selectively.") \
   X(TCPSACKDiscard, "SACK blocks that made no sense.") \
+  X(TCPDSACKOldSent, "DSACKs sent about data that had been acknowledged.") \
+  X(TCPDSACKOfoSent, "DSACKs sent about data beyond a hole.") \
   X(TCPDSACKRecv, "DSACKs about data that had been acknowledged.") \
   X(TCPDSACKOfoRecv, "DSACKs about data beyond a hole.") \
   X(TCPFullUndo, "Reductions taken back when recovery ended.") \

@@ -131,6 +131,24 @@ LADDER_TEST(Attacks, R11_AResetAfterOurOwnFinIsTold) {
   }
 }
 
+// A program may keep the handle of a connection whose pair of ports is used again.
+TEST_P(WrongEndingAttacks, AbortOfAnOldHandleSparesTheTimeWaitOfALaterConnection) {
+  const Handle listener = listens();
+  const Open old = opens(listener, peer());
+  EXPECT_TRUE(stack_.shutdown(old.handle, Shutdown::kSend, now_));
+  gives(peer(), from_peer(old, FIN | ACK, 0, 1));
+  ASSERT_EQ(state(peer()), State::kTimeWait);
+  const Packet syn_ack = (sent(), knocks(peer(), syn(kPeerIss + 1000)));
+  gives(peer(), third(syn_ack.tcp));
+  const Handle later = accepts(listener);
+  stack_.close(later, now_);
+  gives(peer(), header(FIN | ACK, kPeerIss + 1001, syn_ack.tcp.seq + 2));
+  ASSERT_EQ(state(peer()), State::kTimeWait);
+  stack_.abort(old.handle, now_);
+  EXPECT_EQ(state(peer()), State::kTimeWait);
+  (void)sent();
+}
+
 // R13: a stack that is closed with everything in it.
 TEST_P(WrongEndingAttacks, R13_ShuttingDownEndsEverythingAndLeavesNothing) {
   stack_.settings().tcp_fastopen = 3;

@@ -20,8 +20,8 @@ struct AckEvent {
   bool window_limited = false;  // the window was what limited sending, not the program or the peer
   /// Of the latest segment that this acknowledgement told of and that was sent once.
   std::optional<Duration> round_trip{};
-  Duration smoothed{};    // the smoothed round trip (RFC 6298); zero: not known
-  wire::SeqNum una, nxt;  // SND.UNA behind the acknowledgement, and SND.NXT
+  Duration smoothed{};        // the smoothed round trip (RFC 6298); zero: not known
+  wire::SeqNum una{}, nxt{};  // SND.UNA behind the acknowledgement, and SND.NXT
 };
 
 /// What the network did to make the window smaller.

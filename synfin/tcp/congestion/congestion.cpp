@@ -15,10 +15,10 @@ void Congestion::change(CongestionControl control, std::uint32_t mss, std::uint3
   const std::uint32_t threshold = slow_start_threshold();
   switch (control) {
     case CongestionControl::kCubic:
-      controller_ = Cubic{mss, initial_segments, at, threshold};
+      controller_ = Cubic{mss, at, threshold};
       return;
     case CongestionControl::kReno:
-      controller_ = NewReno{mss, initial_segments, at, threshold};
+      controller_ = NewReno{mss, at, threshold};
       return;
     case CongestionControl::kNone:
       controller_ = NoControl{};

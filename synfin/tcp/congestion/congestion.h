@@ -41,9 +41,10 @@ class Congestion {
   void on_timeout(std::uint32_t in_flight) {
     std::visit([&](auto& c) { c.on_timeout(in_flight); }, controller_);
   }
-  /// The connection was idle for longer than a retransmission timeout (RFC 5681 §4.1).
-  void on_idle() {
-    std::visit([](auto& c) { c.on_idle(); }, controller_);
+  /// The connection was idle for longer than a retransmission timeout: RW is the initial window at most (RFC
+  /// 5681 §4.1).
+  void on_idle(std::uint32_t initial_window) {
+    std::visit([&](auto& c) { c.on_idle(initial_window); }, controller_);
   }
   /// The last reduction was made for nothing (RFC 5682, RFC 4015): back to what was before it, but never to
   /// less than there is now. Another kind of controller remembers nothing of use.

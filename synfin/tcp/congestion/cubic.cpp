@@ -13,7 +13,7 @@ namespace {
 
 static_assert(std::is_trivially_copyable_v<Cubic>);
 
-constexpr double kMicrosecond = 1e-6;
+constexpr double kMillisecond = 1e-3;
 constexpr double kQuarters = 4;  // of w_est
 // "α_cubic = 3 * (1 - β_cubic) / (1 + β_cubic)", at which growth by addition and reduction by β_cubic get the
 // same mean window as Reno's (§4.3).
@@ -23,8 +23,8 @@ std::uint32_t octets(double n) {
   return static_cast<std::uint32_t>(std::clamp(n, 0.0, double{kMostWindow}));
 }
 
-std::uint32_t microseconds(Instant now) {
-  return static_cast<std::uint32_t>(now.ns() / 1000);
+std::uint16_t milliseconds(Instant now) {
+  return static_cast<std::uint16_t>(now.ns() / 1'000'000);
 }
 
 std::uint32_t scaled(std::uint32_t n, std::uint32_t from, std::uint32_t to) {
@@ -34,14 +34,10 @@ std::uint32_t scaled(std::uint32_t n, std::uint32_t from, std::uint32_t to) {
 }  // namespace
 
 Cubic::Cubic(std::uint32_t mss, std::uint32_t initial_segments)
-    : Cubic(mss, initial_segments, mss * initial_segments, kMostWindow) {}
+    : Cubic(mss, mss * initial_segments, kMostWindow) {}
 
-Cubic::Cubic(std::uint32_t mss, std::uint32_t initial_segments, std::uint32_t window, std::uint32_t threshold)
-    : window_(window),
-      threshold_(threshold),
-      mss_(static_cast<std::uint16_t>(mss)),
-      initial_segments_(static_cast<std::uint16_t>(initial_segments)),
-      hystart_() {
+Cubic::Cubic(std::uint32_t mss, std::uint32_t window, std::uint32_t threshold)
+    : window_(window), threshold_(threshold), mss_(static_cast<std::uint16_t>(mss)), hystart_() {
   if (!first_slow_start()) stage_ = Stage{};
 }
 
@@ -72,7 +68,8 @@ void Cubic::on_ack(const AckEvent& e) {
     if (acked == 0) return;
   }
   if (stage_.w_est == 0) {
-    begin_stage(microseconds(e.now));
+    begin_stage();
+    last_ = milliseconds(e.now);
   } else {
     pass_time(e);
   }
@@ -83,25 +80,24 @@ void Cubic::on_ack(const AckEvent& e) {
 // "K = cubic root of ((W_max - cwnd_epoch) / C)"  (§4.2, equation 2). Without a loss to come back from, "K is
 // set to 0, and W_max is set to the congestion window size at the beginning of the current congestion
 // avoidance stage"  (§4.8, §4.10)
-void Cubic::begin_stage(std::uint32_t now) {
+void Cubic::begin_stage() {
   stage_.w_max = std::max(stage_.w_max, window_);
   const double below = static_cast<double>(stage_.w_max - window_) / mss_;
   const double k = std::min(std::cbrt(below / kC), 2000.0);
-  stage_.since_k = -static_cast<std::int32_t>(k / kMicrosecond);
+  stage_.since_k = -static_cast<std::int32_t>(k / kMillisecond);
   stage_.w_est = std::max(window_, 1u) * static_cast<std::uint32_t>(kQuarters);
-  stage_.last = now;
 }
 
 // "the elapsed time … MUST NOT include periods during which cwnd has not been updated due to
 // application-limited behavior"  (§4.2). An acknowledgement vouches for the round trip before it and no more:
 // what lies between that and the one before was idle.
 void Cubic::pass_time(const AckEvent& e) {
-  const std::uint32_t now = microseconds(e.now);
-  const std::uint32_t passed = now - stage_.last;
-  stage_.last = now;
+  const std::uint16_t now = milliseconds(e.now);
+  const auto passed = static_cast<std::uint16_t>(now - last_);
+  last_ = now;
   if (!e.window_limited) return;
   const Duration round_trip = std::max(e.round_trip.value_or(e.smoothed), e.smoothed);
-  const std::int64_t counts = std::min<std::int64_t>(passed, round_trip.us());
+  const std::int64_t counts = std::min<std::int64_t>(passed, round_trip.ms() + 1);
   stage_.since_k = static_cast<std::int32_t>(
       std::min<std::int64_t>(stage_.since_k + counts, std::numeric_limits<std::int32_t>::max()));
 }
@@ -118,7 +114,7 @@ void Cubic::grow(std::uint32_t acked, const AckEvent& e) {
   const double w_est = stage_.w_est + std::round(alpha * share * mss_ * kQuarters);
   stage_.w_est = static_cast<std::uint32_t>(std::min(w_est, kQuarters * (kMostWindow - 1)));
 
-  const double t = stage_.since_k * kMicrosecond;
+  const double t = stage_.since_k * kMillisecond;
   const std::uint32_t reno = stage_.w_est / static_cast<std::uint32_t>(kQuarters);
   if (curve(t) < reno) {
     // The Reno-friendly region (§4.3); never less than there was.
@@ -156,8 +152,8 @@ void Cubic::on_timeout(std::uint32_t in_flight) {
   window_ = mss_;
 }
 
-void Cubic::on_idle() {
-  window_ = std::min<std::uint32_t>(window_, std::uint32_t{mss_} * initial_segments_);
+void Cubic::on_idle(std::uint32_t initial_window) {
+  window_ = std::min(window_, initial_window);
 }
 
 // §4.9: all of it, unless the window has grown beyond that by now.

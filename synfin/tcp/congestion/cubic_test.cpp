@@ -50,21 +50,21 @@ class Flow {
 
 /// With a window of so many segments, all in flight, of which one is lost.
 Cubic after_loss(std::uint32_t segments) {
-  Cubic c{kMss, 10, segments * kMss, segments * kMss};
+  Cubic c{kMss, segments * kMss, segments * kMss};
   c.on_loss(segments * kMss, CongestionSign::kLost);
   return c;
 }
 
 // RFC 9293: MUST-19, MAY-18.
 TEST(Rfc9438, LossLeavesSevenTenthsOfWhatWasInFlight_4_6) {
-  Cubic c{kMss, 10, 100 * kMss, 100 * kMss};
+  Cubic c{kMss, 100 * kMss, 100 * kMss};
   c.on_loss(80 * kMss, CongestionSign::kLost);
   EXPECT_EQ(c.slow_start_threshold(), 56 * kMss);
   EXPECT_EQ(c.window(), 56 * kMss);
 }
 
 TEST(Rfc9438, LossLeavesTwoSegmentsAndAMarkOne_4_6) {
-  Cubic c{kMss, 10, 4 * kMss, 4 * kMss};
+  Cubic c{kMss, 4 * kMss, 4 * kMss};
   c.on_loss(2 * kMss, CongestionSign::kLost);
   EXPECT_EQ(c.window(), 2 * kMss);
   EXPECT_EQ(c.slow_start_threshold(), 2 * kMss);
@@ -180,7 +180,7 @@ TEST(Rfc9438, AWindowThatGotFurtherComesBackToWhereItWas_4_7) {
 // "K is set to 0, and W_max is set to the congestion window size at the beginning of the current congestion
 // avoidance stage"
 TEST(Rfc9438, BehindATimeoutTheCurveBeginsAtItsPlateau_4_8) {
-  Cubic c{kMss, 10, 1000 * kMss, 1000 * kMss};
+  Cubic c{kMss, 1000 * kMss, 1000 * kMss};
   c.on_timeout(1000 * kMss);
   EXPECT_EQ(c.window(), kMss);
   EXPECT_EQ(c.slow_start_threshold(), 700 * kMss);
@@ -199,7 +199,7 @@ TEST(Rfc9438, BehindATimeoutTheCurveBeginsAtItsPlateau_4_8) {
 }
 
 TEST(Rfc9438, BehindHyStartTheCurveBeginsAtItsPlateau_4_10) {
-  Flow f{Cubic{kMss, 10, 100 * kMss, 100 * kMss}, 100_ms};
+  Flow f{Cubic{kMss, 100 * kMss, 100 * kMss}, 100_ms};
   f.begin();
   f.run_until(1);
   // cwnd_prior is the window, so W_est grows as Reno does.
@@ -228,7 +228,7 @@ TEST(Rfc9438, TimeWithoutUseOfTheWindowDoesNotPass_4_2) {
 }
 
 TEST(Rfc9438, AfterALongTimeNothingOverflows_4_2) {
-  Cubic c{kMss, 10, 1'000'000 * kMss, 1'000'000 * kMss};
+  Cubic c{kMss, 1'000'000 * kMss, 1'000'000 * kMss};
   c.on_loss(1'000'000 * kMss, CongestionSign::kLost);
   AckEvent e;
   e.now = Instant::from_ns(1);
@@ -286,7 +286,7 @@ TEST(Rfc9438, WhatIsLargerByNowIsNotTakenBack_4_9) {
 
 TEST(Rfc5681, CubicAfterIdlenessHasTheInitialWindow_4_1) {
   Cubic c = after_loss(100);
-  c.on_idle();
+  c.on_idle(10 * kMss);
   EXPECT_EQ(c.window(), 10 * kMss);
   EXPECT_EQ(c.slow_start_threshold(), 70 * kMss);
 }

@@ -8,8 +8,8 @@
 namespace synfin::tcp {
 
 std::uint32_t HyStart::on_ack(const AckEvent& e) {
-  if (!begun_) {
-    begun_ = true;
+  if (begun_ == 0) {
+    begun_ = 1;
     window_end_ = e.nxt;
   }
   // "cwnd = cwnd + min(N, L * SMSS)", in CSS divided by CSS_GROWTH_DIVISOR. §4.3 recommends an L of 8 where
@@ -23,7 +23,7 @@ std::uint32_t HyStart::on_ack(const AckEvent& e) {
 
 void HyStart::sample(Duration round_trip) {
   const auto us = static_cast<std::uint32_t>(std::clamp<std::int64_t>(round_trip.us(), 0, kNever - 1));
-  current_ = std::min(current_, us);
+  current_ = std::min<std::uint32_t>(current_, us) & kNever;
   if (samples_ < kSamples) ++samples_;
   if (samples_ < kSamples) return;
   if (conservative()) {
@@ -35,9 +35,10 @@ void HyStart::sample(Duration round_trip) {
     return;
   }
   if (last_ == kNever) return;
-  const std::uint32_t rise = std::clamp(last_ / kRiseDivisor, static_cast<std::uint32_t>(kLeastRise.us()),
-                                        static_cast<std::uint32_t>(kMostRise.us()));
-  if (current_ >= std::uint64_t{last_} + rise) baseline_ = current_;
+  const std::uint32_t rise =
+      std::clamp<std::uint32_t>(last_ / kRiseDivisor, static_cast<std::uint32_t>(kLeastRise.us()),
+                                static_cast<std::uint32_t>(kMostRise.us()));
+  if (current_ >= last_ + rise) baseline_ = current_;
 }
 
 void HyStart::end_round(wire::SeqNum nxt) {

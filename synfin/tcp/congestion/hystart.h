@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 
 #include "synfin/tcp/congestion/ack_event.h"
 
@@ -30,18 +29,19 @@ class HyStart {
   bool conservative() const { return baseline_ != kNever; }
 
  private:
-  static constexpr std::uint32_t kNever = std::numeric_limits<std::uint32_t>::max();
+  // An idle connection is to stay small: 28 bits of microseconds.
+  static constexpr std::uint32_t kNever = (1u << 28) - 1;
 
   void sample(Duration round_trip);
   void end_round(wire::SeqNum nxt);
 
-  wire::SeqNum window_end_;          // the round lasts until this is acknowledged
-  std::uint32_t last_ = kNever;      // lastRoundMinRTT, µs
-  std::uint32_t current_ = kNever;   // currentRoundMinRTT
-  std::uint32_t baseline_ = kNever;  // cssBaselineMinRtt
-  std::uint8_t samples_ = 0;         // rttSampleCount, up to kSamples
-  std::uint8_t rounds_ = 0;          // of Conservative Slow Start that are complete
-  bool begun_ = false;
+  wire::SeqNum window_end_;               // the round lasts until this is acknowledged
+  std::uint32_t last_ : 28 = kNever;      // lastRoundMinRTT
+  std::uint32_t samples_ : 4 = 0;         // rttSampleCount, up to kSamples
+  std::uint32_t current_ : 28 = kNever;   // currentRoundMinRTT
+  std::uint32_t rounds_ : 4 = 0;          // of Conservative Slow Start that are complete
+  std::uint32_t baseline_ : 28 = kNever;  // cssBaselineMinRtt
+  std::uint32_t begun_ : 4 = 0;           // there was an acknowledgement
 };
 
 }  // namespace synfin::tcp

@@ -6,11 +6,10 @@
 namespace synfin::tcp {
 
 NewReno::NewReno(std::uint32_t mss, std::uint32_t initial_segments)
-    : NewReno(mss, initial_segments, mss * initial_segments, kMostWindow) {}
+    : NewReno(mss, mss * initial_segments, kMostWindow) {}
 
-NewReno::NewReno(std::uint32_t mss, std::uint32_t initial_segments, std::uint32_t window,
-                 std::uint32_t threshold)
-    : mss_(mss), initial_(mss * initial_segments), window_(window), threshold_(threshold) {}
+NewReno::NewReno(std::uint32_t mss, std::uint32_t window, std::uint32_t threshold)
+    : mss_(mss), window_(window), threshold_(threshold) {}
 
 void NewReno::on_ack(const AckEvent& e) {
   // A window that was not used says nothing about the path (RFC 7661 §4.3): it does not grow.
@@ -46,8 +45,8 @@ void NewReno::on_timeout(std::uint32_t in_flight) {
   window_ = mss_;
 }
 
-void NewReno::on_idle() {
-  window_ = std::min(window_, initial_);
+void NewReno::on_idle(std::uint32_t initial_window) {
+  window_ = std::min(window_, initial_window);
 }
 
 void NewReno::restore(const NewReno& before) {
@@ -57,7 +56,6 @@ void NewReno::restore(const NewReno& before) {
 
 void NewReno::set_mss(std::uint32_t mss) {
   const std::uint32_t segments = std::max(window_ / mss_, 1u);
-  initial_ = initial_ / mss_ * mss;
   mss_ = mss;
   window_ = segments * mss;
 }

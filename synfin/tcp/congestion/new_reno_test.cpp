@@ -57,7 +57,7 @@ TEST(Rfc5681, IdlenessBringsBackTheInitialWindow_4_1) {
   NewReno c{kMss, 10};
   for (int i = 0; i < 10; ++i) c.on_ack({{}, 2 * kMss, true});
   ASSERT_GT(c.window(), 10 * kMss);
-  c.on_idle();
+  c.on_idle(10 * kMss);
   EXPECT_EQ(c.window(), 10 * kMss);
 }
 

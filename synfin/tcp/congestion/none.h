@@ -15,7 +15,7 @@ class NoControl {
   void on_ack(const AckEvent&) {}
   void on_loss(std::uint32_t, CongestionSign) {}
   void on_timeout(std::uint32_t) {}
-  void on_idle() {}
+  void on_idle(std::uint32_t) {}
   void restore(const NoControl&) {}
   void set_mss(std::uint32_t) {}
 };
