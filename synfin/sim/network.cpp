@@ -102,6 +102,15 @@ wire::Frame Network::flattened(const wire::Frame& frame, bool damaged) {
   return flat;
 }
 
+wire::Frame Network::meddled(std::size_t from, const wire::Frame& frame) {
+  std::vector<std::byte> octets(frame.size());
+  frame.copy_out(0, octets);
+  meddler_(from, octets);
+  wire::Frame flat;
+  flat.add(pool_.copy(octets));
+  return flat;
+}
+
 // In whole nanoseconds, so that every compiler gives the same times.
 std::optional<Duration> Network::pass_bottleneck(std::size_t from, std::size_t octets) {
   const Faults& faults = faults_[from];
@@ -149,6 +158,7 @@ void Network::depart(std::size_t from, wire::Frame frame) {
   if (tap_) tap_({from, clock_.now(), fate, packet ? &*packet : nullptr, &frame});
   if (fate == Sighting::Fate::kLost) return;
 
+  if (meddler_) frame = meddled(from, frame);
   const auto ip = wire::parse_ip(frame.front(), frame.size());
   if (!ip) return;
   for (std::size_t to = 0; to < hosts_.size(); ++to) {

@@ -101,6 +101,8 @@ class Network {
   bool all_dropped() const { return drops_.empty(); }
   /// Sees every packet as it is sent.
   void set_tap(std::function<void(const Sighting&)> tap) { tap_ = std::move(tap); }
+  /// Changes packets on the way, as middleboxes do; behind the tap, and checksums are its business.
+  void set_meddler(std::function<void(std::size_t from, MutableBytes packet)> f) { meddler_ = std::move(f); }
   void set_on_step(std::function<void()> f) { on_step_ = std::move(f); }
   /// Calls `f` at that time, or now if it has passed: for programs that wait.
   void call_at(Instant t, std::function<void()> f);
@@ -154,6 +156,7 @@ class Network {
   bool wanted_lost(std::size_t from, const wire::TcpPacket* packet);
   void arrive_due();
   wire::Frame flattened(const wire::Frame& frame, bool damaged);
+  wire::Frame meddled(std::size_t from, const wire::Frame& frame);
 
   VirtualClock clock_;
   SeededEntropy entropy_;
@@ -164,6 +167,7 @@ class Network {
   std::vector<Flight> on_the_way_;   // a heap, soonest first
   std::vector<Drop> drops_;
   std::function<void(const Sighting&)> tap_;
+  std::function<void(std::size_t, MutableBytes)> meddler_;
   std::function<void()> on_step_;
   std::uint64_t order_ = 0;
   std::uint64_t packets_sent_ = 0;
