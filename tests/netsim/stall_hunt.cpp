@@ -46,7 +46,9 @@ struct End {
 struct Clock {
   std::uint64_t arrived = 0;
   Instant last_arrival, waiting_since, last_loss, last_counted;
-  std::uint32_t losses = 0;  // that may each have doubled the timeout
+  Instant last_sample;
+  std::uint32_t losses = 0;   // that may each have doubled the timeout
+  std::uint32_t samples = 0;  // round trips since then, at least
   bool held = false;         // it is for a program or the middlebox that the others wait
   bool measured = false;
 };
@@ -158,7 +160,10 @@ void Chase::step() {
       act(i);
     }
   }
-  for (std::size_t i = 0; i < 2; ++i) clocks_[i].held = held(i);
+  for (std::size_t i = 0; i < 2; ++i) {
+    act(i);  // the other may have seen the end
+    clocks_[i].held = held(i);
+  }
 }
 
 void Chase::act(std::size_t i) {
@@ -167,6 +172,9 @@ void Chase::act(std::size_t i) {
   read(i);
   if (e.connected) write(i);
   if (!problem_.empty() || !e.shut || !e.end_seen) return;
+  // What is left to deliver is given up after a while once the program has closed, also where the window is.
+  constexpr Duration kPatience = 10_s;
+  if (hunt_.appetite[1 - i].rest > kPatience && !ends_[1 - i].end_seen) return;
   host(i).close(*e.handle, net_.now());
   e.closed = true;
 }
@@ -263,6 +271,7 @@ void Chase::see(const Sighting& s) {
     // Those that follow each other faster than timeouts can cost one of these between them.
     if (c.losses > 0 && s.at - c.last_counted < hunt_.network.settings.tcp_rto_min) continue;
     ++c.losses;
+    c.samples = 0;
     c.last_counted = s.at;
   }
 }
@@ -297,16 +306,17 @@ bool Chase::held(std::size_t i) {
   return to.resting && arrived(i) > to.received;
 }
 
-// RFC 6298 §5.5: the timeout doubles with each that is lost. RFC 9293 §3.8.6.1: while the window is closed,
-// so does the time between probes, so that the next comes no later than after once more what has passed. That
-// counts where what said that the window is open did not arrive.
+// RFC 6298 §5.5: the timeout doubles with each that is lost. RFC 9293 §3.8.6.1: while the window is closed, so
+// does the time between probes, so that the next comes no later than after once more what has passed. That counts
+// where what said that the window is open did not arrive, or was not true.
 Duration Chase::allowed(std::size_t i) const {
   const Clock& c = clocks_[i];
   const Duration timeout = hunt_.timeout(c.measured);
-  const bool shrunk =
-      hunt_.shrinks && i == 0 && c.last_arrival < hunt_.shrinks_until && net_.now() >= hunt_.shrinks_from;
-  if (c.losses == 0 && !shrunk) return timeout;
-  Duration sum, next = timeout + (c.waiting_since - c.last_arrival);
+  const bool shrunk = hunt_.shrinks && i == 0 && net_.now() >= hunt_.shrinks_from;
+  const bool still = shrunk && c.last_arrival <= hunt_.shrinks_until;
+  if (c.losses == 0 && !still) return timeout;
+  const Instant closed = shrunk ? std::min(c.last_arrival, hunt_.shrinks_from) : c.last_arrival;
+  Duration sum, next = timeout + (c.waiting_since - closed);
   for (std::uint32_t n = 0; n <= c.losses; ++n) {
     next = std::min(next, hunt_.network.settings.tcp_rto_max + hunt_.round_trip());
     sum += next;
@@ -334,9 +344,12 @@ void Chase::watch(std::size_t i) {
   if (total <= c.arrived) return;
   c.arrived = total;
   c.last_arrival = c.waiting_since = now;
-  // What is sent once and acknowledged resets the timeout (RFC 6298 §5).
-  if (c.losses > 0 && now - c.last_loss > hunt_.timeout(c.measured)) c.losses = 0;
   if (c.losses == 0) c.measured = true;
+  // An acknowledgement that was lost makes a round trip look as long as the timeout that repairs it; three that
+  // are measured again halve what that did to it (RFC 6298 (2.3)).
+  if (now - c.last_loss <= hunt_.timeout(c.measured) || now - c.last_sample < hunt_.round_trip()) return;
+  c.last_sample = now;
+  if (c.losses > 0 && ++c.samples % 3 == 0) --c.losses;
 }
 
 std::string Chase::situation() {
