@@ -192,14 +192,15 @@ bool Connection::update_window(const Segment& seg, Context& ctx) {
   const bool newer = snd_.wl1.before(seg.seq()) || snd_.wl2.before(seg.ack()) ||
                      (snd_.wl1 == seg.seq() && snd_.wl2 == seg.ack());
   if (!newer || seg.ack().before(snd_.una)) return false;
-  const bool was_closed = snd_.wnd == 0;
+  const bool was_closed = snd_.wnd == 0, had_room = peer_room() > 0;
   snd_.wnd = (seg.header.window << (seg.flags().syn() ? WindowScale::none() : snd_.scale)).octets;
   snd_.max_wnd = std::max(snd_.max_wnd, snd_.wnd);
   snd_.wl1 = seg.seq();
   snd_.wl2 = seg.ack();
   const bool probed = persist_backoff_ > 0;
   if (snd_.wnd > 0) persist_backoff_ = 0;
-  if (timers_.armed(Timer::kPersist) && peer_room() > 0 && pipe() < window()) stop_persist();
+  // Where there was room all along, what waits for more of it does not begin to wait anew.
+  if (timers_.armed(Timer::kPersist) && !had_room && peer_room() > 0 && pipe() < window()) stop_persist();
   if (was_closed && probed && snd_.wnd > 0 && snd_.nxt.after(snd_.una)) window_opened(ctx);
   return true;
 }

@@ -188,6 +188,27 @@ LADDER_TEST(SendWindow, OverrideTimeoutSendsIntoASmallWindow) {
   }
 }
 
+// However much the peer sends meanwhile, all of which confirms the window.
+LADDER_TEST(SendWindow, OverrideTimeoutComesWhileThePeerSends) {
+  for (const bool cork : {false, true}) {
+    Ladder l(variant);
+    l.opened_passively();
+    ASSERT_TRUE(l.stack().set_options(l.connection(), {.cork = cork}, l.now()));
+    const std::uint16_t window = cork ? 60'000 : 100;
+    l.receives({.seq = 1, .ack = 1, .window = window}).app_sends(cork ? 100 : 5000);
+    ASSERT_EQ(octets(l.take_all()), 0u) << l.text();
+    std::uint32_t sent = 0;
+    for (std::int64_t seq = 1; seq < 101 && sent == 0; seq += 10) {
+      l.after(100_ms);
+      sent += octets(l.take_all());
+      l.receives({.seq = seq, .ack = 1, .len = 10, .window = window});
+      sent += octets(l.take_all());
+    }
+    EXPECT_GT(sent, 0u) << "nothing within 1 s\n" << l.text();
+    l.whatever();
+  }
+}
+
 // MUST-36, SHLD-29, SHLD-30: the first probe after one retransmission timeout, then at growing intervals;
 // MUST-37: as long as it is answered the connection stays.
 // RFC 9293: MUST-36, MUST-37, SHLD-29, SHLD-30.
