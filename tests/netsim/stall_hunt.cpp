@@ -45,11 +45,12 @@ struct End {
 // How long one direction has waited. What arrives are octets at the receiving stack, and the end behind them.
 struct Clock {
   std::uint64_t arrived = 0;
+  Instant last_flow;  // of more than an octet, which probes a closed window
   Instant last_arrival, waiting_since, last_loss, last_counted;
   Instant last_sample;
   std::uint32_t losses = 0;   // that may each have doubled the timeout
   std::uint32_t samples = 0;  // round trips since then, at least
-  bool held = false;         // it is for a program or the middlebox that the others wait
+  bool held = false;          // it is for a program or the middlebox that the others wait
   bool measured = false;
 };
 
@@ -117,7 +118,7 @@ std::string Chase::run() {
   for (std::size_t i = 0; i < 2; ++i) {
     ends_[i].rests_left = hunt_.appetite[i].rests;
     ends_[i].writer_rests_left = hunt_.writer_rests;
-    clocks_[i].last_arrival = clocks_[i].waiting_since = net_.now();
+    clocks_[i].last_flow = clocks_[i].last_arrival = clocks_[i].waiting_since = net_.now();
   }
   if (hunt_.shrinks) net_.call_at(hunt_.shrinks_until, [] {});  // so that the clocks are looked at
   const bool ended = net_.run_until([this] { return done(); }, 10'000'000_s);
@@ -307,16 +308,17 @@ bool Chase::held(std::size_t i) {
 }
 
 // RFC 6298 §5.5: the timeout doubles with each that is lost. RFC 9293 §3.8.6.1: while the window is closed, so
-// does the time between probes, so that the next comes no later than after once more what has passed. That counts
-// where what said that the window is open did not arrive, or was not true.
+// does the time between probes, so that the next comes no later than after once more what has passed, or twice
+// that, where the timeout grew meanwhile. That counts where what said that the window is open did not arrive, or
+// was not true.
 Duration Chase::allowed(std::size_t i) const {
   const Clock& c = clocks_[i];
   const Duration timeout = hunt_.timeout(c.measured);
   const bool shrunk = hunt_.shrinks && i == 0 && net_.now() >= hunt_.shrinks_from;
   const bool still = shrunk && c.last_arrival <= hunt_.shrinks_until;
   if (c.losses == 0 && !still) return timeout;
-  const Instant closed = shrunk ? std::min(c.last_arrival, hunt_.shrinks_from) : c.last_arrival;
-  Duration sum, next = timeout + (c.waiting_since - closed);
+  const Instant closed = shrunk ? std::min(c.last_flow, hunt_.shrinks_from) : c.last_flow;
+  Duration sum, next = timeout + (c.waiting_since - closed) * 2;
   for (std::uint32_t n = 0; n <= c.losses; ++n) {
     next = std::min(next, hunt_.network.settings.tcp_rto_max + hunt_.round_trip());
     sum += next;
@@ -342,14 +344,15 @@ void Chase::watch(std::size_t i) {
   c.held = held(i);
   const std::uint64_t total = arrived(i);
   if (total <= c.arrived) return;
+  if (total > c.arrived + 1) c.last_flow = now;
   c.arrived = total;
   c.last_arrival = c.waiting_since = now;
   if (c.losses == 0) c.measured = true;
-  // An acknowledgement that was lost makes a round trip look as long as the timeout that repairs it; three that
-  // are measured again halve what that did to it (RFC 6298 (2.3)).
+  // An acknowledgement that was lost makes a round trip look as long as the timeout that repairs it; three
+  // that are measured again halve what that did to it (RFC 6298 (2.3)).
   if (now - c.last_loss <= hunt_.timeout(c.measured) || now - c.last_sample < hunt_.round_trip()) return;
   c.last_sample = now;
-  if (c.losses > 0 && ++c.samples % 3 == 0) --c.losses;
+  if (c.losses > 0 && ++c.samples % 6 == 0) --c.losses;
 }
 
 std::string Chase::situation() {

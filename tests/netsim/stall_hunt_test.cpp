@@ -48,8 +48,8 @@ TEST(StallHunt, NothingWaitsLongerThanTheProtocolDemands) {
       number(tally.zero_windows), number(tally.shrunk), number(tally.rests), number(tally.timeouts),
       number(tally.longest));
   if (only != 0 || last < 300) return;  // a hunt in which nothing happened must not pass
-  EXPECT_GT(tally.lost, 10 * last / 10);
-  EXPECT_GT(tally.zero_windows, last);
+  EXPECT_GT(tally.lost, last);
+  EXPECT_GT(tally.zero_windows, last / 10);
   EXPECT_GT(tally.shrunk, last);
   EXPECT_GT(tally.rests, last);
   EXPECT_GT(tally.timeouts, last / 10);
