@@ -25,7 +25,7 @@ std::optional<wire::TcpPacket> read_packet(const wire::Frame& frame) {
 }  // namespace
 
 Network::Network(NetworkOptions options)
-    : clock_(options.start), entropy_(options.seed), faults_(std::move(options.faults)) {
+    : clock_(options.start), entropy_(options.seed), faults_(std::move(options.faults)), batch_(kBatch) {
   faults_.resize(options.hosts);
   busy_until_.resize(options.hosts);
   options.sinks.resize(options.hosts, nullptr);
@@ -171,12 +171,11 @@ void Network::depart(std::size_t from, wire::Frame frame) {
 }
 
 bool Network::collect_output() {
-  std::array<wire::Frame, kBatch> batch;
   bool any = false;
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
-    while (const std::size_t n = hosts_[i]->stack->transmit(batch, clock_.now())) {
+    while (const std::size_t n = hosts_[i]->stack->transmit(batch_, clock_.now())) {
       any = true;
-      for (std::size_t k = 0; k < n; ++k) depart(i, std::move(batch[k]));
+      for (std::size_t k = 0; k < n; ++k) depart(i, std::move(batch_[k]));
     }
   }
   return any;
@@ -201,7 +200,6 @@ Instant Network::next_time() const {
 }
 
 void Network::arrive_due() {
-  std::vector<std::vector<wire::Frame>> batches(hosts_.size());
   std::vector<std::function<void()>> calls;
   while (!on_the_way_.empty() && on_the_way_.front().due <= clock_.now()) {
     std::pop_heap(on_the_way_.begin(), on_the_way_.end(), std::greater<>());
@@ -209,12 +207,13 @@ void Network::arrive_due() {
     if (flight.call) {
       calls.push_back(std::move(flight.call));
     } else {
-      batches[flight.to].push_back(std::move(flight.frame));
+      hosts_[flight.to]->arrived.push_back(std::move(flight.frame));
     }
     on_the_way_.pop_back();
   }
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
-    if (!batches[i].empty()) hosts_[i]->stack->receive(batches[i], clock_.now());
+    if (!hosts_[i]->arrived.empty()) hosts_[i]->stack->receive(hosts_[i]->arrived, clock_.now());
+    hosts_[i]->arrived.clear();
     if (hosts_[i]->stack->next_deadline() <= clock_.now()) hosts_[i]->stack->advance(clock_.now());
   }
   for (const auto& call : calls) call();

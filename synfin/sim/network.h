@@ -125,6 +125,7 @@ class Network {
   struct Host {
     std::unique_ptr<SeededEntropy> entropy;
     std::unique_ptr<stack::Stack> stack;
+    std::vector<wire::Frame> arrived;  // at this instant
   };
   struct Flight {
     Instant due;
@@ -166,6 +167,7 @@ class Network {
   std::vector<Instant> busy_until_;  // the bottleneck of each host
   std::vector<Flight> on_the_way_;   // a heap, soonest first
   std::vector<Drop> drops_;
+  std::vector<wire::Frame> batch_;  // for `transmit`; kept, as making one takes longer than using it
   std::function<void(const Sighting&)> tap_;
   std::function<void(std::size_t, MutableBytes)> meddler_;
   std::function<void()> on_step_;
