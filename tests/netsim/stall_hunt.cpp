@@ -81,7 +81,9 @@ class Chase {
   }
 
   void step();
+  // Programs act on events, and where their rest has ended: an event that is missing stalls them.
   void act(std::size_t i);
+  void let_go(std::size_t i);
   void read(std::size_t i);
   void write(std::size_t i);
   void rest(bool End::*which, std::size_t i, Duration most);
@@ -162,7 +164,7 @@ void Chase::step() {
     }
   }
   for (std::size_t i = 0; i < 2; ++i) {
-    act(i);  // the other may have seen the end
+    let_go(i);  // the other may have seen the end
     clocks_[i].held = held(i);
   }
 }
@@ -172,7 +174,12 @@ void Chase::act(std::size_t i) {
   if (!problem_.empty() || !e.handle || e.closed) return;
   read(i);
   if (e.connected) write(i);
-  if (!problem_.empty() || !e.shut || !e.end_seen) return;
+  let_go(i);
+}
+
+void Chase::let_go(std::size_t i) {
+  End& e = ends_[i];
+  if (!problem_.empty() || e.closed || !e.shut || !e.end_seen) return;
   // What is left to deliver is given up after a while once the program has closed, also where the window is.
   constexpr Duration kPatience = 10_s;
   if (hunt_.appetite[1 - i].rest > kPatience && !ends_[1 - i].end_seen) return;
@@ -307,10 +314,10 @@ bool Chase::held(std::size_t i) {
   return to.resting && arrived(i) > to.received;
 }
 
-// RFC 6298 §5.5: the timeout doubles with each that is lost. RFC 9293 §3.8.6.1: while the window is closed, so
-// does the time between probes, so that the next comes no later than after once more what has passed, or twice
-// that, where the timeout grew meanwhile. That counts where what said that the window is open did not arrive, or
-// was not true.
+// RFC 6298 §5.5: the timeout doubles with each that is lost. RFC 9293 §3.8.6.1: while the window is closed,
+// so does the time between probes, so that the next comes no later than after once more what has passed, or
+// twice that, where the timeout grew meanwhile. That counts where what said that the window is open did not
+// arrive, or was not true.
 Duration Chase::allowed(std::size_t i) const {
   const Clock& c = clocks_[i];
   const Duration timeout = hunt_.timeout(c.measured);

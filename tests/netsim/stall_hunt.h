@@ -52,8 +52,7 @@ struct Hunt {
 };
 
 struct HuntTally {
-  std::uint64_t packets = 0, lost = 0, octets = 0, zero_windows = 0, shrunk = 0, timeouts = 0, probes = 0,
-                rests = 0;
+  std::uint64_t packets = 0, lost = 0, octets = 0, zero_windows = 0, shrunk = 0, timeouts = 0, rests = 0;
   /// Percent of what would have been a stall.
   std::uint64_t longest = 0;
   HuntTally& operator+=(const HuntTally& o);

@@ -201,7 +201,6 @@ HuntTally& HuntTally::operator+=(const HuntTally& o) {
   zero_windows += o.zero_windows;
   shrunk += o.shrunk;
   timeouts += o.timeouts;
-  probes += o.probes;
   rests += o.rests;
   longest = std::max(longest, o.longest);
   return *this;
