@@ -88,7 +88,8 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
   std::optional<bool> second_time;
   if (s.ever_retransmitted) {
     d.resent = true;
-    if (timestamps_ && seg.has_timestamps()) {
+    // What lies beyond a hole does not change TS.Recent: the echo says nothing of it (RFC 7323 §4.3).
+    if (timestamps_ && seg.has_timestamps() && s.end().at_or_before(seg.ack())) {
       second_time = static_cast<std::int32_t>(seg.header.options.timestamps.echo -
                                               timestamp_value(s.sent_at, timestamp_offset_)) >= 0;
     }

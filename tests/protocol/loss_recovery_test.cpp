@@ -159,6 +159,27 @@ LADDER_TEST(TailLossProbe, ResendsTheLastSegment) {
   EXPECT_EQ(info(l).dsack_dups, 1u);
 }
 
+// The same with timestamps: what arrives beyond a hole is answered with the echo of what came before the
+// hole, which says nothing of when the probe was sent (RFC 7323 §4.3).
+LADDER_TEST(TailLossProbe, RepairsALostTailWithTimestamps) {
+  constexpr std::uint32_t kText = kMss - 12;
+  Ladder l(variant, reno());
+  opened(l, true, true).app_sends(10 * kText);
+  const auto sent = l.take_all();
+  ASSERT_EQ(sent.size(), 10u) << l.text();
+  const auto old_echo = [&] {
+    return wire::Timestamps{.value = l.peer_tsval(), .echo = sent[0].tcp.options.timestamps.value};
+  };
+  In half = ack(1 + 5 * kText);
+  half.ts = old_echo();
+  l.after(kRtt).receives(half).sends_nothing();
+  l.sends_within(220_ms, {.seq = 1 + 9 * kText, .len = kText}).sends_nothing();
+  In probed = ack(1 + 5 * kText, {{1 + 9 * kText, 1 + 10 * kText}});
+  probed.ts = old_echo();
+  l.after(kRtt).receives(probed).sends({.seq = 1 + 5 * kText, .len = kText});
+  l.whatever().counter(Counter::kTCPTimeouts, 0).counter(Counter::kTCPSackRecovery, 1);
+}
+
 // The tail was lost: the probe's SACK starts recovery, one round trip sooner than a timeout and without one.
 LADDER_TEST(TailLossProbe, RepairsALostTail) {
   Ladder l(variant, reno());
