@@ -325,7 +325,7 @@ Duration Chase::allowed(std::size_t i) const {
   const bool still = shrunk && c.last_arrival <= hunt_.shrinks_until;
   if (c.losses == 0 && !still) return timeout;
   const Instant closed = shrunk ? std::min(c.last_flow, hunt_.shrinks_from) : c.last_flow;
-  Duration sum, next = timeout + (c.waiting_since - closed) * 2;
+  Duration sum, next = timeout + (c.waiting_since - closed) * 4;
   for (std::uint32_t n = 0; n <= c.losses; ++n) {
     next = std::min(next, hunt_.network.settings.tcp_rto_max + hunt_.round_trip());
     sum += next;
