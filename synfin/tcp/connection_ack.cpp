@@ -122,6 +122,10 @@ void Connection::measure(const Segment& seg, const Delivery& d, Context& ctx) {
   }
   if (!d.resent || !timestamps_ || !seg.has_timestamps()) return;
   if (seg.header.options.timestamps.echo == 0) return;
+  // Not where the first transmission had arrived and its acknowledgement was lost: this one answers the
+  // second (DSACK, RFC 2883), and the echo is the first one's still. A timeout would so grow by itself.
+  const wire::TcpOptions& o = seg.header.options;
+  if (o.sack_count > 0 && o.sack[0].right.at_or_before(seg.ack())) return;
   const std::uint32_t elapsed =
       timestamp_value(ctx.now, timestamp_offset_) - seg.header.options.timestamps.echo;
   if (elapsed < 3'600'000) rtt_.sample(Duration::milliseconds(elapsed), ctx.settings);

@@ -332,6 +332,21 @@ LADDER_TEST(Dsack, InventedOnesAreIgnored) {
   EXPECT_EQ(info(l).ca_state, CaState::kOpen);
 }
 
+// An acknowledgement was lost: what answers the segment that was sent again, and says by its DSACK that it
+// came twice, echoes the first one still. As a round trip that would be as long as the timeout.
+LADDER_TEST(Dsack, ALostAcknowledgementDoesNotLookLikeALongRoundTrip) {
+  Ladder l(variant, reno());
+  opened(l, true, true).app_sends(100);
+  const auto first = l.take_all();
+  ASSERT_EQ(first.size(), 1u) << l.text();
+  const Duration timeout = info(l).rto;
+  l.sends_within(320_ms, {.seq = 1, .len = 100});
+  In twice = ack(101, {{1, 101}});
+  twice.ts = wire::Timestamps{.value = l.peer_tsval(), .echo = first[0].tcp.options.timestamps.value};
+  l.after(kRtt).receives(twice).sends_nothing();
+  EXPECT_EQ(info(l).rto, timeout) << l.text();
+}
+
 // RFC 3522 (Eifel): the echo is older than the retransmission.
 LADDER_TEST(Eifel, TimestampsTakeTheReductionBack) {
   Ladder l(variant, {.peer = {.timestamps = true}});
