@@ -93,8 +93,9 @@ class Transfer {
   std::size_t lost_ = 0;
 };
 
-// 10 Mbit/s, 50 ms, and a queue of six times what the path holds.
-constexpr Path kDeepQueue{1'250'000, 50_ms, 375'000};
+// 10 Mbit/s, 50 ms, and a queue of ten times what the path holds. The delay is seen once the window is twice
+// or thrice that, and five rounds at a quarter of the growth make it thrice as large again.
+constexpr Path kDeepQueue{1'250'000, 50_ms, 625'000};
 
 // RFC 9293: MUST-19.
 TEST(Rfc9406, SlowStartEndsByDelayBeforeTheQueueOverflows_4_2) {
@@ -144,7 +145,8 @@ TEST(CongestionChoice, OfAConnectionCountsBeforeTheSetting) {
   const auto in_use = [&] { return t.sender().status(t.handle())->congestion_control; };
   ASSERT_TRUE(t.sender().set_options(t.handle(), {.congestion = CongestionControl::kReno}, t.now()));
   EXPECT_EQ(in_use(), CongestionControl::kReno);
-  ASSERT_TRUE(t.run_until([&] { return t.lost() > 0 && t.info().ca_state == tcp::CaState::kOpen; }));
+  ASSERT_TRUE(
+      t.run_until([&] { return t.info().total_retrans > 0 && t.info().ca_state == tcp::CaState::kOpen; }));
   EXPECT_EQ(in_use(), CongestionControl::kReno);
   const std::uint32_t window = t.sender().status(t.handle())->congestion_window;
   const std::uint32_t threshold = t.info().snd_ssthresh;
