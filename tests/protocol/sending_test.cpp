@@ -209,6 +209,17 @@ LADDER_TEST(SendWindow, OverrideTimeoutComesWhileThePeerSends) {
   }
 }
 
+// What is corked for want of more leaves where the buffer has no room for more; Linux does so, too.
+LADDER_TEST(Cork, DoesNotHoldBackAFullSendBuffer) {
+  Ladder l(variant);
+  l.opened_passively();
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.cork = true, .send_buffer = 500}, l.now()));
+  l.app_sends(500);
+  ASSERT_EQ(octets(l.take_all()), 0u) << l.text();
+  l.app_send_fails(Error::kWouldBlock);
+  EXPECT_EQ(octets(l.take_all()), 500u) << l.text();
+}
+
 // MUST-36, SHLD-29, SHLD-30: the first probe after one retransmission timeout, then at growing intervals;
 // MUST-37: as long as it is answered the connection stays.
 // RFC 9293: MUST-36, MUST-37, SHLD-29, SHLD-30.
