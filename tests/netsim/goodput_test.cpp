@@ -19,7 +19,7 @@ using namespace synfin::literals;
 using protocol_test::kSlowBuild;
 using tcp::CongestionControl;
 
-constexpr std::string_view kPage = "goodput.md";
+constexpr std::string_view kGoodputPage = "goodput.md";
 constexpr std::uint64_t kRate = 2'500'000;  // 20 Mbit/s
 constexpr std::uint64_t kOctets = 16 << 20;
 constexpr std::uint64_t kLeastQueue = 10 * 1500;
@@ -30,7 +30,7 @@ constexpr std::array<std::uint32_t, 7> kLosses = {0, 100, 1'000, 10'000, 20'000,
 constexpr std::array kRoundTrips = {1_ms, 20_ms, 100_ms, 300_ms};
 constexpr std::array<std::uint32_t, 3> kReorderings = {0, 10'000, 100'000};
 
-constexpr std::string_view kIntroduction =
+constexpr std::string_view kGoodputIntroduction =
     R"(# Goodput over loss, round trip and reordering
 
 What one transfer of 16 MiB makes of a link of 20 Mbit/s, in percent of that rate: octets that the receiving
@@ -105,10 +105,11 @@ Row row(CongestionControl control, Duration round_trip, std::uint32_t reorder) {
 
 TEST(Goodput, IsWhatTheTableSays) {
   if (kSlowBuild) {
-    for (const CongestionControl control : kControllers) hold_line(kPage, row(control, 20_ms, 10'000).line);
+    for (const CongestionControl control : kControllers)
+      hold_line(kGoodputPage, row(control, 20_ms, 10'000).line);
     return;
   }
-  std::string page{kIntroduction};
+  std::string page{kGoodputIntroduction};
   page += head();
   for (const CongestionControl control : kControllers) {
     for (const Duration round_trip : kRoundTrips) {
@@ -122,7 +123,7 @@ TEST(Goodput, IsWhatTheTableSays) {
       }
     }
   }
-  hold_page(kPage, page);
+  hold_page(kGoodputPage, page);
 }
 
 // The table is worth something only if it is the same each time.

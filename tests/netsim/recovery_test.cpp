@@ -17,12 +17,12 @@ namespace {
 using namespace synfin::literals;
 using trace::Counter;
 
-constexpr std::string_view kPage = "recovery.md";
+constexpr std::string_view kRecoveryPage = "recovery.md";
 constexpr Duration kRoundTrip = 100_ms;
 constexpr std::uint32_t kSegment = 1448;
 constexpr std::uint32_t kBurst = 20;  // segments, half of what the window allows by then
 
-constexpr std::string_view kIntroduction =
+constexpr std::string_view kRecoveryIntroduction =
     R"(# Recovery from the loss of certain packets
 
 How much later, in round trips, everything is delivered and acknowledged than without the loss; and how many
@@ -151,7 +151,7 @@ std::string line(const std::string& name, const Cost& cost, const Cost& without)
 }
 
 TEST(Recovery, TakesWhatTheTableSays) {
-  std::string page{kIntroduction};
+  std::string page{kRecoveryIntroduction};
   page += line("SYN-ACK", of_handshake(1), of_handshake(0));
   struct Case {
     const char* name;
@@ -179,7 +179,7 @@ TEST(Recovery, TakesWhatTheTableSays) {
     page += line(c.name, cost, without);
     EXPECT_LE(cost.timeouts, c.timeouts) << c.name;
   }
-  hold_page(kPage, page);
+  hold_page(kRecoveryPage, page);
 }
 
 }  // namespace

@@ -49,8 +49,8 @@ void Hunt::draw_path(SeededEntropy& random) {
   const std::uint32_t delay = spread(random, 5, 1'000'000);
   for (sim::Faults& f : network.faults) {
     f.delay = Duration::microseconds(one_in(random, 4) ? spread(random, 5, 1'000'000) : delay);
-    constexpr std::uint32_t kLosses[] = {0, 5'000, 30'000, 100'000};
-    f.loss = random.below(kLosses[badness] + 1);
+    constexpr std::uint32_t kMostLost[] = {0, 5'000, 30'000, 100'000};
+    f.loss = random.below(kMostLost[badness] + 1);
     if (badness > 0) f.corrupt = random.below(3'000);
     if (one_in(random, 2)) f.duplicate = random.below(50'000);
     if (one_in(random, 2)) {
