@@ -84,5 +84,21 @@ TEST(Bottleneck, IsNotThereUnlessAskedFor) {
   EXPECT_EQ(burst.arrivals()[0], 20_ms);
 }
 
+TEST(Meddler, ChangesWhatArrivesAndNotWhatTheTapSaw) {
+  Network net({});
+  const wire::Endpoint to{net.address(1, wire::Family::kIpv4), 80};
+  ASSERT_TRUE(net.host(1).listen(to, {}, net.now()));
+  std::vector<std::uint16_t> seen;
+  net.set_tap([&](const Sighting& s) { seen.push_back(s.packet->tcp.destination_port); });
+  // The checksum is not mended.
+  net.set_meddler([](std::size_t from, MutableBytes packet) {
+    if (from == 0) store_be16(packet.data() + 22, 81);
+  });
+  ASSERT_TRUE(net.host(0).connect(to, {}, net.now()));
+  net.run_for(500_ms);
+  EXPECT_EQ(seen, std::vector<std::uint16_t>{80});
+  EXPECT_EQ(net.host(1).counters()[trace::Counter::kInCsumErrors], 1u);
+}
+
 }  // namespace
 }  // namespace synfin::sim
