@@ -27,8 +27,9 @@ constexpr std::string_view kRecoveryIntroduction =
 
 How much later, in round trips, everything is delivered and acknowledged than without the loss; and how many
 retransmission timeouts and tail loss probes that took. A round trip is 100 ms; 20 segments are sent at once into a
-window of 40, with nothing behind them; settings are the defaults. The SYN-ACK's loss costs the second that RFC 6298
-demands before a round trip was measured. `netsim_test` compares the figures; `netsim_test --update` writes this page.
+window of 40, with nothing behind them, or 140 more where it says so. Settings are the defaults. The SYN-ACK's loss
+costs the second that RFC 6298 demands before a round trip was measured, at both ends. `netsim_test` compares the
+figures; `netsim_test --update` writes this page.
 
 | lost | round trips | timeouts | probes |
 |---|---:|---:|---:|
@@ -60,6 +61,8 @@ class Exchange {
           times);
     }
   }
+  // So many bursts follow the next one at once.
+  void has_more_behind(std::uint32_t bursts) { behind_ = bursts; }
   void loses_acknowledgement_of_all() {
     loses(1, [this](const wire::TcpPacket& p) { return p.tcp.ack == begin() + kBurst * kSegment; });
   }
@@ -76,10 +79,12 @@ class Exchange {
     const Instant start = net_.now();
     ++bursts_;
     const std::array<Bytes, 1> parts = {text_};
-    EXPECT_EQ(net_.host(0).send(client_, parts, net_.now()), text_.size());
+    for (std::uint32_t i = 0; i <= behind_; ++i)
+      EXPECT_EQ(net_.host(0).send(client_, parts, net_.now()), text_.size());
     EXPECT_TRUE(net_.run_until(
         [this] {
-          return received_ == bursts_ * text_.size() && net_.host(0).status(client_)->send_queue == 0;
+          return received_ == (bursts_ + behind_) * text_.size() &&
+                 net_.host(0).status(client_)->send_queue == 0;
         },
         100_s));
     EXPECT_TRUE(net_.all_dropped()) << "what should have been lost was never sent";
@@ -115,7 +120,7 @@ class Exchange {
   stack::Handle listener_, client_;
   std::optional<stack::Handle> server_;
   std::uint64_t received_ = 0;
-  std::uint32_t bursts_ = 0;
+  std::uint32_t bursts_ = 0, behind_ = 0;
   wire::SeqNum iss_;
 };
 
@@ -173,10 +178,40 @@ TEST(Recovery, TakesWhatTheTableSays) {
       {"second half of the burst", 0, [](Exchange& e) { e.loses_text(kBurst / 2, kBurst - 1); }},
       {"the whole burst, half a window", 0, [](Exchange& e) { e.loses_text(0, kBurst - 1); }},
   };
+  const auto more = [](Exchange& e) { e.has_more_behind(7); };
+  const Case long_cases[] = {
+      {"first segment, much behind it", 0,
+       [more](Exchange& e) {
+         more(e);
+         e.loses_text(0, 0);
+       }},
+      {"first segment and its retransmission, much behind it", 0,
+       [more](Exchange& e) {
+         more(e);
+         e.loses_text(0, 0, 2);
+       }},
+      {"half a window, much behind it", 0,
+       [more](Exchange& e) {
+         more(e);
+         e.loses_text(0, kBurst - 1);
+       }},
+      // What recovery lets out are the retransmissions alone, so nothing behind them tells of their loss.
+      {"half a window and the retransmissions, much behind it", 1,
+       [more](Exchange& e) {
+         more(e);
+         e.loses_text(0, kBurst - 1, 2);
+       }},
+  };
+  const Cost long_without = of_burst(more);
   const Cost without = of_burst([](Exchange&) {});
   for (const Case& c : cases) {
     const Cost cost = of_burst(c.loss);
     page += line(c.name, cost, without);
+    EXPECT_LE(cost.timeouts, c.timeouts) << c.name;
+  }
+  for (const Case& c : long_cases) {
+    const Cost cost = of_burst(c.loss);
+    page += line(c.name, cost, long_without);
     EXPECT_LE(cost.timeouts, c.timeouts) << c.name;
   }
   hold_page(kRecoveryPage, page);

@@ -25,7 +25,7 @@ unsigned long long number(std::uint64_t n) {
 }
 
 TEST(StallHunt, NothingWaitsLongerThanTheProtocolDemands) {
-  constexpr std::uint64_t kTransfers = protocol_test::kSlowBuild ? 300 : 10'000;
+  constexpr std::uint64_t kTransfers = protocol_test::kSlowBuild ? 1000 : 10'000;
   const std::uint64_t only = from_environment("SYNFIN_SEED", 0);
   const std::uint64_t first = only != 0 ? only : 1;
   const std::uint64_t last = only != 0 ? only : from_environment("SYNFIN_STALL_HUNT", kTransfers);
