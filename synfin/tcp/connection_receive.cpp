@@ -68,15 +68,13 @@ std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std:
 }
 
 bool Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx) {
-  if (rcv_.beyond == nullptr) rcv_.beyond = std::make_unique<Reassembly>(rcv_.nxt);
+  if (rcv_.beyond == nullptr) rcv_.beyond = std::make_unique<Reassembly>(rcv_.nxt, rcv_.buffer);
   SeqNum at = (seg.flags().syn() ? seg.seq() + 1 : seg.seq()) + skip;
   bool kept = false;
   for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](wire::Slice s) {
     const std::uint32_t size = s.size();
     if (size == 0) return false;
-    // A small piece would hold its whole block; who sends crumbs must not be able to pin memory with them.
-    if (size * 4 < s.memory()) s = rcv_.beyond->crumb(s.bytes(), ctx.pool);
-    kept = rcv_.beyond->insert(at, s) || kept;
+    kept = rcv_.beyond->insert(at, s, ctx.pool) || kept;
     at += size;
     return true;
   });
