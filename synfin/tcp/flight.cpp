@@ -28,6 +28,7 @@ void FlightPool::give(std::unique_ptr<Flight> flight) {
   flight->probe_due = flight->window_probe = flight->window_limited = flight->any_sacked = flight->undo =
       false;
   flight->most_used = flight->duplicates = 0;
+  flight->duplicates_left.reset();
   flight->undo_left = -1;
   flight->pacer = Pacer{};
   flight->first_resent = Instant{};
