@@ -16,6 +16,25 @@ function(synfin_compile_options target)
   endif()
 endfunction()
 
+# Several files in one translation unit: headers and templates that all of them read are compiled once. What ships is
+# never built that way.
+function(synfin_unity target batch)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${batch}
+    UNITY_BUILD_CODE_BEFORE_INCLUDE "// NOLINTNEXTLINE(bugprone-suspicious-include)")
+endfunction()
+
+# What is compiled more often than it runs: tests and what they alone stand on.
+function(synfin_compile_quickly target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1 -g1>)
+  if(SYNFIN_SANITIZE)
+    # Nothing of it is optimised away from under the sanitizers; the libraries are optimised.
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
+  if(SYNFIN_UNITY_TESTS)
+    synfin_unity(${target} 12)
+  endif()
+endfunction()
+
 # Called by a room; its lists reach synfin_library through global properties.
 function(synfin_room)
   cmake_parse_arguments(ROOM "" "" "SOURCES;TESTS" ${ARGN})
@@ -31,9 +50,11 @@ function(synfin_test name)
   cmake_parse_arguments(TEST "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
   synfin_compile_options(${name})
-  # Tests are compiled more often than they run: quickly, with what nearly all of them read compiled once.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1 -g1>)
-  target_precompile_headers(${name} PRIVATE <gtest/gtest.h> <array> <cstdint> <functional> <map> <memory> <optional> <string> <vector>)
+  synfin_compile_quickly(${name})
+  if(NOT SYNFIN_UNITY_TESTS)
+    # What nearly all of them read, compiled once.
+    target_precompile_headers(${name} PRIVATE <gtest/gtest.h> <array> <cstdint> <functional> <map> <memory> <optional> <string> <vector>)
+  endif()
   target_link_libraries(${name} PRIVATE ${TEST_LINK} GTest::gtest_main GTest::gmock)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
 endfunction()
@@ -51,6 +72,9 @@ function(synfin_library target)
   target_compile_features(${target} PUBLIC cxx_std_23)
   target_link_libraries(${target} PUBLIC ${LIB_LINK})
   synfin_compile_options(${target})
+  if(SYNFIN_UNITY_LIBRARIES)
+    synfin_unity(${target} 8)
+  endif()
   if(LIB_CORE)
     # Nobody replaces a function of the core at run time, so calls within a file may be inlined although it is
     # position-independent.
@@ -61,6 +85,10 @@ function(synfin_library target)
       get_property(tests GLOBAL PROPERTY synfin_tests_${room})
       if(tests)
         synfin_test(${room}_test SOURCES ${tests} LINK ${target})
+        if(LIB_CORE AND SYNFIN_SANITIZE)
+          # These run long over templates of the core's headers.
+          target_compile_options(${room}_test PRIVATE -O1)
+        endif()
       endif()
     endforeach()
   endif()

@@ -10,9 +10,9 @@ namespace {
 
 using namespace state_table;
 
-std::string outcome(const CallRule& rule) {
+std::string outcome(Call call, const CallRule& rule) {
   std::vector<std::string> parts;
-  if (rule.told != Told::kToldNothing) parts.emplace_back(name(rule.told));
+  if (!returns_nothing(call)) parts.emplace_back(name(rule.told));
   if (rule.output != Output::kNoOutput) parts.push_back(fmt::format("sends {}", name(rule.output)));
   if (rule.next) parts.push_back(fmt::format("**→&nbsp;{}**", trace::name(*rule.next)));
   return parts.empty() ? "—" : fmt::format("{}", fmt::join(parts, ", "));
@@ -63,8 +63,9 @@ std::string call_table() {
     for (const CallLine& line : lines_of(call)) {
       const std::string reason =
           line.rule->next ? fmt::format(", `{}`", trace::name(line.rule->reason)) : std::string{};
-      out += fmt::format("| {} | {} | {} | {}{} | {} |\n", std::exchange(title, ""), joined(line.rows),
-                         joined(line.loads), outcome(*line.rule), reason, ended(escaped(line.rule->why)));
+      out +=
+          fmt::format("| {} | {} | {} | {}{} | {} |\n", std::exchange(title, ""), joined(line.rows),
+                      joined(line.loads), outcome(call, *line.rule), reason, ended(escaped(line.rule->why)));
     }
   }
   return out;

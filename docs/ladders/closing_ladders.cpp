@@ -277,7 +277,7 @@ std::string reused_by_connect() {
   return s.drawing();
 }
 
-constexpr std::array kLadders{
+constexpr std::array kClosingLadders{
     Exhibit{"close_first", close_first},
     Exhibit{"close_second", close_second},
     Exhibit{"close_three", close_three},
@@ -300,7 +300,7 @@ constexpr std::array kLadders{
 }  // namespace
 
 std::span<const Exhibit> closing_ladders() {
-  return kLadders;
+  return kClosingLadders;
 }
 
 }  // namespace synfin::ladders

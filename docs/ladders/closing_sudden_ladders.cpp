@@ -11,7 +11,7 @@ namespace {
 
 using wire::Flags;
 
-const StageOptions kWatchClient{.watched = kClient, .family = wire::Family::kIpv4, .settings = {}};
+const StageOptions kWatchSuddenClient{.watched = kClient, .family = wire::Family::kIpv4, .settings = {}};
 
 // Resets.
 
@@ -64,7 +64,7 @@ std::string unread_data() {
 }
 
 std::string data_after_close() {
-  Stage s(kWatchClient);
+  Stage s(kWatchSuddenClient);
   const auto c = s.open();
   s.close(kClient, c.client);
   s.run_ms(100);
@@ -74,7 +74,7 @@ std::string data_after_close() {
 }
 
 std::string linger_zero() {
-  Stage s(kWatchClient);
+  Stage s(kWatchSuddenClient);
   const auto c = s.open();
   s.set_options(kClient, c.client, {.linger = Duration::zero()});
   s.send_octets(kClient, c.client, 3000);
@@ -86,7 +86,7 @@ std::string linger_zero() {
 // Ends that nobody owns.
 
 std::string orphan_fin_wait_2() {
-  Stage s(kWatchClient);
+  Stage s(kWatchSuddenClient);
   const auto c = s.open();
   s.close(kClient, c.client);
   s.run(Duration::seconds(61));
@@ -134,7 +134,7 @@ std::string keepalive() {
 }
 
 std::string user_timeout() {
-  Stage s(kWatchClient);
+  Stage s(kWatchSuddenClient);
   const auto c = s.open();
   s.set_options(kClient, c.client, {.user_timeout = Duration::seconds(3)});
   s.cut_off();
@@ -155,7 +155,7 @@ std::string stack_shutdown() {
   return s.drawing();
 }
 
-constexpr std::array kLadders{
+constexpr std::array kClosingSuddenLadders{
     Exhibit{"reset_rules", reset_rules},
     Exhibit{"blind_data", blind_data},
     Exhibit{"restarted_peer", restarted_peer},
@@ -173,7 +173,7 @@ constexpr std::array kLadders{
 }  // namespace
 
 std::span<const Exhibit> closing_sudden_ladders() {
-  return kLadders;
+  return kClosingSuddenLadders;
 }
 
 }  // namespace synfin::ladders

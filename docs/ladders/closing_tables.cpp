@@ -286,7 +286,7 @@ std::string endings() {
   return out;
 }
 
-constexpr std::array kTables{
+constexpr std::array kClosingTables{
     Exhibit{"endings", endings, Exhibit::Form::kMarkdown},
     Exhibit{"close_times", close_times, Exhibit::Form::kMarkdown},
 };
@@ -294,7 +294,7 @@ constexpr std::array kTables{
 }  // namespace
 
 std::span<const Exhibit> closing_tables() {
-  return kTables;
+  return kClosingTables;
 }
 
 }  // namespace synfin::ladders

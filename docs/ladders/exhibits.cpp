@@ -7,7 +7,7 @@ namespace synfin::ladders {
 
 namespace {
 
-std::vector<Exhibit> joined(std::initializer_list<std::span<const Exhibit>> lists) {
+std::vector<Exhibit> all_of(std::initializer_list<std::span<const Exhibit>> lists) {
   std::vector<Exhibit> all;
   for (const auto list : lists) all.insert(all.end(), list.begin(), list.end());
   return all;
@@ -16,9 +16,9 @@ std::vector<Exhibit> joined(std::initializer_list<std::span<const Exhibit>> list
 }  // namespace
 
 std::vector<Page> pages() {
-  return {{"opening.md", joined({opening_ladders(), opening_tables()})},
-          {"closing.md", joined({closing_ladders(), closing_sudden_ladders(), closing_tables()})},
-          {"state-table.md", joined({state_tables()})}};
+  return {{"opening.md", all_of({opening_ladders(), opening_tables()})},
+          {"closing.md", all_of({closing_ladders(), closing_sudden_ladders(), closing_tables()})},
+          {"state-table.md", all_of({state_tables()})}};
 }
 
 std::vector<Exhibit> all_exhibits() {

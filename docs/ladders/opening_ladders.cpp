@@ -254,7 +254,7 @@ std::string held_unreachable() {
   });
 }
 
-constexpr std::array kLadders{
+constexpr std::array kOpeningLadders{
     Exhibit{"plain", plain},
     Exhibit{"old_syn", old_syn},
     Exhibit{"old_syn_ahead", old_syn_ahead},
@@ -282,7 +282,7 @@ constexpr std::array kLadders{
 }  // namespace
 
 std::span<const Exhibit> opening_ladders() {
-  return kLadders;
+  return kOpeningLadders;
 }
 
 }  // namespace synfin::ladders

@@ -338,7 +338,7 @@ std::string flood_lost() {
   return lines_of({probe.floods().front()});
 }
 
-constexpr std::array kTables{
+constexpr std::array kOpeningTables{
     Exhibit{"syn_times", syn_times, Exhibit::Form::kMarkdown},
     Exhibit{"syn_ack_times", syn_ack_times, Exhibit::Form::kMarkdown},
     Exhibit{"full_queues", full_queues, Exhibit::Form::kMarkdown},
@@ -352,7 +352,7 @@ constexpr std::array kTables{
 }  // namespace
 
 std::span<const Exhibit> opening_tables() {
-  return kTables;
+  return kOpeningTables;
 }
 
 }  // namespace synfin::ladders

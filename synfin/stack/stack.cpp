@@ -19,7 +19,8 @@ namespace {
 bool is_valid(const tcp::Options& o) {
   const auto negative = [](Duration d) { return d < Duration::zero(); };
   return !negative(o.keepalive_time) && !negative(o.keepalive_interval) && !negative(o.user_timeout) &&
-         !negative(o.advertised_user_timeout) && !negative(o.fin_timeout) && !(o.linger && negative(*o.linger));
+         !negative(o.advertised_user_timeout) && !negative(o.fin_timeout) &&
+         !(o.linger && negative(*o.linger));
 }
 
 Key random_key(Entropy& entropy) {
@@ -336,9 +337,12 @@ void Stack::abort(Handle handle, Instant now) {
   tcp::Context ctx = impl_->context(now);
   ctx.called(record->tcp.tuple(), record->tcp.state(), Reason::kAbortCalled);
   if (record->tcp.state() == State::kTimeWait) {
-    // "Respond with 'ok' and delete the TCB"  (§3.10.5): here that is the record that took over.
+    // "Respond with 'ok' and delete the TCB"  (§3.10.5): here that is the record that took over, unless a
+    // later connection of the same pair has one by now.
     const RecordRef owner = impl_->find(record->tcp.tuple(), record->hash);
-    if (owner.kind() == RecordKind::kTimeWait) impl_->remove_time_wait(owner, Reason::kAbortCalled, ctx);
+    if (owner.kind() == RecordKind::kTimeWait &&
+        impl_->time_waits[owner.index()].snd_nxt == record->tcp.snd().nxt)
+      impl_->remove_time_wait(owner, Reason::kAbortCalled, ctx);
   }
   record->tcp.abort(Error::kAborted, Reason::kAbortCalled, ctx);
   record->owned = false;

@@ -28,7 +28,7 @@ using Wheel = TimingWheel<Records>;
 
 constexpr std::int64_t kTickNs = Wheel::kTick.ns();
 
-RecordRef ref_of(std::uint32_t index) {
+RecordRef timer_of(std::uint32_t index) {
   // Kinds are mixed, as in a stack.
   return {static_cast<RecordKind>(1 + index % 3), index};
 }
@@ -57,8 +57,8 @@ class TimingWheelAt : public testing::TestWithParam<std::int64_t> {
 
 TEST_P(TimingWheelAt, FiresNeverEarlyAndAtTheNextTick) {
   const Instant deadline = start() + 200_ms + 1_ns;
-  wheel.arm(ref_of(1), deadline);
-  EXPECT_TRUE(wheel.armed(ref_of(1)));
+  wheel.arm(timer_of(1), deadline);
+  EXPECT_TRUE(wheel.armed(timer_of(1)));
   EXPECT_EQ(wheel.size(), 1u);
   EXPECT_THAT(advance(deadline), IsEmpty()) << "inside a tick: rounded up";
   const Instant due = wheel.next_deadline();
@@ -72,61 +72,61 @@ TEST_P(TimingWheelAt, FiresNeverEarlyAndAtTheNextTick) {
 
 TEST_P(TimingWheelAt, FiresByTickThenInTheOrderOfArming) {
   // Far enough apart to come down through several levels, armed in another order than they are due.
-  wheel.arm(ref_of(1), start() + 10_s);
-  wheel.arm(ref_of(2), start() + 1_s);
-  wheel.arm(ref_of(3), start() + 10_s);
-  wheel.arm(ref_of(4), start() + 5_ms);
+  wheel.arm(timer_of(1), start() + 10_s);
+  wheel.arm(timer_of(2), start() + 1_s);
+  wheel.arm(timer_of(3), start() + 10_s);
+  wheel.arm(timer_of(4), start() + 5_ms);
   EXPECT_THAT(advance(start() + 9_s), ElementsAre(4, 2));
-  wheel.arm(ref_of(5), start() + 10_s);
-  wheel.arm(ref_of(6), start() + 10_s - Wheel::kTick);
+  wheel.arm(timer_of(5), start() + 10_s);
+  wheel.arm(timer_of(6), start() + 10_s - Wheel::kTick);
   EXPECT_THAT(advance(start() + 11_s), ElementsAre(6, 1, 3, 5));
 }
 
 TEST_P(TimingWheelAt, RearmingAndCancellingLeaveNothingBehind) {
-  wheel.arm(ref_of(1), start() + 1_s);
-  wheel.arm(ref_of(2), start() + 1_s);
-  wheel.arm(ref_of(3), start() + 1_s);
-  wheel.arm(ref_of(1), start() + 3_s);
-  wheel.cancel(ref_of(2));
-  wheel.cancel(ref_of(2));
-  EXPECT_FALSE(wheel.armed(ref_of(2)));
+  wheel.arm(timer_of(1), start() + 1_s);
+  wheel.arm(timer_of(2), start() + 1_s);
+  wheel.arm(timer_of(3), start() + 1_s);
+  wheel.arm(timer_of(1), start() + 3_s);
+  wheel.cancel(timer_of(2));
+  wheel.cancel(timer_of(2));
+  EXPECT_FALSE(wheel.armed(timer_of(2)));
   EXPECT_EQ(wheel.size(), 2u);
   EXPECT_THAT(advance(start() + 2_s), ElementsAre(3));
   EXPECT_THAT(advance(start() + 4_s), ElementsAre(1));
-  wheel.arm(ref_of(1), start() + 5_s);
-  wheel.arm(ref_of(1), Instant::never());
-  EXPECT_FALSE(wheel.armed(ref_of(1)));
+  wheel.arm(timer_of(1), start() + 5_s);
+  wheel.arm(timer_of(1), Instant::never());
+  EXPECT_FALSE(wheel.armed(timer_of(1)));
   EXPECT_TRUE(wheel.next_deadline().is_never());
   EXPECT_THAT(advance(start() + 3600_s), IsEmpty());
 }
 
 TEST_P(TimingWheelAt, WhatHasPassedFiresWithTheNextAdvance) {
   EXPECT_THAT(advance(start() + 1_s), IsEmpty());
-  wheel.arm(ref_of(1), start() + 999_ms);
-  wheel.arm(ref_of(2), start() - 3600_s);
+  wheel.arm(timer_of(1), start() + 999_ms);
+  wheel.arm(timer_of(2), start() - 3600_s);
   EXPECT_LE(wheel.next_deadline(), start() + 1_s);
   EXPECT_THAT(advance(start() + 1_s), ElementsAre(1, 2));
 }
 
 TEST_P(TimingWheelAt, ANowThatGoesBackIsTakenAsTheLast) {
   EXPECT_THAT(advance(start() + 10_s), IsEmpty());
-  wheel.arm(ref_of(1), start() + 5_s);
-  wheel.arm(ref_of(2), start() + 11_s);
+  wheel.arm(timer_of(1), start() + 5_s);
+  wheel.arm(timer_of(2), start() + 11_s);
   EXPECT_THAT(advance(start()), ElementsAre(1));
   EXPECT_THAT(advance(start() + 12_s), ElementsAre(2));
 }
 
 TEST_P(TimingWheelAt, CallbacksMayCancelAndRearmOthersOfTheBatch) {
-  for (std::uint32_t i = 1; i <= 5; ++i) wheel.arm(ref_of(i), start() + 1_s);
+  for (std::uint32_t i = 1; i <= 5; ++i) wheel.arm(timer_of(i), start() + 1_s);
   std::vector<std::uint32_t> fired;
   wheel.advance(start() + 2_s, [&](RecordRef ref) {
     fired.push_back(ref.index());
     if (ref.index() != 1) return;
-    EXPECT_TRUE(wheel.armed(ref_of(2))) << "due, but not yet called";
-    wheel.cancel(ref_of(2));
-    wheel.cancel(ref_of(5));
-    wheel.arm(ref_of(3), start() + 3_s);
-    wheel.arm(ref_of(6), start() + 2500_ms);
+    EXPECT_TRUE(wheel.armed(timer_of(2))) << "due, but not yet called";
+    wheel.cancel(timer_of(2));
+    wheel.cancel(timer_of(5));
+    wheel.arm(timer_of(3), start() + 3_s);
+    wheel.arm(timer_of(6), start() + 2500_ms);
   });
   EXPECT_THAT(fired, ElementsAre(1, 4));
   EXPECT_THAT(advance(start() + 4_s), ElementsAre(6, 3));
@@ -135,7 +135,7 @@ TEST_P(TimingWheelAt, CallbacksMayCancelAndRearmOthersOfTheBatch) {
 
 TEST_P(TimingWheelAt, ACallbackThatArmsItselfInThePastFiresOnceAnAdvance) {
   const Instant now = start() + 1_s;
-  wheel.arm(ref_of(1), now);
+  wheel.arm(timer_of(1), now);
   for (int round = 0; round < 3; ++round) {
     int calls = 0;
     wheel.advance(now + 1_ms, [&](RecordRef ref) {
@@ -150,7 +150,7 @@ TEST_P(TimingWheelAt, ACallbackThatArmsItselfInThePastFiresOnceAnAdvance) {
 
 TEST_P(TimingWheelAt, BeyondTheHorizonItFiresEarlyAndTheOwnerArmsAgain) {
   const Instant deadline = start() + 86400_s * 365;
-  wheel.arm(ref_of(1), deadline);
+  wheel.arm(timer_of(1), deadline);
   int calls = 0;
   Instant now = start();
   for (int wakes = 0; wheel.size() != 0; ++wakes) {
@@ -172,7 +172,7 @@ TEST_P(TimingWheelAt, WakesAtMostFiveTimesTooEarlyForOneTimer) {
     Records own{std::vector<tcp::TimerNode>(1)};
     Wheel one(own, start());
     const Instant deadline = start() + Wheel::kTick * ticks;
-    one.arm(ref_of(0), deadline);
+    one.arm(timer_of(0), deadline);
     int wakes = 0;
     Instant now = start();
     while (one.size() != 0) {
@@ -193,9 +193,9 @@ TEST_P(TimingWheelAt, RunsAcrossTheWrapOfTicksAndOfMilliseconds) {
   Instant now = start();
   const Instant end = now + Duration::milliseconds(std::int64_t{1} << 32) + 1_s;
   while (now < end) {
-    wheel.arm(ref_of(1), now + 1_ms);
-    wheel.arm(ref_of(2), now + 86400_s);
-    wheel.arm(ref_of(3), now + 86400_s * 3);
+    wheel.arm(timer_of(1), now + 1_ms);
+    wheel.arm(timer_of(2), now + 86400_s);
+    wheel.arm(timer_of(3), now + 86400_s * 3);
     EXPECT_THAT(advance(now + 86400_s + Wheel::kTick), ElementsAre(1, 2));
     now = now + 86400_s * 3;
     EXPECT_THAT(advance(now - Wheel::kTick), IsEmpty());
@@ -257,7 +257,7 @@ TEST_P(TimingWheelAt, AgreesWithASortedMapUnderRandomOperations) {
     const auto arm = [&](std::uint32_t index) {
       const Instant deadline =
           entropy.below(10) == 0 ? now - random_duration(entropy) : now + random_duration(entropy);
-      tested.arm(ref_of(index), deadline);
+      tested.arm(timer_of(index), deadline);
       model.arm(index, deadline);
     };
     for (int step = 0; step < 1500; ++step) {
@@ -266,7 +266,7 @@ TEST_P(TimingWheelAt, AgreesWithASortedMapUnderRandomOperations) {
       if (dice < 50) {
         arm(index);
       } else if (dice < 60) {
-        tested.cancel(ref_of(index));
+        tested.cancel(timer_of(index));
         model.cancel(index);
       } else {
         // To the next deadline as a runtime does, a little, or a large jump.
@@ -283,7 +283,7 @@ TEST_P(TimingWheelAt, AgreesWithASortedMapUnderRandomOperations) {
         ASSERT_EQ(fired, expected) << "step " << step;
       }
       ASSERT_EQ(tested.size(), model.keys.size());
-      ASSERT_EQ(tested.armed(ref_of(index)), model.keys.contains(index));
+      ASSERT_EQ(tested.armed(timer_of(index)), model.keys.contains(index));
       if (model.queue.empty()) {
         ASSERT_TRUE(tested.next_deadline().is_never());
       } else {
@@ -304,11 +304,11 @@ TEST_P(TimingWheelAt, CallbacksThatActAtRandomKeepItSound) {
     const auto act = [&] {
       const std::uint32_t index = entropy.below(64);
       if (entropy.below(4) == 0) {
-        wheel.cancel(ref_of(index));
+        wheel.cancel(timer_of(index));
         deadlines[index] = Instant::never();
       } else {
         deadlines[index] = now + Duration::microseconds(entropy.below(20'000)) - 1_ms;
-        wheel.arm(ref_of(index), deadlines[index]);
+        wheel.arm(timer_of(index), deadlines[index]);
       }
     };
     for (int step = 0; step < 2000; ++step) {
@@ -326,12 +326,12 @@ TEST_P(TimingWheelAt, CallbacksThatActAtRandomKeepItSound) {
       ASSERT_LE(calls, before) << "only what was armed before can fire";
       std::size_t armed = 0;
       for (std::uint32_t i = 0; i < 64; ++i) {
-        ASSERT_EQ(wheel.armed(ref_of(i)), !deadlines[i].is_never());
-        armed += wheel.armed(ref_of(i)) ? 1 : 0;
+        ASSERT_EQ(wheel.armed(timer_of(i)), !deadlines[i].is_never());
+        armed += wheel.armed(timer_of(i)) ? 1 : 0;
       }
       ASSERT_EQ(wheel.size(), armed);
     }
-    for (std::uint32_t i = 0; i < 64; ++i) wheel.cancel(ref_of(i));
+    for (std::uint32_t i = 0; i < 64; ++i) wheel.cancel(timer_of(i));
   }
 }
 

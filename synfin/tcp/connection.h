@@ -50,8 +50,8 @@ struct SendState {
 };
 
 //       ----------|----------|----------      NXT: the next octet expected
-//               NXT        edge                edge: the right edge that the peer was told; never moves left
-//               (SHLD-14)
+//               NXT        edge                edge: the right edge that the peer was told;
+//                                                    never moves left (SHLD-14)
 struct ReceiveState {
   SeqNum irs;
   SeqNum nxt;
@@ -62,21 +62,11 @@ struct ReceiveState {
   std::uint32_t ts_recent = 0;
   WindowScale scale;
   bool fin_waits = false;  // a FIN at `fin` lies beyond a hole
+  bool twice = false;      // [twice_left, twice_right) came twice: the next segment says so (RFC 2883)
   SeqNum fin;
+  SeqNum twice_left, twice_right;
   SliceQueue queue;
   std::unique_ptr<Reassembly> beyond;  // exists while there is a hole
-};
-
-/// What has passed, for TCP_INFO.
-struct Traffic {
-  std::uint64_t sent = 0;      // octets of text, sent again included
-  std::uint64_t resent = 0;    // octets of text sent again
-  std::uint64_t received = 0;  // octets of text, in order
-  std::uint32_t segments_out = 0, segments_in = 0;
-  std::uint32_t text_segments_out = 0, text_segments_in = 0;
-  std::uint32_t delivered = 0;     // segments known to have arrived
-  std::uint16_t duplicates = 0;    // segments that DSACKs told of
-  std::uint16_t out_of_order = 0;  // segments that came beyond a hole
 };
 
 /// The TCB of one connection, from SYN-SENT or ESTABLISHED to TIME-WAIT (which is kept as a `TimeWait`) or
@@ -175,10 +165,7 @@ class Connection {
   /// For the network header, the bits of ECN left out.
   std::uint8_t traffic_class() const { return traffic_class_; }
   /// How long FIN-WAIT-2 lasts once the program has closed.
-  Duration fin_timeout(const Settings& s) const {
-    return rare_ != nullptr && rare_->options.fin_timeout > Duration::zero() ? rare_->options.fin_timeout
-                                                                             : s.tcp_fin_timeout;
-  }
+  Duration fin_timeout(const Settings& s) const { return chosen(&Options::fin_timeout, s.tcp_fin_timeout); }
   /// What ICMP said last; kWouldBlock: nothing.
   Error soft_error() const { return soft_error_; }
   /// R1 has been reached: the peer has not answered for a while (RFC 9293 §3.8.3).
@@ -218,6 +205,7 @@ class Connection {
   void adopt_half_open(const HalfOpen& half, Context& ctx);
   trace::Reason on_segment_syn_sent(const Segment& seg, Context& ctx);
   trace::Reason take_syn_ack_for_text(const Segment& seg, Context& ctx);
+  void count_syn_text(std::uint32_t taken);
   void adopt_syn(const Segment& syn, Context& ctx);
   void become_established(Context& ctx, trace::Reason why);
 
@@ -272,6 +260,7 @@ class Connection {
   std::optional<Duration> detect_losses(Context& ctx);
   void enter_recovery(Context& ctx);
   void enter_loss(Context& ctx);
+  void notice_reneging(Context& ctx);
   void remember_for_undo();
   bool was_for_nothing(const Segment& seg) const;
   void undo(trace::Counter counter, trace::Reason why, Delivery& d, Context& ctx);
@@ -288,8 +277,9 @@ class Connection {
 
   // Parts of the seventh and eighth (connection_receive.cpp).
   std::uint32_t take_text(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
-  bool keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
+  trace::Reason keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
   void fill_from_beyond(Context& ctx);
+  void note_duplicate(SeqNum left, SeqNum right, trace::Counter counter, Context& ctx);
   void acknowledge_text(std::uint32_t octets, Context& ctx);
   void take_fin(Context& ctx);
 
@@ -308,6 +298,8 @@ class Connection {
   void point_to_urgent(Sent& out);
   void allow_fragments(Sent& out) const;
   std::uint32_t text_room() const;
+  bool has_sack_blocks() const { return sack_ && (rcv_.beyond != nullptr || rcv_.twice); }
+  void add_sack_blocks(wire::TcpOptions& options, std::uint32_t room);
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
   bool corked(std::uint32_t size) const;
@@ -421,8 +413,9 @@ class Connection {
   std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
   std::uint8_t burst_ = 0;       // segments of new text that left one behind the other
   trace::Reason ack_reason_ = trace::Reason::kAckSent;
-  std::uint8_t retries_ =
-      0;  // of the retransmission, persist or keep-alive timer since the peer was last heard
+  // Of the retransmission, persist or keep-alive timer since the peer was last heard.
+  static constexpr std::uint32_t kMostCounted = 0xff;
+  std::uint8_t retries_ = 0;
   std::uint8_t persist_backoff_ = 0;  // probes since the window closed, answered or not
   std::uint16_t seen_mss_ = 536;      // largest text that came: what a full-sized segment is
   std::uint32_t unacknowledged_text_ = 0;
@@ -460,28 +453,20 @@ class Connection {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
     return *rare_;
   }
+  /// What the program chose for this connection, or else the setting.
+  template <class T>
+  T chosen(T Options::*option, T setting) const {
+    return rare_ != nullptr && rare_->options.*option > T{} ? rare_->options.*option : setting;
+  }
   Duration keepalive_time(const Settings& s) const {
-    return rare_ != nullptr && rare_->options.keepalive_time > Duration::zero()
-               ? rare_->options.keepalive_time
-               : s.tcp_keepalive_time;
-  }
-  Duration keepalive_interval(const Settings& s) const {
-    return rare_ != nullptr && rare_->options.keepalive_interval > Duration::zero()
-               ? rare_->options.keepalive_interval
-               : s.tcp_keepalive_intvl;
-  }
-  std::uint32_t keepalive_probes(const Settings& s) const {
-    return rare_ != nullptr && rare_->options.keepalive_probes > 0 ? rare_->options.keepalive_probes
-                                                                   : s.tcp_keepalive_probes;
+    return chosen(&Options::keepalive_time, s.tcp_keepalive_time);
   }
   Duration user_timeout() const {
     if (rare_ == nullptr) return {};
     return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
                                                           : rare_->agreed_user_timeout;
   }
-  std::uint32_t send_limit(const Settings& s) const {
-    return rare_ != nullptr && rare_->options.send_buffer > 0 ? rare_->options.send_buffer : s.tcp_wmem;
-  }
+  std::uint32_t send_limit(const Settings& s) const { return chosen(&Options::send_buffer, s.tcp_wmem); }
   Offer offer(const Context& ctx) const {
     return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
   }

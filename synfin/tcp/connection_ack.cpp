@@ -46,6 +46,7 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
   if (text_end.after(snd_.base)) {
     const auto text = static_cast<std::uint32_t>(text_end - snd_.base);
     snd_.queue.drop_front(text);
+    traffic_.acked += text;
     snd_.base = text_end;
     tell_writable(ctx.settings);
   }
@@ -206,6 +207,7 @@ bool Connection::update_window(const Segment& seg, Context& ctx) {
 // for the purpose, with all that follows it. MAX stays, as that octet may have been taken.
 void Connection::window_opened(Context& ctx) {
   if (flight_ != nullptr && flight_->window_probe && flight_->sent.size() == 1) {
+    traffic_.resent += static_cast<std::uint32_t>(earlier(snd_.nxt, stream_end()) - snd_.una);
     snd_.nxt = snd_.una;
     timers_.stop(Timer::kRetransmit);
     ctx.flights.give(std::move(flight_));

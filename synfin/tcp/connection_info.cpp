@@ -55,10 +55,9 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
   i.reord_seen = reordering_.seen;
   i.min_rtt = rtt_.minimum();
   i.total_retrans = total_retransmissions_;
-  const auto in_flight = static_cast<std::uint32_t>(earlier(snd_.nxt, stream_end()) - snd_.base);
   i.bytes_sent = traffic_.sent;
   i.bytes_retrans = traffic_.resent;
-  i.bytes_acked = traffic_.sent - traffic_.resent - (snd_.nxt.after(snd_.base) ? in_flight : 0);
+  i.bytes_acked = traffic_.acked;
   i.bytes_received = traffic_.received;
   i.segs_out = traffic_.segments_out;
   i.segs_in = traffic_.segments_in;

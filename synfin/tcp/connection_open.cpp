@@ -90,7 +90,7 @@ void Connection::open_from(const HalfOpen& half, const Segment& third, std::opti
         timestamp_value(ctx.now, timestamp_offset_) - third.header.options.timestamps.echo;
     if (elapsed < 120'000) rtt_.sample(Duration::milliseconds(elapsed), ctx.settings);
   } else if (half.retransmissions > 0) {
-    rtt_.handshake_was_ambiguous();
+    rtt_.handshake_was_ambiguous(ctx.settings);
   }
   snd_.wnd = snd_.max_wnd = (third.header.window << snd_.scale).octets;
   snd_.wl1 = third.seq();
@@ -190,6 +190,7 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
     ecn_ = asks_for_ecn(f) && ctx.settings.tcp_ecn != 0;
     // What our SYN carried, no cookie of ours vouches for at this peer: it goes again behind the handshake.
     fast_open_ = false;
+    count_syn_text(0);
     snd_.nxt = snd_.max = snd_.base;
     timers_.stop(Timer::kRetransmit);
     transition_to(State::kSynReceived, Reason::kSimultaneousOpen, ctx);
@@ -204,7 +205,7 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
     twice.resent = true;
     measure(seg, twice, ctx);
   } else {
-    rtt_.handshake_was_ambiguous();
+    rtt_.handshake_was_ambiguous(ctx.settings);
   }
   // "An ECN-setup SYN-ACK packet": ECE without CWR (RFC 3168 §6.1.1).
   ecn_ = ctx.settings.tcp_ecn == 1 && f.ece() && !f.cwr();
@@ -219,10 +220,21 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
   return fate;
 }
 
+// The peer has taken so much of the text in our SYN; the rest goes again.
+void Connection::count_syn_text(std::uint32_t taken) {
+  if (!snd_.max.after(snd_.base)) return;
+  const auto text = static_cast<std::uint32_t>(snd_.max - snd_.base);
+  traffic_.sent += text;
+  traffic_.resent += text - taken;
+  traffic_.acked += taken;
+  ++traffic_.text_segments_out;
+}
+
 // What the SYN-ACK says about text in our SYN (RFC 7413 §4.1.3): taken, or to be sent again.
 Reason Connection::take_syn_ack_for_text(const Segment& seg, Context& ctx) {
   const bool sent_text = snd_.max.after(snd_.base);
   const auto taken = static_cast<std::uint32_t>(seg.ack() - snd_.base);
+  count_syn_text(taken);
   snd_.queue.drop_front(taken);
   snd_.una = snd_.nxt = snd_.max = snd_.base = seg.ack();
   if (!fast_open_) return Reason::kSynAckAccepted;

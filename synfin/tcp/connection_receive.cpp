@@ -67,9 +67,11 @@ std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std:
   return taken;
 }
 
-bool Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx) {
+Reason Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx) {
   if (rcv_.beyond == nullptr) rcv_.beyond = std::make_unique<Reassembly>(rcv_.nxt, rcv_.buffer);
   SeqNum at = (seg.flags().syn() ? seg.seq() + 1 : seg.seq()) + skip;
+  const auto run = rcv_.beyond->touch_duplicate(at, count);
+  if (run) note_duplicate(run->left, run->right, Counter::kTCPDSACKOfoSent, ctx);
   bool kept = false;
   for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](wire::Slice s) {
     const std::uint32_t size = s.size();
@@ -79,7 +81,17 @@ bool Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32
     return true;
   });
   if (rcv_.beyond->empty()) rcv_.beyond.reset();
-  return kept;
+  return kept ? Reason::kDataOutOfOrder : run ? Reason::kOldDuplicate : Reason::kDataAfterWindow;
+}
+
+// "each duplicate contiguous sequence of data received is reported in at most one D-SACK block"  (RFC 2883
+// §4)
+void Connection::note_duplicate(SeqNum left, SeqNum right, Counter counter, Context& ctx) {
+  if (!sack_ || !ctx.settings.tcp_dsack || !left.before(right)) return;
+  ctx.count(counter);
+  rcv_.twice = true;
+  rcv_.twice_left = left;
+  rcv_.twice_right = right;
 }
 
 void Connection::fill_from_beyond(Context& ctx) {

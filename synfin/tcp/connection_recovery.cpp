@@ -31,6 +31,8 @@ Duration Connection::reordering_window() const {
 // Behind every acknowledgement while something was in flight.
 void Connection::recover(const Segment& seg, Delivery& d, Context& ctx) {
   Flight& f = *flight_;
+  // The tail has been heard of before the probe could leave; what is in flight now gets its own time.
+  if (d.advanced || d.sacked) f.probe_due = false;
   if (d.reordered) {
     const auto distance = static_cast<std::uint32_t>(f.highest_sacked - d.reordered_from);
     reordering_.note((distance + text_limit() - 1) / text_limit());
@@ -203,11 +205,7 @@ void Connection::enter_loss(Context& ctx) {
   if (!f.undo) remember_for_undo();
   // "a retransmission timer expires … for a given segment"  (RFC 5681 §3.1, equation 4): once for each.
   if (retries_ == 1) congestion_.on_timeout(std::min(f.sent.octets(), congestion_.window()), ctx.now);
-  if (f.sent[0].sacked) {
-    ctx.count(Counter::kTCPSACKReneging);
-    f.sent.forget_sacks();
-    f.any_sacked = false;
-  }
+  notice_reneging(ctx);
   for (std::uint32_t i = 0; i < f.sent.size(); ++i) {
     if (i == 0 || !sack_ || f.rack.lost_on_timeout(f.sent[i], reordering, ctx.now)) f.sent.mark_lost(i);
   }
@@ -216,6 +214,16 @@ void Connection::enter_loss(Context& ctx) {
   f.frto = ctx.settings.tcp_frto > 0 ? Flight::Frto::kFirst : Flight::Frto::kOff;
   f.duplicates = 0;
   f.probe_due = false;
+}
+
+// A receiver that still had what it sacked would have acknowledged it by now: it has dropped all of that (RFC
+// 2018 §8).
+void Connection::notice_reneging(Context& ctx) {
+  Flight& f = *flight_;
+  if (!f.sent[0].sacked) return;
+  ctx.count(Counter::kTCPSACKReneging);
+  f.sent.forget_sacks();
+  f.any_sacked = false;
 }
 
 // Eifel detection (RFC 3522): the acknowledgement echoes a time before the first retransmission; or DSACKs

@@ -16,6 +16,7 @@ bool Connection::resend(wire::Frame& frame, Sent& out, Context& ctx) {
     resend_first_ = false;
     if (snd_.una == snd_.nxt) return false;
     if (flight_ == nullptr) return resend_fin(out, ctx);
+    notice_reneging(ctx);
     const Reason why = persist_backoff_ > 0               ? Reason::kPersistProbe
                        : flight_->state == CaState::kLoss ? Reason::kRetransmitTimeout
                                                           : Reason::kTimeoutRecovery;
@@ -84,7 +85,6 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
   out.retransmission = true;
   out.reason = why;
   for (std::uint32_t i = place; i <= last; ++i) f.sent.mark_retransmitted(i, ctx.now);
-  pace(shared, ctx);
   if (f.state == CaState::kRecovery) f.prr.sent(static_cast<std::uint32_t>(end - start));
   if (shared > 0 && ends_resent_burst()) out.header.flags = out.header.flags.with(Flags::kPsh);
   if (f.first_resent == Instant{}) f.first_resent = ctx.now;
@@ -93,6 +93,7 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
   traffic_.sent += shared;
   traffic_.resent += shared;
   if (shared > 0) ++traffic_.text_segments_out;
+  pace(shared, ctx);
   last_sent_ = ctx.now;
   return true;
 }

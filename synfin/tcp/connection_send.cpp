@@ -29,7 +29,7 @@ std::uint32_t Connection::text_limit() const {
 
 // The blocks of a SACK option take room from the text (RFC 2018 §3): 8 octets each and 4 before them.
 std::uint32_t Connection::text_room() const {
-  const std::uint32_t sack = !sack_ || rcv_.beyond == nullptr ? 0 : timestamps_ ? 28 : 36;
+  const std::uint32_t sack = !has_sack_blocks() ? 0 : timestamps_ ? 28 : 36;
   // Too many options: the time-out can wait for a segment with room.
   const std::uint32_t others = sack + (user_timeout_to_send_ && sack == 0 ? 4 : 0);
   return std::max(text_limit(), others + 1) - others;
@@ -129,14 +129,8 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
   out.header.window = offer_window();
   if (urgent_sent_) point_to_urgent(out);
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
-  if (sack_ && rcv_.beyond != nullptr) {
-    // As many blocks as fit beside the text: what is sent again was cut to size without them.
-    const std::uint32_t room = text_limit() - std::min(text, text_limit());
-    const std::size_t most = std::min<std::size_t>(timestamps_ ? 3 : 4, room < 4 ? 0 : (room - 4) / 8);
-    const std::size_t n = rcv_.beyond->sack_blocks(std::span{out.header.options.sack}.first(most));
-    out.header.options.sack_count = static_cast<std::uint8_t>(n);
-    if (n > 0) out.header.options.present |= TcpOptions::kSack;
-  }
+  // What is sent again was cut to size without them.
+  if (has_sack_blocks()) add_sack_blocks(out.header.options, text_limit() - std::min(text, text_limit()));
   if (user_timeout_to_send_ && (out.header.options.present & TcpOptions::kSack) == 0) {
     add_user_timeout(out.header.options);
     user_timeout_to_send_ = false;
@@ -145,6 +139,20 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
   unacknowledged_text_ = 0;
   timers_.stop(Timer::kDelayedAck);
   ++traffic_.segments_out;
+}
+
+// As many blocks as fit into `room` octets. One about a duplicate goes first, once (RFC 2883 §4).
+void Connection::add_sack_blocks(TcpOptions& options, std::uint32_t room) {
+  const std::size_t most = std::min<std::size_t>(timestamps_ ? 3 : 4, room < 4 ? 0 : (room - 4) / 8);
+  const auto blocks = std::span{options.sack}.first(most);
+  std::size_t n = 0;
+  if (rcv_.twice && most > 0) {
+    blocks[n++] = {rcv_.twice_left, rcv_.twice_right};
+    rcv_.twice = false;
+  }
+  if (rcv_.beyond != nullptr) n += rcv_.beyond->sack_blocks(blocks.subspan(n));
+  options.sack_count = static_cast<std::uint8_t>(n);
+  if (n > 0) options.present |= TcpOptions::kSack;
 }
 
 // What may become fragments needs a number of its own (RFC 6864 §4.1, §5.2).
@@ -284,8 +292,9 @@ bool Connection::send_probe(wire::Frame& frame, Sent& out, Context& ctx) {
   probe_ = false;
   if (snd_.nxt.after(snd_.una) || snd_.nxt.after(stream_end())) return false;
   const auto available = static_cast<std::uint32_t>(stream_end() - snd_.nxt);
-  const std::uint32_t size = std::min({available, std::max(snd_.wnd, 1u), text_room()});
-  const bool fin = snd_.fin_queued && size == available;
+  const std::uint32_t reach = std::max(snd_.wnd, 1u);
+  const std::uint32_t size = std::min({available, reach, text_room()});
+  const bool fin = snd_.fin_queued && size == available && size < reach;
   if (size == 0 && !fin) return false;
   if (snd_.queue.share(static_cast<std::uint32_t>(snd_.nxt - snd_.base), size, frame) < size) {
     frame.clear();

@@ -105,6 +105,7 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   const bool old = length > 0 && last.before(rcv_.nxt);
   // Text is always answered, as its ACK may have been lost.
   if (length == 0 && !may_answer_bare(ctx)) return stop(Reason::kChallengeLimited);
+  if (old) note_duplicate(seg.seq(), last + 1, Counter::kTCPDSACKOldSent, ctx);
   owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
   // A probe of one octet or a FIN that was taken, again. Where those of both ends cross, neither ever sends
   // anything that the other finds acceptable, so the acknowledgement in it must count (RFC 9293 §A.2,
@@ -265,6 +266,8 @@ Connection::Step Connection::seventh_process_text(const Segment& seg, Context& c
   if (rcv_.fin_waits && rcv_.fin.before(limit)) limit = rcv_.fin;
   const std::int32_t room = limit - first;
   const std::uint32_t end = room <= 0 ? 0 : std::min(seg.text_size, static_cast<std::uint32_t>(room));
+  if (skip > 0)
+    note_duplicate(first, earlier(first + seg.text_size, rcv_.nxt), Counter::kTCPDSACKOldSent, ctx);
   if (skip >= end) {
     if (skip >= seg.text_size) return go_on(Reason::kOldDuplicate);
     owe_ack(Reason::kZeroWindowProbe);
@@ -282,7 +285,8 @@ Connection::Step Connection::seventh_process_text(const Segment& seg, Context& c
 
   if (first.after(rcv_.nxt)) {
     owe_ack(Reason::kDataOutOfOrder);
-    if (!keep_beyond(seg, skip, end - skip, ctx)) return go_on(Reason::kDataAfterWindow);
+    if (const Reason why = keep_beyond(seg, skip, end - skip, ctx); why != Reason::kDataOutOfOrder)
+      return go_on(why);
     ctx.count(Counter::kTCPOFOQueue);
     if (traffic_.out_of_order < 0xffff) ++traffic_.out_of_order;
     return go_on(Reason::kDataOutOfOrder);

@@ -130,10 +130,8 @@ void Connection::stop_persist() {
 }
 
 std::uint32_t Connection::most_retries(const Settings& settings) const {
-  if (state_ == State::kSynSent) {
-    const std::uint32_t own = rare_ != nullptr ? rare_->options.syn_retries : 0;
-    return own > 0 ? own : settings.tcp_syn_retries;
-  }
+  if (state_ == State::kSynSent)
+    return std::min(chosen(&Options::syn_retries, settings.tcp_syn_retries), kMostCounted);
   if (state_ == State::kSynReceived) return settings.tcp_synack_retries;
   // R2 as the program set it, in time (MUST-21): that timer ends it.
   if (!program_gone_ && user_timeout() > Duration::zero()) return std::numeric_limits<std::uint32_t>::max();
@@ -144,7 +142,7 @@ std::uint32_t Connection::most_retries(const Settings& settings) const {
 // "TCP SHOULD inform the application of the delivery problem …, when R1 is reached and before R2"  (RFC 9293
 // §3.8.3, SHLD-9)
 void Connection::one_more_retry(Context& ctx) {
-  if (retries_ < 255) ++retries_;
+  if (retries_ < kMostCounted) ++retries_;
   if (retries_ != ctx.settings.tcp_retries1 || program_gone_) return;
   // A SYN's failure "MUST be handled in the general way …, including notification of the application layer"
   //   (MUST-22); the trace tells of every SYN as it is.
@@ -259,20 +257,22 @@ void Connection::on_keepalive_timer(Context& ctx) {
     return;
   }
   // A user timeout says how long a peer may be silent, instead of a number of probes, as on Linux.
+  const std::uint32_t most = chosen(&Options::keepalive_probes, ctx.settings.tcp_keepalive_probes);
   const bool given_up = user_timeout() > Duration::zero()
                             ? retries_ > 0 && ctx.now - last_heard_ >= user_timeout()
-                            : retries_ >= keepalive_probes(ctx.settings);
+                            : retries_ >= std::min(most, kMostCounted);
   if (given_up) {
     ctx.count(Counter::kTCPAbortOnTimeout);
     abort(gave_up_error(), Reason::kKeepaliveTimedOut, ctx);
     note_ending_segment({.received = false, .seq = snd_.una - 1, .ack = rcv_.nxt, .flags = Flags::kAck});
     return;
   }
-  ++retries_;
+  if (retries_ < kMostCounted) ++retries_;
   ctx.count(Counter::kTCPKeepAlive);
   ctx.timer_fired(tuple_, state_, Reason::kKeepaliveProbe);
   send_reminder(Reason::kKeepaliveProbe, ctx);
-  timers_.set(Timer::kKeepalive, ctx.now + keepalive_interval(ctx.settings));
+  timers_.set(Timer::kKeepalive,
+              ctx.now + chosen(&Options::keepalive_interval, ctx.settings.tcp_keepalive_intvl));
 }
 
 // A number just left of the window, which the peer has acknowledged long ago, and no text: it must answer

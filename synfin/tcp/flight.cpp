@@ -20,18 +20,7 @@ void FlightPool::give(std::unique_ptr<Flight> flight) {
   if (spare_.size() >= kMost) return;
   // The segments' memory is worth keeping; all else begins anew.
   flight->sent.clear();
-  flight->rack = Rack{};
-  flight->prr = Prr{};
-  flight->state = CaState::kOpen;
-  flight->wait = Flight::Wait::kTimeout;
-  flight->frto = Flight::Frto::kOff;
-  flight->probe_due = flight->window_probe = flight->window_limited = flight->any_sacked = flight->undo =
-      false;
-  flight->most_used = flight->duplicates = 0;
-  flight->duplicates_left.reset();
-  flight->undo_left = -1;
-  flight->pacer = Pacer{};
-  flight->first_resent = Instant{};
+  static_cast<FlightState&>(*flight) = FlightState{};
   spare_.push_back(std::move(flight));
 }
 

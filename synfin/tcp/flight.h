@@ -14,9 +14,8 @@
 
 namespace synfin::tcp {
 
-/// What a connection must know only while it has text in flight: the segments, and what is being done about
-/// losses among them. An idle connection has none, and neither has one that sends nothing but SYN and FIN.
-struct Flight {
+/// What is being done about losses among the segments in flight.
+struct FlightState {
   /// What the retransmission timer stands for; it is always the earliest of these that applies.
   enum class Wait : std::uint8_t {
     kTimeout,     // RFC 6298
@@ -30,7 +29,6 @@ struct Flight {
     kSecond,  // the first segment was acknowledged, and new text was sent in place of what seems lost
   };
 
-  Scoreboard sent;
   Rack rack;
   Prr prr;  // in kRecovery
   Pacer pacer;
@@ -57,6 +55,12 @@ struct Flight {
   wire::SeqNum undo_from;
   std::int32_t undo_left = -1;  // retransmissions that no DSACK has called needless yet
   Instant first_resent;         // of this recovery
+};
+
+/// What a connection must know only while it has text in flight. An idle connection has none, and neither has
+/// one that sends nothing but SYN and FIN.
+struct Flight : FlightState {
+  Scoreboard sent;
 };
 
 /// Flights that wait for their next use, so that connections which go from idle to busy and back need no

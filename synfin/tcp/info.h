@@ -17,11 +17,26 @@ enum class CaState : std::uint8_t {
   kLoss,      // the retransmission timer ran out
 };
 
+/// What has passed over one connection so far: what `Info` counts from the beginning.
+struct Traffic {
+  std::uint64_t sent = 0;      // octets of text, sent again included; those of a SYN once it is answered
+  std::uint64_t resent = 0;    // octets of text sent again
+  std::uint64_t acked = 0;     // octets of text
+  std::uint64_t received = 0;  // octets of text, in order
+  std::uint32_t segments_out = 0, segments_in = 0;
+  std::uint32_t text_segments_out = 0, text_segments_in = 0;
+  std::uint32_t delivered = 0;     // segments known to have arrived
+  std::uint16_t duplicates = 0;    // segments that DSACKs told of
+  std::uint16_t out_of_order = 0;  // segments that came beyond a hole
+};
+
 /// TCP_INFO: one connection as Linux's `struct tcp_info` shows it, by the same names and meanings; segments
 /// where Linux counts segments. Times are durations; rates are octets a second.
 ///
-/// Always 0 as yet: `ato` (there is no adaptive delay), `rcv_rtt`, `delivery_rate`,
-/// `busy_time`, `rwnd_limited`, `sndbuf_limited`, `delivered_ce`, `total_rto_time`.
+/// Not filled, so what they are here: `ato` (there is no adaptive delay), `rcv_rtt`, `delivery_rate` and
+/// `delivery_rate_app_limited`, `busy_time`, `rwnd_limited`, `sndbuf_limited`, `delivered_ce`, `total_rto`,
+/// `total_rto_recoveries`, `total_rto_time`, kEcnSeen; and `last_ack_sent` and `fackets`, which are 0 on Linux
+/// too.
 struct Info {
   // Bits of `options`.
   static constexpr std::uint8_t kTimestamps = 1;

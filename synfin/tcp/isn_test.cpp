@@ -15,7 +15,7 @@ namespace {
 
 using namespace literals;
 
-Key key_of(unsigned char fill) {
+Key secret_of(unsigned char fill) {
   Key key;
   key.fill(std::byte{fill});
   return key;
@@ -30,7 +30,7 @@ wire::FourTuple v6_tuple() {
   return {{*wire::IpAddress::parse("fd77::2"), 40000}, {*wire::IpAddress::parse("fd77::1"), 443}};
 }
 
-const IsnGenerator kGenerator(key_of(1));
+const IsnGenerator kGenerator(secret_of(1));
 
 // RFC 9293 §3.4.1 MUST-8: the clock moves about every 4 µs.
 // RFC 9293: MUST-8.
@@ -99,8 +99,8 @@ TEST(Isn, DependsOnEveryPartOfTheTuple) {
 // RFC 9293: SHLD-1, MUST-9.
 TEST(Isn, E11_DiffersWithTheKey) {
   const Instant now = Instant::from_ns(5);
-  const IsnGenerator other(key_of(3));
-  const IsnGenerator same(key_of(1));
+  const IsnGenerator other(secret_of(3));
+  const IsnGenerator same(secret_of(1));
   int equal = 0;
   for (std::uint32_t n = 0; n < 1000; ++n) {
     equal += other.next(tuple_of(n), now) == kGenerator.next(tuple_of(n), now) ? 1 : 0;
@@ -141,7 +141,7 @@ TEST(Isn, E11_DifferencesOfNeighboursSpreadToo) {
 }
 
 TEST(TimestampOffset, SpreadsOverAllNumbers) {
-  expect_uniform([](std::uint32_t n) { return tuple_hash(key_of(2), tuple_of(n)).timestamp_offset; });
+  expect_uniform([](std::uint32_t n) { return tuple_hash(secret_of(2), tuple_of(n)).timestamp_offset; });
 }
 
 }  // namespace

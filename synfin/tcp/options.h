@@ -26,7 +26,7 @@ struct Options {
   Duration keepalive_time{};
   /// Time between probes [TCP_KEEPINTVL].
   Duration keepalive_interval{};
-  /// Unanswered probes after which the connection is given up [TCP_KEEPCNT].
+  /// Unanswered probes after which the connection is given up, 255 at most [TCP_KEEPCNT].
   std::uint32_t keepalive_probes = 0;
   /// How long data, a FIN or a SYN may stay unacknowledged, or the peer's window closed, before the
   /// connection is aborted (RFC 9293 §3.8.3, MUST-21; RFC 5482) [TCP_USER_TIMEOUT].
@@ -41,7 +41,7 @@ struct Options {
   std::optional<Duration> linger{};
   /// How long the connection stays in FIN-WAIT-2 once the program has closed [TCP_LINGER2].
   Duration fin_timeout{};
-  /// How often a SYN is sent again [TCP_SYNCNT].
+  /// How often a SYN is sent again, 255 times at most [TCP_SYNCNT].
   std::uint32_t syn_retries = 0;
   /// Most text in a segment, in octets: announced to the peer and observed in sending; 0: what the link
   /// carries [TCP_MAXSEG].

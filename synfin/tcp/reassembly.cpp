@@ -56,6 +56,16 @@ bool Reassembly::keep(Offset at, wire::Slice text, wire::BlockPool& pool) {
   return true;
 }
 
+std::optional<wire::SackBlock> Reassembly::touch_duplicate(wire::SeqNum seq, std::uint32_t size) {
+  const Offset begin = offset_of(seq), end = begin + size;
+  ++visits_;
+  auto run = runs_.upper_bound(begin);
+  if (run != runs_.begin() && std::prev(run)->second > begin) --run;
+  if (run == runs_.end() || run->first >= end) return std::nullopt;
+  newest_ = std::max(run->first, begin);
+  return wire::SackBlock{seq_at(newest_), seq_at(std::min(run->second, end))};
+}
+
 wire::Slice Reassembly::copy(Bytes text, wire::BlockPool& pool) {
   const auto size = static_cast<std::uint32_t>(text.size());
   if (size > wire::BlockPool::kSmall) return pool.copy(text);
@@ -119,7 +129,6 @@ std::size_t Reassembly::sack_blocks(std::span<wire::SackBlock> out) {
   if (newest != runs_.begin()) --newest;
   std::size_t n = 0;
   const auto add = [&](auto run) {
-    const auto seq_at = [this](Offset o) { return base_ + static_cast<std::uint32_t>(o - base_offset_); };
     out[n++] = {seq_at(run->first), seq_at(run->second)};
     ++visits_;
   };

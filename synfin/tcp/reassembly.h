@@ -34,6 +34,9 @@ class Reassembly {
   /// not be before RCV.NXT and the text must lie in the receive window. Returns whether anything was kept:
   /// not what is beyond the bounds or finds no memory.
   bool insert(wire::SeqNum seq, const wire::Slice& text, wire::BlockPool& pool);
+  /// The first run of [seq, seq + size) that is here already, if any; counts as the newest for `sack_blocks`,
+  /// so that the block around it comes first (RFC 2883 §4.2).
+  std::optional<wire::SackBlock> touch_duplicate(wire::SeqNum seq, std::uint32_t size);
 
   /// The piece that begins at `next`, if there is one; removed.
   std::optional<wire::Slice> take(wire::SeqNum next);
@@ -52,6 +55,7 @@ class Reassembly {
   // Distance from `base_`: an order that std::map may use, as the window is far smaller than 2^31.
   using Offset = std::uint64_t;
   Offset offset_of(wire::SeqNum s) const;
+  wire::SeqNum seq_at(Offset o) const { return base_ + static_cast<std::uint32_t>(o - base_offset_); }
   bool keep(Offset at, wire::Slice text, wire::BlockPool& pool);
   wire::Slice copy(Bytes text, wire::BlockPool& pool);
   void add_run(Offset begin, Offset end);

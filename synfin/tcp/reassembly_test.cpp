@@ -150,7 +150,10 @@ TEST_P(ReassemblyTest, D3_NothingIsWalkedThrough) {
   // All of it again, in one segment and one by one.
   const std::uint64_t before = r.visits();
   EXPECT_FALSE(r.insert(at(1), text(std::string(kPieces, 'y')), pool_));
-  for (std::uint32_t i = 1; i <= kPieces; ++i) EXPECT_FALSE(r.insert(at(i), text("y"), pool_));
+  for (std::uint32_t i = 1; i <= kPieces; ++i) {
+    EXPECT_EQ(r.touch_duplicate(at(i), 1), (wire::SackBlock{at(i), at(i + 1)}));
+    EXPECT_FALSE(r.insert(at(i), text("y"), pool_));
+  }
   EXPECT_LE(r.visits() - before, 8u * (kPieces + 1));
   EXPECT_EQ(drain(r, 1), std::string(kPieces, 'x'));
 }

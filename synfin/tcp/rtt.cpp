@@ -54,8 +54,8 @@ void Rtt::back_off(const Settings& settings) {
   set_timeout(timeout() * 2, settings);
 }
 
-void Rtt::handshake_was_ambiguous() {
-  timeout_us_ = 3'000'000;
+void Rtt::handshake_was_ambiguous(const Settings& settings) {
+  timeout_us_ = static_cast<std::uint32_t>(std::min(Duration::seconds(3), settings.tcp_rto_max).us());
 }
 
 }  // namespace synfin::tcp

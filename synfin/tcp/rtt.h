@@ -20,7 +20,7 @@ class Rtt {
   /// §5.5: the timer ran out.
   void back_off(const Settings& settings);
   /// §5.7: the SYN was sent again, so its round trip is not known: begin data with 3 s.
-  void handshake_was_ambiguous();
+  void handshake_was_ambiguous(const Settings& settings);
 
   Duration timeout() const { return Duration::microseconds(timeout_us_); }
   bool has_sample() const { return smoothed_ != 0; }

@@ -123,8 +123,12 @@ TEST(Rfc6298, ASampleEndsTheBackingOff_5_7) {
 
 TEST(Rfc6298, DataBeginsWithThreeSecondsWhenTheSynWasSentAgain_5_7) {
   Rtt rtt;
-  rtt.handshake_was_ambiguous();
+  Settings settings;
+  rtt.handshake_was_ambiguous(settings);
   EXPECT_EQ(rtt.timeout(), 3_s);
+  settings.tcp_rto_max = 2_s;
+  rtt.handshake_was_ambiguous(settings);
+  EXPECT_EQ(rtt.timeout(), 2_s);
 }
 
 TEST(Rtt, ALinkWithoutDelayIsASampleToo) {

@@ -4,6 +4,7 @@
 #include "synfin/tcp/scoreboard.h"
 
 #include <algorithm>
+#include <cassert>
 #include <new>
 #include <utility>
 
@@ -112,6 +113,7 @@ void Scoreboard::forget_losses() {
 
 void Scoreboard::mark_retransmitted(std::uint32_t i, Instant now) {
   SentSegment& s = slot(i);
+  assert(!s.sacked);
   if (waits(s)) {
     --waiting_;
   } else {

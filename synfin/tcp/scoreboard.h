@@ -76,7 +76,7 @@ class Scoreboard {
   void mark_lost(std::uint32_t i);
   /// What was lost is not: the timeout or the recovery was spurious.
   void forget_losses();
-  /// Sent again.
+  /// Sent again; must not be sacked.
   void mark_retransmitted(std::uint32_t i, Instant now);
   /// The first that is lost and not sent again since.
   std::optional<std::uint32_t> next_lost();

@@ -14,7 +14,7 @@ namespace {
 
 using wire::SeqNum;
 
-constexpr std::uint32_t kMss = 1000;
+constexpr std::uint32_t kBoardMss = 1000;
 
 Instant at(std::int64_t ms) {
   return Instant::from_ns(ms * 1'000'000);
@@ -26,8 +26,8 @@ class Rfc6675 : public testing::TestWithParam<std::uint32_t> {
   SeqNum seq(std::uint32_t octets) const { return SeqNum{GetParam()} + octets; }
   void sends(std::uint32_t segments, std::int64_t ms = 0) {
     for (std::uint32_t i = 0; i < segments; ++i) {
-      ASSERT_TRUE(board_.push(seq(next_), kMss, false, at(ms)));
-      next_ += kMss;
+      ASSERT_TRUE(board_.push(seq(next_), kBoardMss, false, at(ms)));
+      next_ += kBoardMss;
     }
   }
   std::uint32_t sacks(std::uint32_t from, std::uint32_t to) {
@@ -64,16 +64,16 @@ TEST_P(Rfc6675, APartOfASegmentSaysNothing_4) {
 
 TEST_P(Rfc6675, PipeLeavesOutWhatIsSackedOrLost_4) {
   sends(10);
-  EXPECT_EQ(board_.pipe(), 10 * kMss);
+  EXPECT_EQ(board_.pipe(), 10 * kBoardMss);
   sacks(5000, 8000);
-  EXPECT_EQ(board_.pipe(), 7 * kMss);
+  EXPECT_EQ(board_.pipe(), 7 * kBoardMss);
   board_.mark_lost(0);
   board_.mark_lost(1);
-  EXPECT_EQ(board_.pipe(), 5 * kMss);
+  EXPECT_EQ(board_.pipe(), 5 * kBoardMss);
   board_.mark_retransmitted(0, at(1));
-  EXPECT_EQ(board_.pipe(), 6 * kMss);
+  EXPECT_EQ(board_.pipe(), 6 * kBoardMss);
   board_.mark_lost(0);  // the retransmission too
-  EXPECT_EQ(board_.pipe(), 5 * kMss);
+  EXPECT_EQ(board_.pipe(), 5 * kBoardMss);
   EXPECT_EQ(board_.lost(), 2u);
 }
 
@@ -111,7 +111,7 @@ TEST_P(Rfc6675, SacksCanBeForgotten) {
   sacks(2000, 4000);
   board_.forget_sacks();
   EXPECT_EQ(board_.sacked(), 0u);
-  EXPECT_EQ(board_.pipe(), 5 * kMss);
+  EXPECT_EQ(board_.pipe(), 5 * kBoardMss);
   EXPECT_EQ(sacks(2000, 4000), 2u);
 }
 
@@ -120,7 +120,7 @@ TEST_P(Rfc6675, ASmallerSegmentSizeCutsWhatIsInFlight) {
   sacks(1000, 2000);
   ASSERT_TRUE(board_.cut(400));
   EXPECT_EQ(board_.size(), 12u);
-  EXPECT_EQ(board_.octets(), 4 * kMss);
+  EXPECT_EQ(board_.octets(), 4 * kBoardMss);
   EXPECT_EQ(board_.sacked(), 3u);
   EXPECT_EQ(board_.lost(), 9u);
   EXPECT_EQ(board_.pipe(), 0u);

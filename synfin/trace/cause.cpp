@@ -7,12 +7,12 @@
 namespace synfin::trace {
 namespace {
 
-struct Text {
+struct CauseText {
   std::string_view name;
   std::string_view meaning;
 };
-constexpr std::array kTexts = {
-#define SYNFIN_CAUSE(id, name, meaning) Text{name, meaning},
+constexpr std::array kCauseTexts = {
+#define SYNFIN_CAUSE(id, name, meaning) CauseText{name, meaning},
     SYNFIN_CAUSES(SYNFIN_CAUSE)
 #undef SYNFIN_CAUSE
 };
@@ -42,15 +42,15 @@ constexpr auto kCauses = [] {
 }  // namespace
 
 std::string_view name(Cause c) {
-  return kTexts[std::to_underlying(c)].name;
+  return kCauseTexts[std::to_underlying(c)].name;
 }
 std::string_view meaning(Cause c) {
-  return kTexts[std::to_underlying(c)].meaning;
+  return kCauseTexts[std::to_underlying(c)].meaning;
 }
 
 std::optional<Cause> cause_named(std::string_view name) {
-  for (std::size_t i = 0; i < kTexts.size(); ++i) {
-    if (kTexts[i].name == name) return static_cast<Cause>(i);
+  for (std::size_t i = 0; i < kCauseTexts.size(); ++i) {
+    if (kCauseTexts[i].name == name) return static_cast<Cause>(i);
   }
   return std::nullopt;
 }

@@ -4,11 +4,11 @@
 namespace synfin::trace {
 namespace {
 
-struct Text {
+struct CounterText {
   std::string_view name, meaning;
 };
 
-constexpr std::array<Text, std::to_underlying(Counter::kCount)> kTexts{{
+constexpr std::array<CounterText, std::to_underlying(Counter::kCount)> kCounterTexts{{
 #define SYNFIN_COUNTER(name, meaning) {#name, meaning},
     SYNFIN_COUNTERS(SYNFIN_COUNTER)
 #undef SYNFIN_COUNTER
@@ -17,10 +17,10 @@ constexpr std::array<Text, std::to_underlying(Counter::kCount)> kTexts{{
 }  // namespace
 
 std::string_view name(Counter c) {
-  return kTexts[std::to_underlying(c)].name;
+  return kCounterTexts[std::to_underlying(c)].name;
 }
 std::string_view meaning(Counter c) {
-  return kTexts[std::to_underlying(c)].meaning;
+  return kCounterTexts[std::to_underlying(c)].meaning;
 }
 
 }  // namespace synfin::trace

@@ -22,9 +22,9 @@ namespace synfin::trace {
   X(RetransSegs,          "TCP segments sent again.") \
   X(OutRsts,              "Resets sent.") \
   X(ActiveOpens,          "Connections that went from CLOSED to SYN-SENT.") \
-  X(PassiveOpens,         "Connections that went from LISTEN to SYN-RECEIVED.") \
+  X(PassiveOpens,         "Connections opened by a peer: counted by its third segment, or before it where Fast Open or the program let the SYN in.") \
   X(AttemptFails,         "Connections that ended in SYN-SENT or SYN-RECEIVED.") \
-  X(EstabResets,          "Connections that were reset out of ESTABLISHED or CLOSE-WAIT.") \
+  X(EstabResets,          "Connections that the peer reset in ESTABLISHED or CLOSE-WAIT.") \
   X(ListenOverflows,      "Times the accept queue of a listener was full.") \
   X(ListenDrops,          "SYNs dropped at a listener, for whatever reason.") \
   X(TCPReqQFullDoCookies, "SYNs answered with a cookie because the SYN queue was full.") \
@@ -54,6 +54,8 @@ namespace synfin::trace {
   X(TCPSACKReorder, "Times that reordering showed in selective acknowledgements.") \
   X(TCPSACKReneging, "Times that a peer dropped what it had acknowledged selectively.") \
   X(TCPSACKDiscard, "SACK blocks that made no sense.") \
+  X(TCPDSACKOldSent, "DSACKs sent about data that had been acknowledged.") \
+  X(TCPDSACKOfoSent, "DSACKs sent about data beyond a hole.") \
   X(TCPDSACKRecv, "DSACKs about data that had been acknowledged.") \
   X(TCPDSACKOfoRecv, "DSACKs about data beyond a hole.") \
   X(TCPFullUndo, "Reductions taken back when recovery ended.") \

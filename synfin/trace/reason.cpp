@@ -7,18 +7,18 @@
 namespace synfin::trace {
 namespace {
 
-struct Text {
+struct ReasonText {
   std::string_view name, section, sentence;
 };
 
-constexpr std::array<Text, kReasonCount> kTexts{{
+constexpr std::array<ReasonText, kReasonCount> kReasonTexts{{
 #define SYNFIN_REASON(id, name, section, sentence) {name, section, sentence},
     SYNFIN_REASONS(SYNFIN_REASON)
 #undef SYNFIN_REASON
 }};
 
-const Text& text(Reason r) {
-  return kTexts[std::to_underlying(r)];
+const ReasonText& text(Reason r) {
+  return kReasonTexts[std::to_underlying(r)];
 }
 
 }  // namespace
@@ -34,8 +34,8 @@ std::string_view sentence(Reason r) {
 }
 
 std::optional<Reason> reason_named(std::string_view name) {
-  for (std::size_t i = 0; i < kTexts.size(); ++i) {
-    if (kTexts[i].name == name) return static_cast<Reason>(i);
+  for (std::size_t i = 0; i < kReasonTexts.size(); ++i) {
+    if (kReasonTexts[i].name == name) return static_cast<Reason>(i);
   }
   return std::nullopt;
 }

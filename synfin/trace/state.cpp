@@ -7,11 +7,11 @@
 namespace synfin::trace {
 namespace {
 
-struct Text {
+struct StateText {
   std::string_view name, ss_name, meaning;
 };
 
-constexpr std::array<Text, kStateCount> kTexts{{
+constexpr std::array<StateText, kStateCount> kStateTexts{{
     {"CLOSED", "UNCONN", "There is no connection."},
     {"LISTEN", "LISTEN", "Waiting for anybody's SYN."},
     {"SYN-SENT", "SYN-SENT", "We sent a SYN and wait for the peer's SYN and its acknowledgement of ours."},
@@ -35,13 +35,13 @@ constexpr std::array<Text, kStateCount> kTexts{{
 }  // namespace
 
 std::string_view name(State s) {
-  return kTexts[std::to_underlying(s)].name;
+  return kStateTexts[std::to_underlying(s)].name;
 }
 std::string_view ss_name(State s) {
-  return kTexts[std::to_underlying(s)].ss_name;
+  return kStateTexts[std::to_underlying(s)].ss_name;
 }
 std::string_view meaning(State s) {
-  return kTexts[std::to_underlying(s)].meaning;
+  return kStateTexts[std::to_underlying(s)].meaning;
 }
 
 }  // namespace synfin::trace

@@ -19,7 +19,7 @@ using trace::Reason;
 using trace::State;
 using F = wire::Flags;
 
-struct Numbers {
+struct SegmentNumbers {
   std::uint32_t seq = 0;
   std::uint32_t ack = 0;
   std::uint32_t payload = 0;
@@ -43,10 +43,10 @@ class Storyteller {
     now = Instant::from_ns(1'000'000'000'000) + t;
     return *this;
   }
-  void received(F flags, Numbers n, State from, State to, Reason reason) {
+  void received(F flags, SegmentNumbers n, State from, State to, Reason reason) {
     segment(EventKind::kSegmentReceived, flags, n, from, to, reason);
   }
-  void sent(F flags, Numbers n, State state, Reason reason) {
+  void sent(F flags, SegmentNumbers n, State state, Reason reason) {
     segment(EventKind::kSegmentSent, flags, n, state, state, reason);
   }
   void state(State from, State to, Reason reason, Instant deadline = Instant::never()) {
@@ -92,7 +92,7 @@ class Storyteller {
     e.from = e.to = state;
     sink_.on_event(e);
   }
-  void segment(EventKind kind, F flags, Numbers n, State from, State to, Reason reason) {
+  void segment(EventKind kind, F flags, SegmentNumbers n, State from, State to, Reason reason) {
     const bool out = kind == EventKind::kSegmentSent;
     const wire::FourTuple path = out ? tuple : tuple.reversed();
     wire::TcpHeader h;

@@ -14,15 +14,15 @@ using testing::ExactPacket;
 using testing::hex;
 using testing::Octets;
 
-std::expected<IcmpMessage, ParseError> parse(const Frame& frame) {
+std::expected<IcmpMessage, ParseError> parse_as_icmp(const Frame& frame) {
   const auto ip = parse_ip(frame.front(), frame.size());
   if (!ip) return std::unexpected(ip.error());
   return parse_icmp(ip->header, frame, ip->header_size, ip->payload_size);
 }
 
-std::expected<IcmpMessage, ParseError> parse(const Octets& octets) {
+std::expected<IcmpMessage, ParseError> parse_as_icmp(const Octets& octets) {
   ExactPacket packet{octets};
-  return parse(packet.frame());
+  return parse_as_icmp(packet.frame());
 }
 
 // The packet of an ICMP message with a right checksum: type, code, the four octets behind the checksum, the
@@ -81,7 +81,7 @@ class IcmpKinds : public ::testing::TestWithParam<KindCase> {};
 
 TEST_P(IcmpKinds, AreReadFromTypeAndCode) {
   const KindCase& c = GetParam();
-  const auto parsed = parse(message(c.family, c.type, c.code, 0, quote_of(c.family)));
+  const auto parsed = parse_as_icmp(message(c.family, c.type, c.code, 0, quote_of(c.family)));
   ASSERT_TRUE(parsed.has_value());
   EXPECT_EQ(parsed->kind, c.kind) << int{c.type} << '/' << int{c.code};
   EXPECT_EQ(parsed->type, c.type);
@@ -122,10 +122,10 @@ INSTANTIATE_TEST_SUITE_P(
         KindCase{k6, 135, 0, IcmpKind::kOther}, KindCase{k6, 8, 0, IcmpKind::kOther}));
 
 TEST(ParseIcmp, ReadsTheKnownEchoes) {
-  EXPECT_EQ(parse(hex(testing::kEchoV4))->kind, IcmpKind::kEchoRequest);
-  EXPECT_EQ(parse(hex(testing::kEchoV6))->kind, IcmpKind::kEchoRequest);
-  EXPECT_EQ(parse(hex(testing::kEchoReplyV4))->kind, IcmpKind::kEchoReply);
-  EXPECT_EQ(parse(hex(testing::kEchoReplyV6))->kind, IcmpKind::kEchoReply);
+  EXPECT_EQ(parse_as_icmp(hex(testing::kEchoV4))->kind, IcmpKind::kEchoRequest);
+  EXPECT_EQ(parse_as_icmp(hex(testing::kEchoV6))->kind, IcmpKind::kEchoRequest);
+  EXPECT_EQ(parse_as_icmp(hex(testing::kEchoReplyV4))->kind, IcmpKind::kEchoReply);
+  EXPECT_EQ(parse_as_icmp(hex(testing::kEchoReplyV6))->kind, IcmpKind::kEchoReply);
 }
 
 TEST(ParseIcmp, EveryDamagedBitIsNoticed) {
@@ -135,7 +135,7 @@ TEST(ParseIcmp, EveryDamagedBitIsNoticed) {
     for (std::size_t bit = 8 * first; bit < 8 * whole.size(); ++bit) {
       Octets packet = whole;
       packet[bit / 8] ^= static_cast<std::byte>(1U << bit % 8);
-      const auto parsed = parse(packet);
+      const auto parsed = parse_as_icmp(packet);
       ASSERT_FALSE(parsed.has_value()) << bit;
       EXPECT_EQ(parsed.error(), ParseError::kIcmpBadChecksum) << bit;
     }
@@ -165,20 +165,20 @@ class IcmpError : public ::testing::TestWithParam<Family> {
 
 TEST_P(IcmpError, SaysTheNextHopsMtu) {
   const std::uint32_t mtu = 1400;
-  const auto parsed =
-      v4() ? parse(message(k4, 3, 4, mtu, quote_of(k4))) : parse(message(k6, 2, 0, mtu, quote_of(k6)));
+  const auto parsed = v4() ? parse_as_icmp(message(k4, 3, 4, mtu, quote_of(k4)))
+                           : parse_as_icmp(message(k6, 2, 0, mtu, quote_of(k6)));
   ASSERT_TRUE(parsed.has_value());
   EXPECT_EQ(parsed->kind, IcmpKind::kPacketTooBig);
   EXPECT_EQ(parsed->mtu, mtu);
   expect_quoted(*parsed, GetParam());
-  EXPECT_EQ(parse(error_quoting(quote_of(GetParam())))->mtu, 0U);
+  EXPECT_EQ(parse_as_icmp(error_quoting(quote_of(GetParam())))->mtu, 0U);
 }
 
 TEST_P(IcmpError, TheQuoteNeedsPortsAndSequenceNumberAndNoMore) {
   const Octets quote = quote_of(GetParam());
   const std::size_t enough = ip_size(GetParam()) + 8;
   for (std::size_t size = 0; size <= quote.size(); ++size) {
-    const auto parsed = parse(error_quoting(Bytes{quote}.first(size)));
+    const auto parsed = parse_as_icmp(error_quoting(Bytes{quote}.first(size)));
     if (size < enough) {
       ASSERT_FALSE(parsed.has_value()) << size;
       EXPECT_EQ(parsed.error(), ParseError::kIcmpTruncatedQuote) << size;
@@ -193,7 +193,7 @@ TEST_P(IcmpError, TheQuoteMayLieInAnotherPiece) {
   const Octets packet = error_quoting(quote_of(GetParam()));
   for (std::size_t split = ip_size(GetParam()); split < packet.size(); ++split) {
     ExactPacket exact{packet, split};
-    const auto parsed = parse(exact.frame());
+    const auto parsed = parse_as_icmp(exact.frame());
     ASSERT_TRUE(parsed.has_value()) << split;
     expect_quoted(*parsed, GetParam());
   }
@@ -202,14 +202,14 @@ TEST_P(IcmpError, TheQuoteMayLieInAnotherPiece) {
 TEST_P(IcmpError, AboutAnotherProtocolQuotesNoSegment) {
   Octets quote = quote_of(GetParam());
   quote[v4() ? 9 : 6] = std::byte{17};
-  const auto parsed = parse(error_quoting(quote));
+  const auto parsed = parse_as_icmp(error_quoting(quote));
   ASSERT_TRUE(parsed.has_value());
   EXPECT_EQ(parsed->kind, IcmpKind::kTimeExceeded);
   EXPECT_FALSE(parsed->quoted.has_value());
 }
 
 TEST_P(IcmpError, OfTheOtherVersionQuotesNoSegment) {
-  const auto parsed = parse(error_quoting(quote_of(v4() ? k6 : k4)));
+  const auto parsed = parse_as_icmp(error_quoting(quote_of(v4() ? k6 : k4)));
   ASSERT_TRUE(parsed.has_value());
   EXPECT_FALSE(parsed->quoted.has_value());
 }
@@ -219,7 +219,7 @@ TEST_P(IcmpError, ADamagedQuoteIsStillRead) {
   Octets quote = quote_of(GetParam());
   if (v4()) store_be16(quote.data() + 10, 0xffff);
   store_be16(quote.data() + (v4() ? 2 : 4), 1);
-  const auto parsed = parse(error_quoting(quote));
+  const auto parsed = parse_as_icmp(error_quoting(quote));
   ASSERT_TRUE(parsed.has_value());
   expect_quoted(*parsed, GetParam());
 }
@@ -229,20 +229,22 @@ INSTANTIATE_TEST_SUITE_P(Families, IcmpError, ::testing::Values(k4, k6));
 TEST(ParseIcmp, AQuotedFragmentThatIsNotTheFirstHasNoPorts) {
   Octets quote = quote_of(k4);
   store_be16(quote.data() + 6, 0x2001);
-  EXPECT_FALSE(parse(message(k4, 11, 1, 0, quote))->quoted.has_value());
+  EXPECT_FALSE(parse_as_icmp(message(k4, 11, 1, 0, quote))->quoted.has_value());
   store_be16(quote.data() + 6, 0x2000);
-  EXPECT_TRUE(parse(message(k4, 11, 1, 0, quote))->quoted.has_value());
+  EXPECT_TRUE(parse_as_icmp(message(k4, 11, 1, 0, quote))->quoted.has_value());
 }
 
 TEST(ParseIcmp, AQuoteWithIpv4OptionsIsRead) {
   Octets quote = quote_of(k4);
   quote[0] = std::byte{0x46};
   quote.insert(quote.begin() + 20, 4, std::byte{1});
-  expect_quoted(*parse(message(k4, 11, 0, 0, quote)), k4);
-  EXPECT_EQ(parse(message(k4, 11, 0, 0, Bytes{quote}.first(31))).error(), ParseError::kIcmpTruncatedQuote);
-  EXPECT_EQ(parse(message(k4, 11, 0, 0, Bytes{quote}.first(22))).error(), ParseError::kIcmpTruncatedQuote);
+  expect_quoted(*parse_as_icmp(message(k4, 11, 0, 0, quote)), k4);
+  EXPECT_EQ(parse_as_icmp(message(k4, 11, 0, 0, Bytes{quote}.first(31))).error(),
+            ParseError::kIcmpTruncatedQuote);
+  EXPECT_EQ(parse_as_icmp(message(k4, 11, 0, 0, Bytes{quote}.first(22))).error(),
+            ParseError::kIcmpTruncatedQuote);
   quote[0] = std::byte{0x44};
-  EXPECT_FALSE(parse(message(k4, 11, 0, 0, quote))->quoted.has_value());
+  EXPECT_FALSE(parse_as_icmp(message(k4, 11, 0, 0, quote))->quoted.has_value());
 }
 
 TEST(ParseIcmp, AQuoteWithExtensionHeadersIsRead) {
@@ -250,11 +252,12 @@ TEST(ParseIcmp, AQuoteWithExtensionHeadersIsRead) {
   const Octets options = hex("06 00 01 04 00 00 00 00");
   quote.insert(quote.begin() + 40, options.begin(), options.end());
   quote[6] = std::byte{60};
-  expect_quoted(*parse(message(k6, 3, 0, 0, quote)), k6);
-  EXPECT_EQ(parse(message(k6, 3, 0, 0, Bytes{quote}.first(44))).error(), ParseError::kIcmpTruncatedQuote);
+  expect_quoted(*parse_as_icmp(message(k6, 3, 0, 0, quote)), k6);
+  EXPECT_EQ(parse_as_icmp(message(k6, 3, 0, 0, Bytes{quote}.first(44))).error(),
+            ParseError::kIcmpTruncatedQuote);
   quote[6] = std::byte{43};
   quote[43] = std::byte{1};  // still under way: never sent by this host
-  EXPECT_FALSE(parse(message(k6, 3, 0, 0, quote))->quoted.has_value());
+  EXPECT_FALSE(parse_as_icmp(message(k6, 3, 0, 0, quote))->quoted.has_value());
 }
 
 // The most extension headers that are walked, and the segment behind them.
@@ -264,13 +267,13 @@ TEST(ParseIcmp, TheLongestQuoteIsRead) {
   quote[6] = std::byte{60};
   quote[40] = std::byte{6};
   quote[41] = std::byte{31};
-  expect_quoted(*parse(message(k6, 3, 0, 0, quote)), k6);
+  expect_quoted(*parse_as_icmp(message(k6, 3, 0, 0, quote)), k6);
 }
 
 TEST(ParseIcmp, AMappedAddressInAQuoteIsNoSegment) {
   Octets quote = quote_of(k6);
   std::ranges::copy(IpAddress::v4(10, 77, 0, 1).octets(), quote.begin() + 8);
-  EXPECT_FALSE(parse(message(k6, 3, 0, 0, quote))->quoted.has_value());
+  EXPECT_FALSE(parse_as_icmp(message(k6, 3, 0, 0, quote))->quoted.has_value());
 }
 
 std::optional<Frame> reply_to(const Octets& packet, BlockPool& pool) {
@@ -294,7 +297,7 @@ TEST(EchoReply, CarriesTheLargestData) {
   for (const Family family : {k4, k6}) {
     const auto reply = reply_to(message(family, family == k4 ? 8 : 128, 0, 0x1234'0001, data), pool);
     ASSERT_TRUE(reply.has_value());
-    EXPECT_EQ(parse(*reply)->kind, IcmpKind::kEchoReply);
+    EXPECT_EQ(parse_as_icmp(*reply)->kind, IcmpKind::kEchoReply);
     const Octets octets = bytes_of(*reply);
     EXPECT_TRUE(std::ranges::equal(Bytes{octets}.subspan(ip_size(family) + 8), data));
   }
@@ -340,7 +343,7 @@ TEST_P(MakeIcmpError, IsReadByTheOtherSide) {
         IcmpKind::kAdminProhibited, IcmpKind::kProtocolUnreachable}) {
     const auto error = offending.error(kind, pool);
     ASSERT_TRUE(error.has_value());
-    const auto parsed = parse(*error);
+    const auto parsed = parse_as_icmp(*error);
     ASSERT_TRUE(parsed.has_value());
     EXPECT_EQ(parsed->kind, kind);
     expect_quoted(*parsed, GetParam());
@@ -368,7 +371,7 @@ TEST_P(MakeIcmpError, KeepsToTheSizeThatEveryPathCarries) {
   const auto error = Offending{bytes_of(large)}.error(IcmpKind::kPortUnreachable, pool);
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->size(), GetParam() == k4 ? 576U : 1280U);
-  EXPECT_TRUE(parse(*error).has_value());
+  EXPECT_TRUE(parse_as_icmp(*error).has_value());
 }
 
 TEST_P(MakeIcmpError, OnlyWhatHostsSend) {

@@ -15,18 +15,18 @@ using testing::ExactBuffer;
 using testing::hex;
 using testing::Octets;
 
-std::expected<ParsedIp, ParseError> parse(const Octets& packet) {
+std::expected<ParsedIp, ParseError> parse_as_ip(const Octets& packet) {
   const ExactBuffer exact{packet};
   return parse_ip(exact.bytes(), packet.size());
 }
 
 std::optional<ParseError> error_of(const Octets& packet) {
-  const auto parsed = parse(packet);
+  const auto parsed = parse_as_ip(packet);
   return parsed ? std::nullopt : std::optional{parsed.error()};
 }
 
 // Makes the header checksum right again.
-void seal(Octets& packet) {
+void seal_header(Octets& packet) {
   const std::size_t size =
       std::min(packet.size(), std::to_integer<std::size_t>(packet[0] & std::byte{0x0f}) * 4);
   store_be16(packet.data() + 10, 0);
@@ -40,7 +40,7 @@ Octets v4_with(std::string_view options) {
   packet[0] = static_cast<std::byte>(0x40 | packet.size() / 4);
   for (const std::byte b : hex("de ad be ef")) packet.push_back(b);
   store_be16(packet.data() + 2, static_cast<std::uint16_t>(packet.size()));
-  seal(packet);
+  seal_header(packet);
   return packet;
 }
 
@@ -55,7 +55,7 @@ Octets v6_with(std::uint8_t next, std::string_view behind) {
 }
 
 TEST(ParseIpv4, ReadsEveryField) {
-  const auto parsed = parse(hex(testing::kSynV4));
+  const auto parsed = parse_as_ip(hex(testing::kSynV4));
   ASSERT_TRUE(parsed.has_value());
   EXPECT_EQ(parsed->header.source, IpAddress::v4(10, 77, 0, 1));
   EXPECT_EQ(parsed->header.destination, IpAddress::v4(10, 77, 0, 2));
@@ -69,7 +69,7 @@ TEST(ParseIpv4, ReadsEveryField) {
 }
 
 TEST(ParseIpv6, ReadsEveryField) {
-  const auto parsed = parse(hex(testing::kSynV6));
+  const auto parsed = parse_as_ip(hex(testing::kSynV6));
   ASSERT_TRUE(parsed.has_value());
   EXPECT_EQ(parsed->header.source.to_string(), "fd77::1");
   EXPECT_EQ(parsed->header.destination.to_string(), "fd77::2");
@@ -96,9 +96,9 @@ TEST(ParseIp, EveryTruncationIsRefused) {
 TEST(ParseIp, WhatIsBehindTheLengthIsPadding) {
   for (const auto text : {testing::kDataV4, testing::kDataV6}) {
     Octets packet = hex(text);
-    const auto bare = parse(packet);
+    const auto bare = parse_as_ip(packet);
     packet.resize(packet.size() + 17, std::byte{0xff});
-    const auto padded = parse(packet);
+    const auto padded = parse_as_ip(packet);
     ASSERT_TRUE(padded.has_value());
     EXPECT_EQ(padded->payload_size, bare->payload_size);
   }
@@ -153,13 +153,13 @@ TEST(ParseIpv4, ATotalLengthUnderTheHeaderIsRefused) {
   for (const std::uint16_t total : std::initializer_list<std::uint16_t>{0, 1, 19}) {
     Octets packet = v4_with("");
     store_be16(packet.data() + 2, total);
-    seal(packet);
+    seal_header(packet);
     EXPECT_EQ(error_of(packet), ParseError::kIpTotalLength) << total;
   }
   Octets packet = v4_with("");
   store_be16(packet.data() + 2, 20);
-  seal(packet);
-  EXPECT_EQ(parse(packet)->payload_size, 0U);
+  seal_header(packet);
+  EXPECT_EQ(parse_as_ip(packet)->payload_size, 0U);
 }
 
 TEST(ParseIpv4, EveryDamagedBitOfTheHeaderIsNoticed) {
@@ -179,13 +179,13 @@ TEST(ParseIpv4, FragmentsAreRefused) {
        std::initializer_list<std::uint16_t>{0x2000, 0x0001, 0x1fff, 0x6000, 0x3fff}) {
     Octets packet = v4_with("");
     store_be16(packet.data() + 6, field);
-    seal(packet);
+    seal_header(packet);
     EXPECT_EQ(error_of(packet), ParseError::kIpFragment) << field;
   }
   Octets packet = v4_with("");
   store_be16(packet.data() + 6, 0);
-  seal(packet);
-  EXPECT_FALSE(parse(packet)->header.dont_fragment);
+  seal_header(packet);
+  EXPECT_FALSE(parse_as_ip(packet)->header.dont_fragment);
 }
 
 // RFC 9293: MUST-50.
@@ -195,7 +195,7 @@ TEST(ParseIpv4, OptionsAreSkipped) {
         "01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 "
         "01 01 01 01 01 01 01 01 01 01 01"}) {
     const Octets packet = v4_with(options);
-    const auto parsed = parse(packet);
+    const auto parsed = parse_as_ip(packet);
     ASSERT_TRUE(parsed.has_value()) << options;
     EXPECT_EQ(parsed->payload_size, 4U);
     EXPECT_EQ(packet[parsed->header_size], std::byte{0xde});
@@ -231,7 +231,7 @@ TEST(ParseIpv6, ExtensionHeadersAreSkipped) {
       {0, "3c 00 01 04 00 00 00 00 2c 00 01 04 00 00 00 00 06 00 00 00 00 00 00 00 de ad be ef", 64}};
   for (const Case& c : cases) {
     const Octets packet = v6_with(c.next, c.octets);
-    const auto parsed = parse(packet);
+    const auto parsed = parse_as_ip(packet);
     ASSERT_TRUE(parsed.has_value()) << c.octets;
     EXPECT_EQ(parsed->header.protocol, protocol::kTcp);
     EXPECT_EQ(parsed->header_size, c.payload_at);
@@ -241,7 +241,7 @@ TEST(ParseIpv6, ExtensionHeadersAreSkipped) {
 
 TEST(ParseIpv6, TheWalkStopsAtAnyOtherProtocol) {
   for (const std::uint8_t next : std::initializer_list<std::uint8_t>{6, 17, 50, 51, 58, 59, 135, 255}) {
-    const auto parsed = parse(v6_with(next, "06 00 00 00 00 00 00 00"));
+    const auto parsed = parse_as_ip(v6_with(next, "06 00 00 00 00 00 00 00"));
     ASSERT_TRUE(parsed.has_value()) << int{next};
     EXPECT_EQ(parsed->header.protocol, next);
     EXPECT_EQ(parsed->header_size, 40U);
@@ -302,7 +302,7 @@ TEST(ParseIpv6, EightExtensionHeadersAreTheMost) {
       text += i + 1 == count ? "06 00 01 04 00 00 00 00 " : "3c 00 01 04 00 00 00 00 ";
     return v6_with(60, text + "de ad be ef");
   };
-  EXPECT_EQ(parse(chain(8))->header_size, 104U);
+  EXPECT_EQ(parse_as_ip(chain(8))->header_size, 104U);
   EXPECT_EQ(error_of(chain(9)), ParseError::kIpExtensionHeader);
 }
 
@@ -315,7 +315,7 @@ TEST(ParseIpv6, TwoHundredAndFiftySixOctetsOfExtensionHeadersAreTheMost) {
     store_be16(packet.data() + 4, static_cast<std::uint16_t>(packet.size() - 40));
     return packet;
   };
-  EXPECT_EQ(parse(long_header(32))->header_size, 296U);
+  EXPECT_EQ(parse_as_ip(long_header(32))->header_size, 296U);
   EXPECT_EQ(error_of(long_header(33)), ParseError::kIpExtensionHeader);
 }
 
@@ -351,11 +351,11 @@ INSTANTIATE_TEST_SUITE_P(Families, EmitIp, ::testing::Values(Family::kIpv4, Fami
 TEST(EmitIp, WritesTheOctetsOfAKnownHeader) {
   const Octets v4 = hex(testing::kSynV4);
   Octets out(20);
-  emit_ip(parse(v4)->header, 40, out);
+  emit_ip(parse_as_ip(v4)->header, 40, out);
   EXPECT_TRUE(std::ranges::equal(out, Bytes{v4}.first(20)));
   const Octets v6 = hex(testing::kSynV6);
   out.resize(40);
-  emit_ip(parse(v6)->header, 40, out);
+  emit_ip(parse_as_ip(v6)->header, 40, out);
   EXPECT_TRUE(std::ranges::equal(out, Bytes{v6}.first(40)));
 }
 

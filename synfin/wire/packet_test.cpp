@@ -15,21 +15,22 @@ using testing::hex;
 using testing::Octets;
 using testing::random_octets;
 
-std::expected<TcpPacket, ParseError> parse(const Frame& frame, VerifyChecksum verify = VerifyChecksum::kYes) {
+std::expected<TcpPacket, ParseError> parse_packet(const Frame& frame,
+                                                  VerifyChecksum verify = VerifyChecksum::kYes) {
   const auto ip = parse_ip(frame.front(), frame.size());
   if (!ip) return std::unexpected(ip.error());
   return parse_tcp_packet(*ip, frame, verify);
 }
 
-std::expected<TcpPacket, ParseError> parse(const Octets& octets,
-                                           VerifyChecksum verify = VerifyChecksum::kYes) {
+std::expected<TcpPacket, ParseError> parse_packet(const Octets& octets,
+                                                  VerifyChecksum verify = VerifyChecksum::kYes) {
   ExactPacket packet{octets};
-  return parse(packet.frame(), verify);
+  return parse_packet(packet.frame(), verify);
 }
 
 TEST(TcpPacket, ReadsTheKnownPackets) {
   for (const auto text : {testing::kSynV4, testing::kSynV6}) {
-    const auto syn = parse(hex(text));
+    const auto syn = parse_packet(hex(text));
     ASSERT_TRUE(syn.has_value());
     EXPECT_EQ(syn->tcp.flags, Flags(Flags::kSyn));
     EXPECT_EQ(syn->tcp.seq, SeqNum{0xffff'fff0});
@@ -37,7 +38,7 @@ TEST(TcpPacket, ReadsTheKnownPackets) {
   }
   for (const auto text : {testing::kDataV4, testing::kDataV6}) {
     const Octets octets = hex(text);
-    const auto data = parse(octets);
+    const auto data = parse_packet(octets);
     ASSERT_TRUE(data.has_value());
     EXPECT_EQ(data->tcp.flags, Flags(Flags::kPsh | Flags::kAck));
     EXPECT_EQ(data->tcp.options.timestamps, (Timestamps{0x4d96'b1cd, 0x1122'3344}));
@@ -51,7 +52,7 @@ TEST(TcpPacket, WritesTheKnownPackets) {
   BlockPool pool;
   for (const auto text : {testing::kSynV4, testing::kSynV6, testing::kDataV4, testing::kDataV6}) {
     const Octets octets = hex(text);
-    const auto parsed = parse(octets);
+    const auto parsed = parse_packet(octets);
     Frame frame;
     if (parsed->payload_size != 0) frame.add(pool.copy(Bytes{octets}.subspan(parsed->payload_offset)));
     emit_tcp_packet(parsed->ip, parsed->tcp, frame, FillChecksum::kYes);
@@ -68,7 +69,7 @@ TEST(TcpPacket, EveryDamagedBitBehindTheIpHeaderIsNoticed) {
     for (std::size_t bit = 8 * first; bit < 8 * whole.size(); ++bit) {
       Octets packet = whole;
       packet[bit / 8] ^= static_cast<std::byte>(1U << bit % 8);
-      const auto parsed = parse(packet);
+      const auto parsed = parse_packet(packet);
       ASSERT_FALSE(parsed.has_value()) << bit;
       EXPECT_EQ(parsed.error(), ParseError::kTcpBadChecksum) << bit;
     }
@@ -78,23 +79,23 @@ TEST(TcpPacket, EveryDamagedBitBehindTheIpHeaderIsNoticed) {
 TEST(TcpPacket, ADamagedAddressIsNoticed) {
   Octets packet = hex(testing::kDataV6);  // no header checksum: only the pseudo-header tells
   packet[39] ^= std::byte{1};
-  EXPECT_EQ(parse(packet).error(), ParseError::kTcpBadChecksum);
+  EXPECT_EQ(parse_packet(packet).error(), ParseError::kTcpBadChecksum);
 }
 
 TEST(TcpPacket, TheSumIsNotLookedAtWhereItNeedNotBe) {
   Octets packet = hex(testing::kDataV4);
   packet.back() ^= std::byte{1};
-  EXPECT_TRUE(parse(packet, VerifyChecksum::kNo).has_value());
+  EXPECT_TRUE(parse_packet(packet, VerifyChecksum::kNo).has_value());
   ExactPacket exact{packet};
   Frame vouched = exact.frame();
   vouched.checksum_verified = true;
-  EXPECT_TRUE(parse(vouched).has_value());
+  EXPECT_TRUE(parse_packet(vouched).has_value());
 }
 
 TEST(TcpPacket, PaddingIsNeitherSummedNorPayload) {
   Octets packet = hex(testing::kDataV4);
   packet.resize(packet.size() + 5, std::byte{0xee});
-  const auto parsed = parse(packet);
+  const auto parsed = parse_packet(packet);
   ASSERT_TRUE(parsed.has_value());
   EXPECT_EQ(parsed->payload_size, 7U);
 }
@@ -102,11 +103,11 @@ TEST(TcpPacket, PaddingIsNeitherSummedNorPayload) {
 TEST(TcpPacket, HeadersInPiecesAreRefused) {
   const Octets octets = hex(testing::kDataV4);
   ExactPacket cut_in_tcp{octets, 39};
-  EXPECT_EQ(parse(cut_in_tcp.frame()).error(), ParseError::kTcpTooShort);
+  EXPECT_EQ(parse_packet(cut_in_tcp.frame()).error(), ParseError::kTcpTooShort);
   ExactPacket cut_in_options{octets, 44};
-  EXPECT_EQ(parse(cut_in_options.frame()).error(), ParseError::kTcpDataOffset);
+  EXPECT_EQ(parse_packet(cut_in_options.frame()).error(), ParseError::kTcpDataOffset);
   ExactPacket cut_behind{octets, 52};
-  EXPECT_TRUE(parse(cut_behind.frame()).has_value());
+  EXPECT_TRUE(parse_packet(cut_behind.frame()).has_value());
 }
 
 TEST(TcpPacket, AnIpHeaderOfAnotherPacketReadsNothingPastTheFrame) {
@@ -141,7 +142,7 @@ TEST_P(EmitTcpPacket, ParseGivesBackWhatWasEmitted) {
 
     // As the in-memory link gives it, headers apart, and as a device does, in one piece.
     const Octets octets = bytes_of(frame);
-    for (const auto& parsed : {parse(frame), parse(octets)}) {
+    for (const auto& parsed : {parse_packet(frame), parse_packet(octets)}) {
       ASSERT_TRUE(parsed.has_value()) << "seed 2018, round " << round;
       ASSERT_EQ(parsed->ip, ip) << "seed 2018, round " << round;
       ASSERT_EQ(parsed->tcp, tcp) << "seed 2018, round " << round;
@@ -168,7 +169,7 @@ TEST_P(EmitTcpPacket, ThePseudoHeaderSumCanBeCompletedByTheLink) {
     const std::size_t segment = emitted_size(ip);
     const std::uint16_t sum = ones_sum_reference(Bytes{octets}.subspan(segment));
     store_be16(octets.data() + segment + 16, static_cast<std::uint16_t>(~sum));
-    ASSERT_TRUE(parse(octets).has_value()) << "seed 1624, round " << round;
+    ASSERT_TRUE(parse_packet(octets).has_value()) << "seed 1624, round " << round;
 
     emit_tcp_packet(ip, tcp, frame, FillChecksum::kYes);
     ASSERT_FALSE(frame.needs_checksum);

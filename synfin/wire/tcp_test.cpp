@@ -23,19 +23,19 @@ Octets with_options(std::string_view options) {
   return out;
 }
 
-std::expected<ParsedTcp, ParseError> parse(const Octets& octets) {
+std::expected<ParsedTcp, ParseError> parse_as_tcp(const Octets& octets) {
   const ExactBuffer exact{octets};
   return parse_tcp(exact.bytes(), octets.size());
 }
 
 TcpOptions options_of(std::string_view text) {
-  const auto parsed = parse(with_options(text));
+  const auto parsed = parse_as_tcp(with_options(text));
   EXPECT_TRUE(parsed.has_value()) << text;
   return parsed ? parsed->header.options : TcpOptions{};
 }
 
 std::optional<ParseError> error_of(std::string_view options) {
-  const auto parsed = parse(with_options(options));
+  const auto parsed = parse_as_tcp(with_options(options));
   return parsed ? std::nullopt : std::optional{parsed.error()};
 }
 
@@ -55,7 +55,7 @@ Octets emit_options(const TcpOptions& options) {
 }
 
 TEST(ParseTcp, ReadsEveryFixedField) {
-  const auto parsed = parse(hex("c0 00 00 50 ff ff ff f0 01 02 03 04 5b 9d fa f0 12 34 56 78"));
+  const auto parsed = parse_as_tcp(hex("c0 00 00 50 ff ff ff f0 01 02 03 04 5b 9d fa f0 12 34 56 78"));
   ASSERT_TRUE(parsed.has_value());
   const TcpHeader& h = parsed->header;
   EXPECT_EQ(parsed->header_size, 20U);
@@ -84,7 +84,7 @@ TEST(ParseTcp, RefusesADataOffsetThatCannotBe) {
   for (unsigned words = 0; words < 16; ++words) {
     Octets octets = with_options("01 01 01 01");
     octets[12] = static_cast<std::byte>(words << 4);
-    const auto parsed = parse(octets);
+    const auto parsed = parse_as_tcp(octets);
     if (words == 5 || words == 6) {
       EXPECT_TRUE(parsed.has_value()) << words;
     } else {
@@ -104,7 +104,7 @@ TEST(ParseTcp, RefusesADataOffsetPastTheContiguousPart) {
 TEST(ParseTcp, LeavesTheDataAlone) {
   Octets octets = with_options("01 01 08 0a 00 00 00 01 00 00 00 02");
   octets.insert(octets.end(), 100, std::byte{0xff});
-  const auto parsed = parse(octets);
+  const auto parsed = parse_as_tcp(octets);
   ASSERT_TRUE(parsed.has_value());
   EXPECT_EQ(parsed->header_size, 32U);
 }
@@ -283,13 +283,13 @@ TEST(EmitTcp, DropsTheLastSackBlocksWhereTheRoomEnds) {
   o.sack_count = 4;
   for (std::uint32_t i = 0; i < 4; ++i) o.sack[i] = {SeqNum{2 * i}, SeqNum{2 * i + 1}};
   EXPECT_EQ(emitted_size(h), 60U);
-  const auto three = parse(emit(h));
+  const auto three = parse_as_tcp(emit(h));
   ASSERT_TRUE(three.has_value());
   ASSERT_EQ(three->header.options.sack_count, 3);
   EXPECT_EQ(three->header.options.sack[2], o.sack[2]);
 
   o.present = TcpOptions::kSack;
-  EXPECT_EQ(parse(emit(h))->header.options.sack_count, 4);
+  EXPECT_EQ(parse_as_tcp(emit(h))->header.options.sack_count, 4);
 
   // Everything a SYN can hold fills the header: there is no room for any block, and none is begun.
   o.present = TcpOptions::kMss | TcpOptions::kSackPermitted | TcpOptions::kTimestamps |
@@ -297,7 +297,7 @@ TEST(EmitTcp, DropsTheLastSackBlocksWhereTheRoomEnds) {
   o.cookie_size = 16;
   o.cookie = {};
   EXPECT_EQ(emitted_size(h), 60U);
-  const auto none = parse(emit(h));
+  const auto none = parse_as_tcp(emit(h));
   ASSERT_TRUE(none.has_value());
   EXPECT_FALSE(none->header.options.has(TcpOptions::kSack));
   EXPECT_EQ(none->header.options.cookie_size, 16);
@@ -323,7 +323,7 @@ TEST(EmitTcp, ParseGivesBackWhatWasEmitted) {
     const Octets octets = emit(h);
     ASSERT_EQ(octets.size() % 4, 0U);
     ASSERT_LE(octets.size(), TcpHeader::kMaxSize);
-    const auto parsed = parse(octets);
+    const auto parsed = parse_as_tcp(octets);
     ASSERT_TRUE(parsed.has_value()) << "seed 793, round " << round;
     ASSERT_EQ(parsed->header_size, octets.size());
     // Only the number of SACK blocks may differ, and only where the header is too full for one more.

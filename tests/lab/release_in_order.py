@@ -238,7 +238,7 @@ def fin_lost(net):
     c.expect("ESTAB", "FIN-WAIT-1")
     net.let_pass("out")
     c.expect("CLOSE-WAIT", "FIN-WAIT-2")
-    assert any(e["kind"] == "sent" and e["again"] and "FIN" in e["flags"] for e in c.events())
+    assert c.sent_again("FIN"), c.events()
     c.kernel.close()
     c.expect(GONE, "TIME-WAIT")
 
@@ -267,7 +267,7 @@ def last_ack_of_kernel_lost(net):
     c.expect("TIME-WAIT", "LAST-ACK")
     net.let_pass("in")
     c.expect("TIME-WAIT", "CLOSED")
-    assert any(e["kind"] == "sent" and e["again"] and "FIN" in e["flags"] for e in c.events())
+    assert c.sent_again("FIN"), c.events()
 
 
 @scene

@@ -46,6 +46,10 @@ class Puppet:
             raise Refused(answer["error"])
         return answer["ok"]
 
+    def states(self, kernel, synfin):
+        """Of the kernel's end and of Synfin's, by address and port of each."""
+        return ss().get((kernel[1], synfin[1]), (GONE,))[0], self.call("state", *synfin, *kernel)
+
     def tries(self, *call):
         """The same, None where Synfin refuses."""
         try:
@@ -124,9 +128,13 @@ class Connection:
         """Times in ms."""
         self.puppet.options(self.id, numbers)
 
-    def ending(self):
-        """The one cause, with the words that calls fail with."""
-        return self.puppet.ending(self.id), self.puppet.failure(self.id)
+    def ended(self, cause, words):
+        """By this one cause, and calls fail with these words."""
+        ending = self.puppet.ending(self.id), self.puppet.failure(self.id)
+        assert ending == (cause, words), ending
+
+    def was_reset(self):
+        self.ended("reset_by_peer", "connection reset by peer")
 
     def events(self):
         return self.puppet.events(self.peer[1], self.own[1])
@@ -138,6 +146,9 @@ class Connection:
 
     def reasons(self):
         return [e["reason"] for e in self.events()]
+
+    def sent_again(self, flag):
+        return any(e["kind"] == "sent" and e["again"] and flag in e["flags"] for e in self.events())
 
     def segments(self):
         """What went to and fro since the last call, as Synfin saw it: `> FIN,ACK`, `< PSH,ACK(100)`."""
@@ -164,21 +175,15 @@ class Connection:
 
     # Both.
 
-    def kernel_state(self):
-        return ss().get((self.own[1], self.peer[1]), (GONE,))[0]
-
     def queues(self):
         """The kernel's Recv-Q and Send-Q."""
         return ss()[self.own[1], self.peer[1]][1:]
-
-    def state(self):
-        return self.puppet.state(*self.peer, *self.own)
 
     def expect(self, kernel, synfin, patience=PATIENCE):
         """Waits until both ends are in these states at the same time."""
         self.trail.append((kernel, synfin))
         try:
-            until("states", lambda: (self.kernel_state(), self.state()), (kernel, synfin), patience)
+            until("states", lambda: self.puppet.states(self.own, self.peer), (kernel, synfin), patience)
         except AssertionError as e:
             lines = "\n".join(f"  {e['kind']} {e.get('flags', '')} {e.get('from', '')} {e.get('to', '')} {e['reason']}"
                               for e in self.events())

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 
-from release_kit import GONE, RESET, Connection, Refused, linger, scene, soon, ss, sysctl, until
+from release_kit import GONE, RESET, Connection, Refused, linger, scene, soon, sysctl, until
 
 
 # Programs that end, and ends that nobody owns.
@@ -24,7 +24,7 @@ def kernels_program_killed(net):
     peer = address, int(port)
 
     def states():
-        return ss().get((peer[1], 80), (GONE,))[0], net.puppet.state(net.synfin, 80, *peer)
+        return net.puppet.states(peer, (net.synfin, 80))
 
     until("open", states, ("ESTAB", "ESTABLISHED"))
     program.send_signal(signal.SIGKILL)
@@ -45,7 +45,7 @@ def kernels_orphan_times_out(net):
     c.expect(GONE, "CLOSE-WAIT")  # forgotten, and Synfin cannot know
     c.send(1000)
     c.expect(GONE, "CLOSED")
-    assert c.ending() == ("reset_by_peer", "connection reset by peer"), c.ending()
+    c.was_reset()
 
 
 @scene
@@ -163,7 +163,7 @@ def keepalive_finds_a_dead_peer(net):
     c.expect("ESTAB", "ESTABLISHED")
     net.drop("in", "out")
     c.expect("ESTAB", "CLOSED")
-    assert c.ending() == ("keepalive_timed_out", "connection timed out"), c.ending()
+    c.ended("keepalive_timed_out", "connection timed out")
     net.let_pass()
     c.kernel.sendall(b"k")
     c.expect(GONE, "CLOSED")
@@ -190,7 +190,7 @@ def user_timeout(net):
     net.drop("out")
     c.send(1000)
     c.expect("ESTAB", "CLOSED")
-    assert c.ending() == ("user_timed_out", "connection timed out"), c.ending()
+    c.ended("user_timed_out", "connection timed out")
     net.let_pass("out")
     c.kernel.sendall(b"k")
     c.expect(GONE, "CLOSED")

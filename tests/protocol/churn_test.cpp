@@ -43,7 +43,7 @@ enum class Way : std::uint8_t {
   kCloseUnread,  // closes without reading: a reset where something was there
   kShutdown,     // half-closes, reads to the end, closes
   kWaitForEnd,   // reads to the peer's end, closes
-  kAbort,        // or closes with linger time 0, which the socket makes an abort of
+  kAbort,        // which a close with linger time 0 comes to
   kCloseAtOnce,  // before anything happened: in SYN-SENT, or as soon as it was accepted
   kShutReceive,  // throws away what comes, closes at its time
   kCount,

@@ -99,6 +99,28 @@ TEST_P(FastOpenClient, KeepsTheCookieAndSendsDataWithTheNextSyn) {
   sends_nothing();
 }
 
+// tcpi_bytes_sent, tcpi_bytes_acked, tcpi_bytes_retrans.
+TEST_P(FastOpenClient, WhatTheSynCarriesIsCountedOnce) {
+  learn_cookie();
+  const auto octets = [&] {
+    const tcp::Info i = stack_.info(connection_, now_).value_or(tcp::Info{});
+    return std::array{i.bytes_sent, i.bytes_acked, i.bytes_retrans};
+  };
+  using Octets = std::array<std::uint64_t, 3>;
+  const std::uint64_t text = kText.size();
+  for (const std::uint32_t taken : {14u, 4u, 0u}) {
+    const Packet syn = syn_with(kText);
+    EXPECT_EQ(octets(), (Octets{0, 0, 0})) << "not answered yet";
+    answer(syn, syn_ack(syn, taken));
+    const std::uint64_t again = text - taken;
+    EXPECT_EQ(octets(), (Octets{text + again, taken, again}));
+    answer(syn, header(ACK, 9001, syn.tcp.seq + 1 + 14));
+    EXPECT_EQ(octets(), (Octets{text + again, text, again}));
+    stack_.abort(connection_, now_);
+    (void)sent();
+  }
+}
+
 TEST_P(FastOpenClient, CookiesOfFourToSixteenOctetsAreKept) {
   for (const std::uint8_t size : std::initializer_list<std::uint8_t>{4, 16}) {
     learn_cookie(size, 1400, size);

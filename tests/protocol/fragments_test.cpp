@@ -31,9 +31,13 @@ TEST_P(Fragments, HaveNumbersThatDoNotRepeat) {
   gives(peer(), third(syn_ack.tcp));
   const Handle connection = accepts(listener);
   std::set<std::uint16_t> seen;
-  for (int i = 0; i < 8; ++i) writes(connection, "text");
-  runs_for(1_s);  // sent again
-  const auto all = sent();
+  std::vector<Packet> all;
+  for (int i = 0; i < 8; ++i) {
+    writes(connection, "text");
+    all.push_back(only());
+  }
+  runs_for(1_s);
+  for (Packet& p : sent()) all.push_back(std::move(p));  // sent again
   ASSERT_GE(all.size(), 9u);
   for (const Packet& p : all) {
     EXPECT_FALSE(p.ip.dont_fragment);

@@ -4,7 +4,7 @@
 // transmit (RFC 3042), F-RTO (RFC 5682), DSACK (RFC 2883). Segments are 1000 octets, round trips 100 ms.
 #include <algorithm>
 
-#include "protocol_test_support.h"
+#include "raw_host.h"
 
 namespace synfin::protocol_test {
 namespace {
@@ -322,6 +322,20 @@ LADDER_TEST(SackRecovery, RenegingIsSurvived) {
   EXPECT_EQ(l.take_all().at(0).tcp.seq.raw(), l.stack_iss() + 2001) << l.text();
 }
 
+// Short of memory, it shuts its window as well; what probes that must not go for sacked and sent again at
+// once.
+LADDER_TEST(SackRecovery, RenegingBehindAClosedWindowIsSurvived) {
+  Ladder l(variant);
+  opened(l).app_sends(4 * kMss).whatever().after(kRtt).receives(ack(1, {{1001, 4001}})).sends(segment(1));
+  l.after(kRtt).receives({.seq = 1, .ack = 1001, .window = 0}).sends_nothing();
+  l.sends_within(1_s, {.seq = 1001, .len = 1}).sends_nothing().counter(Counter::kTCPSACKReneging, 1);
+  EXPECT_EQ(info(l).sacked, 0u);
+  EXPECT_EQ(info(l).retrans, 1u);
+  l.receives(ack(1001)).sends(segment(1001)).whatever();
+  l.after(kRtt).receives(ack(2001)).whatever().after(kRtt).receives(ack(4001)).whatever().silent_for(100_s);
+  EXPECT_EQ(info(l).unacked, 0u);
+}
+
 // Blocks about what was never sent, upside down or acknowledged long ago say nothing.
 LADDER_TEST(SackRecovery, SenselessBlocksAreIgnored) {
   Ladder l(variant);
@@ -342,6 +356,36 @@ LADDER_TEST(TailLossProbe, OneAtATime) {
   l.receives({.seq = 1, .ack = 1}).app_accepts().app_sends(3 * kMss).whatever();
   for (int i = 0; i < 150; ++i) l.after(1_ms).whatever();
   EXPECT_LE(info(l).total_retrans, 1u) << l.text();
+}
+
+class TailLossProbeTooLate : public RawHost {};
+RAW_HOST_SUITE(TailLossProbeTooLate);
+
+// The timer has run out, and before anything could leave the tail is heard of: there is nothing to probe.
+TEST_P(TailLossProbeTooLate, WhatWasSackedMeanwhileIsNotSentAgain) {
+  constexpr std::uint32_t kText = 1400;
+  const Handle listener = listens();
+  TcpHeader h = syn();
+  h.options.present |= TcpOptions::kSackPermitted;
+  const Packet syn_ack = knocks(peer(), h);
+  gives(peer(), third(syn_ack.tcp));
+  const Handle connection = accepts(listener);
+  writes(connection, std::string(4 * kText, 'x'));
+  EXPECT_EQ(sent().size(), 4u);
+  now_ = now_ + 20_ms;  // two round trips of nothing, and some
+  stack_.advance(now_);
+  TcpHeader sack = third(syn_ack.tcp);
+  const wire::SeqNum first = syn_ack.tcp.seq + 1;
+  sack.options.present |= TcpOptions::kSack;
+  sack.options.sack[0] = {first + 3 * kText, first + 4 * kText};
+  sack.options.sack_count = 1;
+  gives(peer(), sack);
+  for (const Packet& p : sent()) EXPECT_NE(p.tcp.seq, first + 3 * kText);
+  const auto info = stack_.info(connection, now_);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->sacked, 1u);
+  EXPECT_LE(info->sacked + info->retrans, info->unacked);
+  EXPECT_EQ(count(Counter::kTCPLossProbes), 0u);
 }
 
 // tcpi_*: what passed in both directions.
@@ -366,6 +410,26 @@ LADDER_TEST(TcpInfo, CountsWhatPassed) {
   EXPECT_EQ(i.snd_wnd, 128'000u);
   EXPECT_EQ(i.reordering, 3u);
   EXPECT_EQ(i.options, tcp::Info::kSack | tcp::Info::kWindowScale);
+}
+
+// What was in flight when the connection failed was not acknowledged by that.
+LADDER_TEST(TcpInfo, AFailureAcknowledgesNothing) {
+  Ladder l(variant);
+  opened(l).app_sends(3 * kMss).whatever().after(kRtt).receives(ack(1001)).whatever();
+  l.receives({.flags = RST, .seq = 1}).state(State::kClosed);
+  EXPECT_EQ(info(l).bytes_acked, kMss);
+}
+
+// The octet that probes a closed window goes again with the others.
+LADDER_TEST(TcpInfo, CountsTheOctetOfAWindowProbeAsSentAgain) {
+  Ladder l(variant);
+  l.opened_passively().receives({.seq = 1, .ack = 1, .window = 0}).app_sends(1000).sends_nothing();
+  l.sends_within(1100_ms, {.seq = 1, .len = 1}).receives({.seq = 1, .ack = 1, .window = 5000});
+  l.sends({.seq = 1, .len = 1000}).receives({.seq = 1, .ack = 1001}).sends_nothing();
+  const tcp::Info i = info(l);
+  EXPECT_EQ(i.bytes_acked, 1000u);
+  EXPECT_EQ(i.bytes_sent, 1001u);
+  EXPECT_EQ(i.bytes_retrans, 1u);
 }
 
 // Linux probes a closed window with an old acknowledgement; the window update is answered at once.

@@ -34,11 +34,13 @@ class RawOctets : public RawHost {
     gives_packet(from.address, own().address, wire::protocol::kTcp, segment, ip_options);
   }
 
-  /// An ICMP message of any type and code, quoting a segment that the stack sent.
-  void gives_icmp(std::uint8_t type, std::uint8_t code, const Packet& about) {
+  /// An ICMP message of any type and code, quoting a segment that the stack sent; `value` is the second word
+  /// of its header.
+  void gives_icmp(std::uint8_t type, std::uint8_t code, const Packet& about, std::uint32_t value = 0) {
     Octets message(8);
     message[0] = static_cast<std::byte>(type);
     message[1] = static_cast<std::byte>(code);
+    store_be32(message.data() + 4, value);
     wire::Frame quoted;
     wire::emit_tcp_packet(about.ip, about.tcp, quoted, wire::FillChecksum::kYes);
     const Bytes quote = quoted.header_bytes();

@@ -10,7 +10,7 @@ namespace synfin::protocol_test {
 namespace {
 
 // Segments that fill what the stack itself announced as its MSS.
-std::uint32_t full(const Ladder& l) {
+std::uint32_t announced_full(const Ladder& l) {
   return l.own_mss();
 }
 
@@ -36,8 +36,8 @@ LADDER_TEST(DelayedAck, SecondFullSegmentIsAcknowledgedAtOnce) {
   // is enough, and never less.
   std::size_t unacknowledged = 0;
   for (int i = 0; i < 60; ++i) {
-    l.receives({.seq = seq, .ack = 1, .len = full(l)});
-    seq += full(l);
+    l.receives({.seq = seq, .ack = 1, .len = announced_full(l)});
+    seq += announced_full(l);
     const auto sent = l.take_all();
     ASSERT_LE(sent.size(), 1u) << l.text();
     unacknowledged = sent.empty() ? unacknowledged + 1 : 0;
@@ -45,7 +45,7 @@ LADDER_TEST(DelayedAck, SecondFullSegmentIsAcknowledgedAtOnce) {
     if (!sent.empty()) {
       ASSERT_EQ(sent[0].tcp.ack.raw(), variant.peer_iss + static_cast<std::uint32_t>(seq)) << l.text();
     }
-    l.app_reads(full(l)).whatever();
+    l.app_reads(announced_full(l)).whatever();
   }
 }
 
@@ -91,11 +91,12 @@ LADDER_TEST(DelayedAck, BatchIsAcknowledgedOnce) {
   Ladder l(variant);
   l.opened_passively();
   std::vector<In> batch;
-  for (std::int64_t i = 0; i < 10; ++i) batch.push_back({.seq = 1 + i * full(l), .ack = 1, .len = full(l)});
+  for (std::int64_t i = 0; i < 10; ++i)
+    batch.push_back({.seq = 1 + i * announced_full(l), .ack = 1, .len = announced_full(l)});
   l.receives_batch(batch)
-      .sends({.flags = ACK, .ack = 1 + 10 * std::int64_t{full(l)}, .len = 0})
+      .sends({.flags = ACK, .ack = 1 + 10 * std::int64_t{announced_full(l)}, .len = 0})
       .sends_nothing();
-  l.app_reads(10 * full(l)).whatever();
+  l.app_reads(10 * announced_full(l)).whatever();
 }
 
 // RFC 5681 §4.2: out-of-order segments and those that fill a gap are acknowledged at once.
@@ -316,7 +317,7 @@ LADDER_TEST(ReceiveWindow, NoSillyUpdates) {
       const std::uint32_t now = packet.tcp.window.field;
       ASSERT_GE(now, edge) << l.text();
       if (now != edge) {
-        ASSERT_GE(now - edge, std::min(window / 2, full(l))) << l.text();
+        ASSERT_GE(now - edge, std::min(window / 2, announced_full(l))) << l.text();
       }
       edge = now;
     }
@@ -350,10 +351,10 @@ LADDER_TEST(Sack, NotSentUnlessPermitted) {
 LADDER_TEST(Timestamps, EchoTheEarliestUnacknowledgedSegment) {
   Ladder l(variant, {.peer = {.timestamps = true}});
   l.opened_passively();
-  l.at(100_ms).receives({.seq = 1, .ack = 1, .len = full(l) - 12}).whatever();
+  l.at(100_ms).receives({.seq = 1, .ack = 1, .len = announced_full(l) - 12}).whatever();
   l.at(300_ms);
   const std::uint32_t first = l.peer_tsval();
-  std::int64_t seq = 1 + std::int64_t{full(l)} - 12;
+  std::int64_t seq = 1 + std::int64_t{announced_full(l)} - 12;
   l.whatever().receives({.seq = seq, .ack = 1, .len = 100});
   if (!l.take_all().empty()) return;  // acknowledged at once: nothing to choose from
   l.at(310_ms).receives({.seq = seq + 100, .ack = 1, .len = 100});

@@ -325,6 +325,26 @@ LADDER_TEST(KeepAlive, ProbesAndGivesUp) {
       .wakes_never();
 }
 
+// What is counted in an octet must end all the same.
+LADDER_TEST(KeepAlive, MoreProbesThanAreCountedAreTheMostThatAre) {
+  Ladder l(variant);
+  l.opened_passively();
+  ASSERT_TRUE(l.stack().set_options(
+      l.connection(),
+      {.keepalive = true, .keepalive_time = 100_s, .keepalive_interval = 1_s, .keepalive_probes = 1000},
+      l.now()));
+  l.after(100_s + 300_s).whatever().state(State::kClosed).failure(Error::kTimedOut).wakes_never();
+  l.counter(Counter::kTCPKeepAlive, 255);
+}
+
+LADDER_TEST(SynRetries, MoreThanAreCountedAreTheMostThatAre) {
+  Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_rto_max = 1_s; }});
+  l.app_connects().whatever();
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.syn_retries = 1000}, l.now()));
+  l.after(300_s).whatever().state(State::kClosed).failure(Error::kTimedOut).wakes_never();
+  l.counter(Counter::kTCPSynRetrans, 255);
+}
+
 LADDER_TEST(KeepAlive, AnswerKeepsItAlive) {
   Ladder l(variant);
   l.opened_passively();

@@ -135,12 +135,12 @@ TEST_P(Open, ActiveToWhatIsNoHostIsAnError) {
   EXPECT_EQ(stack_.population().connections, 0u);
 }
 
-class Network : public RawOctets {};
-RAW_HOST_SUITE(Network);
+class NetworkLayer : public RawOctets {};
+RAW_HOST_SUITE(NetworkLayer);
 
 // SYN-ACK, text, retransmission, reset, and what is sent to nobody's peer.
 // RFC 9293: MUST-49.
-TEST_P(Network, TimeToLiveIsASetting) {
+TEST_P(NetworkLayer, TimeToLiveIsASetting) {
   for (const std::uint8_t ttl : {std::uint8_t{1}, std::uint8_t{64}, std::uint8_t{255}}) {
     stack_.settings().ip_default_ttl = ttl;
     const wire::Endpoint from = peer(ttl);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint8_t kUrgentData = ACK | URG | PSH;
 
-std::uint32_t full(const Ladder& l) {
+std::uint32_t full_segment(const Ladder& l) {
   return std::min(1460u, l.own_mss());
 }
 
@@ -100,7 +100,7 @@ LADDER_TEST(UrgentReceived, EndsBeforeTheOctetThatThePointerNames) {
 LADDER_TEST(UrgentReceived, MayBeOfAnyLength) {
   Ladder l(variant);
   l.opened_passively();
-  const std::uint32_t size = full(l);
+  const std::uint32_t size = full_segment(l);
   std::int64_t seq = 1;
   for (int i = 0; i < 200; ++i) {
     l.receives({.flags = kUrgentData, .seq = seq, .ack = 1, .len = size, .urgent_pointer = 0xffff});
@@ -132,7 +132,7 @@ LADDER_TEST(UrgentReceived, IsOverOnceItWasRead) {
   l.receives({.flags = kUrgentData, .seq = 1, .ack = 1, .len = 1, .urgent_pointer = 1})
       .app_reads(1)
       .whatever();
-  const std::uint32_t size = full(l);
+  const std::uint32_t size = full_segment(l);
   std::int64_t seq = 2;
   for (int i = 0; i < 100; ++i) {
     l.receives({.seq = seq, .ack = 1, .len = size}).whatever().app_reads(size).whatever();

@@ -9,15 +9,15 @@
 namespace synfin::protocol_test {
 namespace {
 
-std::uint32_t full(const Ladder& l) {
+std::uint32_t full_to_the_window(const Ladder& l) {
   return std::min(1460u, l.own_mss());
 }
 
 // Five full segments in flight, of which the first is acknowledged, and a window of `window` octets left.
 Ladder& shrunk(Ladder& l, std::uint16_t window) {
-  l.opened_passively().app_sends(5 * full(l));
-  for (int i = 0; i < 5; ++i) l.sends({.len = full(l)});
-  return l.receives({.seq = 1, .ack = 1 + full(l), .window = window});
+  l.opened_passively().app_sends(5 * full_to_the_window(l));
+  for (int i = 0; i < 5; ++i) l.sends({.len = full_to_the_window(l)});
+  return l.receives({.seq = 1, .ack = 1 + full_to_the_window(l), .window = window});
 }
 
 LadderOptions few_retries() {
@@ -27,7 +27,12 @@ LadderOptions few_retries() {
 // RFC 9293: MUST-34, SHLD-15.
 LADDER_TEST(ShrunkWindow, TakesNoNewData) {
   Ladder l(variant);
-  shrunk(l, 100).sends_nothing().app_sets_no_delay().app_sends(50).app_sends(full(l)).sends_nothing();
+  shrunk(l, 100)
+      .sends_nothing()
+      .app_sets_no_delay()
+      .app_sends(50)
+      .app_sends(full_to_the_window(l))
+      .sends_nothing();
   const auto status = l.stack().status(l.connection());
   ASSERT_TRUE(status);
   EXPECT_EQ(status->send_window, 100u);
@@ -37,24 +42,24 @@ LADDER_TEST(ShrunkWindow, TakesNoNewData) {
     for (const auto& p : l.take_all()) {
       const auto end = static_cast<std::int64_t>(p.tcp.seq.raw() - l.stack_iss()) +
                        static_cast<std::int64_t>(p.payload_size);
-      ASSERT_LE(end, 1 + 5 * std::int64_t{full(l)}) << l.text();
+      ASSERT_LE(end, 1 + 5 * std::int64_t{full_to_the_window(l)}) << l.text();
     }
   }
   l.state(State::kEstablished);
   // It opens: everything arrives.
-  l.receives({.seq = 1, .ack = 1 + 5 * std::int64_t{full(l)}, .window = 65535});
+  l.receives({.seq = 1, .ack = 1 + 5 * std::int64_t{full_to_the_window(l)}, .window = 65535});
   std::int64_t high = 0;
   for (const auto& p : l.take_all())
     high = std::max<std::int64_t>(high, static_cast<std::int64_t>(p.tcp.seq.raw() - l.stack_iss()) +
                                             static_cast<std::int64_t>(p.payload_size));
-  EXPECT_EQ(high, 51 + 6 * std::int64_t{full(l)}) << l.text();
+  EXPECT_EQ(high, 51 + 6 * std::int64_t{full_to_the_window(l)}) << l.text();
   l.receives({.seq = 1, .ack = high}).silent_for(10_s);
 }
 
 // RFC 9293: MUST-34, SHLD-16.
 LADDER_TEST(ShrunkWindow, WhatLiesWithinIsRetransmitted) {
   Ladder l(variant);
-  const std::int64_t una = 1 + std::int64_t{full(l)};
+  const std::int64_t una = 1 + std::int64_t{full_to_the_window(l)};
   shrunk(l, 100);
   for (int round = 0; round < 3; ++round) {
     // Within the timeout, which doubles: the octets from SND.UNA on, no more than the window.
@@ -62,14 +67,14 @@ LADDER_TEST(ShrunkWindow, WhatLiesWithinIsRetransmitted) {
     for (const auto& p : l.take_all()) ADD_FAILURE() << p.payload_size << "\n" << l.text();
   }
   l.receives({.seq = 1, .ack = una + 100, .window = 65535}).whatever();
-  l.receives({.seq = 1, .ack = 1 + 5 * std::int64_t{full(l)}}).whatever().silent_for(10_s);
+  l.receives({.seq = 1, .ack = 1 + 5 * std::int64_t{full_to_the_window(l)}}).whatever().silent_for(10_s);
 }
 
 // The peer goes on answering, but takes nothing of what lies beyond its edge: probed, and never timed out.
 // RFC 9293: MUST-35, SHLD-17.
 LADDER_TEST(ShrunkWindow, DownToNothingIsProbedAndNeverTimesOut) {
   Ladder l(variant, few_retries());
-  const std::int64_t una = 1 + std::int64_t{full(l)};
+  const std::int64_t una = 1 + std::int64_t{full_to_the_window(l)};
   shrunk(l, 0).sends_nothing();
   for (int i = 0; i < 20; ++i) {
     l.sends_within(130_s, {.flags = ACK, .seq = una, .len = 1}).sends_nothing();
@@ -77,7 +82,7 @@ LADDER_TEST(ShrunkWindow, DownToNothingIsProbedAndNeverTimesOut) {
   }
   l.no_event(kFailed);
   l.receives({.seq = 1, .ack = una, .window = 65535}).whatever();
-  l.receives({.seq = 1, .ack = 1 + 5 * std::int64_t{full(l)}}).whatever().silent_for(10_s);
+  l.receives({.seq = 1, .ack = 1 + 5 * std::int64_t{full_to_the_window(l)}}).whatever().silent_for(10_s);
 }
 
 // The peer that sends nothing any more is another matter: it is given up.
@@ -86,6 +91,18 @@ LADDER_TEST(ShrunkWindow, OfASilentPeerIsGivenUp) {
   shrunk(l, 0);
   for (int i = 0; i < 200; ++i) l.after(1_s).whatever();
   l.state(State::kClosed).event(kFailed).failure(Error::kTimedOut);
+}
+
+// A probe is one number beyond the window, of which the FIN has one of its own.
+LADDER_TEST(ClosedWindow, ProbeTakesTheFinOnlyWhereNothingElseIsLeft) {
+  Ladder l(variant);
+  l.opened_passively()
+      .receives({.seq = 1, .ack = 1, .window = 0})
+      .app_sends(1)
+      .app_shuts_down(Shutdown::kSend);
+  l.sends_within(2_s, {.flags = ACK, .seq = 1, .len = 1});
+  l.receives({.seq = 1, .ack = 2, .window = 0}).sends_within(4_s, {.flags = FIN | ACK, .seq = 2, .len = 0});
+  l.receives({.seq = 1, .ack = 3, .window = 0}).sends_nothing().state(State::kFinWait2);
 }
 
 // Receives until nothing more fits; the next number.

@@ -54,7 +54,6 @@ constexpr CallRule kCallRules[] = {
     // No connection.
     {.rows = kClosed,
      .calls = kClose | kAbort,
-     .told = kToldNothing,
      .why = "RFC 9293 §3.10.4, §3.10.5, CLOSED: “connection does not exist”; a handle that is stale is "
             "recognised, and nothing happens"},
     {.rows = kClosed,
@@ -62,7 +61,6 @@ constexpr CallRule kCallRules[] = {
      .why = "RFC 9293 §3.10.2 to §3.10.4, CLOSED: “return \"error: connection does not exist\".”"},
     {.rows = Row::kListen,
      .calls = kClose,
-     .told = kToldNothing,
      .next = State::kClosed,
      .reason = Reason::kListenerClosed,
      .why = "RFC 9293 §3.10.4, LISTEN: “Delete TCB, enter CLOSED state, and return.”"},
@@ -73,7 +71,6 @@ constexpr CallRule kCallRules[] = {
             "`set_listen_options`"},
     {.rows = kSynReceivedPassive,
      .calls = kClose,
-     .told = kToldNothing,
      .next = State::kClosed,
      .reason = Reason::kListenerClosed,
      .why =
@@ -127,12 +124,10 @@ constexpr CallRule kCallRules[] = {
     // ABORT, and CLOSE with linger 0, which is the same.
     {.rows = kTimeWait,
      .calls = kCloseLinger0,
-     .told = kToldNothing,
      .why = "RFC 9293 §3.6.1: TIME-WAIT is the stack's, not the program's: nothing is left to throw away, so "
             "that linger is meaningless"},
     {.rows = kSynSent,
      .calls = kClose | kCloseLinger0,
-     .told = kToldNothing,
      .next = State::kClosed,
      .reason = Reason::kCloseCalled,
      .why =
@@ -140,14 +135,12 @@ constexpr CallRule kCallRules[] = {
          "SENDs, or RECEIVEs.”"},
     {.rows = kSynSent | kClosing | kLastAck | kTimeWait,
      .calls = kAbort,
-     .told = kToldNothing,
      .next = State::kClosed,
      .reason = Reason::kAbortCalled,
      .why =
          "RFC 9293 §3.10.5, SYN-SENT: “Delete the TCB”; CLOSING, LAST-ACK, TIME-WAIT: “Respond with \"ok\" "
          "and delete the TCB, enter CLOSED state, and return.”"},
     {.calls = kAbort,
-     .told = kToldNothing,
      .output = kOurReset,
      .next = State::kClosed,
      .reason = Reason::kAbortCalled,
@@ -158,12 +151,10 @@ constexpr CallRule kCallRules[] = {
     {.rows = kTimeWait,
      .calls = kClose,
      .loads = kUnread,
-     .told = kToldNothing,
      .why = "RFC 9293 §3.10.4, TIME-WAIT: “Respond with \"error: connection closing\"”; the peer has long "
             "gone, and a reset would have nobody to reach"},
     {.calls = kClose | kCloseLinger0,
      .loads = kUnread,
-     .told = kToldNothing,
      .output = kOurReset,
      .next = State::kClosed,
      .reason = Reason::kUnreadData,
@@ -172,13 +163,11 @@ constexpr CallRule kCallRules[] = {
          "TCP connection … its TCP implementation SHOULD send a RST to show that data was lost (SHLD-3)”"},
     {.rows = kClosing | kLastAck,
      .calls = kCloseLinger0,
-     .told = kToldNothing,
      .next = State::kClosed,
      .reason = Reason::kLingerAbort,
      .why =
          "RFC 9293 §3.10.5, CLOSING, LAST-ACK: “Respond with \"ok\" and delete the TCB”: linger 0 is ABORT"},
     {.calls = kCloseLinger0,
-     .told = kToldNothing,
      .output = kOurReset,
      .next = State::kClosed,
      .reason = Reason::kLingerAbort,
@@ -192,12 +181,11 @@ constexpr CallRule kCallRules[] = {
          "follows the third segment, so that what was queued can go before it"},
     {.rows = kSynReceivedActive,
      .calls = kClose,
-     .told = kToldNothing,
      .why =
          "RFC 9293 §3.10.4, SYN-RECEIVED: “queue for processing after entering ESTABLISHED state”; that is "
          "done whether or not there is data, where the RFC would enter FIN-WAIT-1 at once without any"},
     {.rows = Row::kEstablished,
-     .calls = kShutdownSend | kShutdownBoth,
+     .calls = kShutdownSend | kShutdownBoth | kClose,
      .loads = kPlain | kUnread,
      .output = kOurFin,
      .next = State::kFinWait1,
@@ -205,49 +193,20 @@ constexpr CallRule kCallRules[] = {
      .why = "RFC 9293 §3.10.4, ESTABLISHED: “form a FIN segment and send it. In any case, enter FIN-WAIT-1 "
             "state.”"},
     {.rows = Row::kEstablished,
-     .calls = kClose,
-     .loads = kPlain,
-     .told = kToldNothing,
-     .output = kOurFin,
-     .next = State::kFinWait1,
-     .reason = Reason::kCloseCalled,
-     .why = "RFC 9293 §3.10.4, ESTABLISHED: “form a FIN segment and send it. In any case, enter FIN-WAIT-1 "
-            "state.”"},
-    {.rows = Row::kEstablished,
-     .calls = kShutdownSend | kShutdownBoth,
-     .next = State::kFinWait1,
-     .reason = Reason::kCloseCalled,
-     .why = "RFC 9293 §3.10.4, ESTABLISHED: “Queue this until all preceding SENDs have been segmentized … In "
-            "any case, enter FIN-WAIT-1 state.”"},
-    {.rows = Row::kEstablished,
-     .calls = kClose,
-     .told = kToldNothing,
+     .calls = kShutdownSend | kShutdownBoth | kClose,
      .next = State::kFinWait1,
      .reason = Reason::kCloseCalled,
      .why = "RFC 9293 §3.10.4, ESTABLISHED: “Queue this until all preceding SENDs have been segmentized … In "
             "any case, enter FIN-WAIT-1 state.”"},
     {.rows = kCloseWait,
-     .calls = kShutdownSend | kShutdownBoth,
+     .calls = kShutdownSend | kShutdownBoth | kClose,
      .loads = kPlain | kUnread,
      .output = kOurFin,
      .next = State::kLastAck,
      .reason = Reason::kFinSent,
      .why = "RFC 9293 §3.10.4, CLOSE-WAIT: “then send a FIN segment, enter LAST-ACK state.”"},
     {.rows = kCloseWait,
-     .calls = kClose,
-     .loads = kPlain,
-     .told = kToldNothing,
-     .output = kOurFin,
-     .next = State::kLastAck,
-     .reason = Reason::kFinSent,
-     .why = "RFC 9293 §3.10.4, CLOSE-WAIT: “then send a FIN segment, enter LAST-ACK state.”"},
-    {.rows = kCloseWait,
-     .calls = kShutdownSend | kShutdownBoth,
-     .why = "RFC 9293 §3.10.4, CLOSE-WAIT: “Queue this request until all preceding SENDs have been "
-            "segmentized”"},
-    {.rows = kCloseWait,
-     .calls = kClose,
-     .told = kToldNothing,
+     .calls = kShutdownSend | kShutdownBoth | kClose,
      .why = "RFC 9293 §3.10.4, CLOSE-WAIT: “Queue this request until all preceding SENDs have been "
             "segmentized”"},
     {.calls = kShutdownSend | kShutdownBoth,
@@ -255,7 +214,6 @@ constexpr CallRule kCallRules[] = {
             "FIN is not emitted”; from CLOSING on the RFC prefers an error, which would tell the program "
             "nothing that it does not know"},
     {.calls = kClose,
-     .told = kToldNothing,
      .why = "RFC 9293 §3.10.4, FIN-WAIT-1: “An \"ok\" response would be acceptable, too, as long as a second "
             "FIN is not emitted”"},
 };

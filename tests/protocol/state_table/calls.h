@@ -40,7 +40,7 @@ enum class Told : std::uint8_t {
   kIsClosing,     // Error::kClosing
   kNoSuchHandle,  // Error::kInvalidHandle
   kInUse,         // Error::kAddressInUse
-  kToldNothing,   // the call returns nothing
+  kToldNothing,   // by calls that return nothing
 };
 
 /// What leaves at once.
@@ -101,11 +101,16 @@ constexpr bool exists(const CallCell& c) {
   return false;
 }
 
+constexpr bool returns_nothing(Call c) {
+  return c == Call::kClose || c == Call::kCloseLinger0 || c == Call::kAbort;
+}
+
 struct CallRule {
   Set<Row> rows{};
   Set<Call> calls{};
   Set<Load> loads{};
 
+  /// Where the call returns anything: see `told_by`.
   Told told = Told::kDone;
   Output output = Output::kNoOutput;
   std::optional<State> next{};
@@ -116,6 +121,7 @@ struct CallRule {
   constexpr bool fits(const CallCell& c) const {
     return rows.has(c.row) && calls.has(c.call) && loads.has(c.load);
   }
+  constexpr Told told_by(Call c) const { return returns_nothing(c) ? Told::kToldNothing : told; }
 };
 
 template <class F>

@@ -42,9 +42,10 @@ Told told_by(const std::expected<T, Error>& result) {
   return result ? Told::kDone : told_of(result.error());
 }
 
-class Play {
+class PlayedCall {
  public:
-  Play(const CallCell& cell, const Variation& variation) : cell_(cell), player_(variation, Guard::kNormal) {
+  PlayedCall(const CallCell& cell, const Variation& variation)
+      : cell_(cell), player_(variation, Guard::kNormal) {
     player_.brings_to(cell.row, cell.load);
     if (cell.row == Row::kClosed)
       handle_ = gone();
@@ -56,7 +57,7 @@ class Play {
   std::string run(const CallRule& rule) {
     const Told told = calls();
     std::string wrong;
-    if (told != rule.told) wrong += fmt::format("tells {}; ", name(told));
+    if (told != rule.told_by(cell_.call)) wrong += fmt::format("tells {}; ", name(told));
     const std::vector<Packet> sent = player_.sent();
     const State state = state_now();
     if (state != rule.next.value_or(state_of(cell_.row)))
@@ -72,7 +73,7 @@ class Play {
     wrong += player_.leaves_behind();
     if (wrong.empty()) return {};
     return fmt::format("{} | {} | {}: {}  (rule: {} {} {} {})", name(cell_.row), name(cell_.call),
-                       name(cell_.load), wrong, name(rule.told), name(rule.output),
+                       name(cell_.load), wrong, name(rule.told_by(cell_.call)), name(rule.output),
                        trace::name(rule.next.value_or(state_of(cell_.row))), trace::name(rule.reason));
   }
 
@@ -195,7 +196,7 @@ TEST(CallTable, EveryCallDoesWhatTheTableSays) {
   for_each_call([&](const CallCell& cell) {
     ++cells;
     for (const Variation& variation : kVariations) {
-      Play play{cell, variation};
+      PlayedCall play{cell, variation};
       const std::string wrong = play.run(*decide(cell));
       EXPECT_TRUE(wrong.empty()) << wrong << "\n  " << variation.name();
     }

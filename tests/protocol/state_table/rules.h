@@ -5,11 +5,13 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <span>
 #include <string_view>
 
 #include "dimensions.h"
+#include "sentences.h"
 #include "synfin/trace/reason.h"
 
 namespace synfin::state_table {
@@ -54,6 +56,15 @@ struct Rule {
 };
 
 using Rules = std::span<const Rule>;
+
+/// Lists one behind the other.
+template <std::size_t... N>
+consteval auto joined(const Rule (&... lists)[N]) {
+  std::array<Rule, (N + ...)> all{};
+  auto at = all.begin();
+  ((at = std::ranges::copy(lists, at).out), ...);
+  return all;
+}
 
 /// Null where nobody has decided.
 constexpr const Rule* decide(Rules rules, const Cell& cell) {

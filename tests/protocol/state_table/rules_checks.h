@@ -20,31 +20,21 @@ inline constexpr Rule kChecks[] = {
      .positions = kLeftEdge,
      .next = State::kClosed,
      .reason = Reason::kReset,
-     .why = "RFC 9293 §3.10.7.4, second, 2: “the sequence number exactly matches the next expected sequence "
-            "number (RCV.NXT), then TCP endpoints MUST reset the connection”"},
+     .why = why::kExactReset},
     {.kinds = kRst | kRstAck,
      .positions = kInside | kRightEdge,
      .guards = kNormal | kStale,
      .answer = kSendsChallenge,
      .reason = Reason::kResetChallenged,
-     .why = "RFC 9293 §3.10.7.4, second, 3: “does not exactly match the next expected sequence value, yet is "
-            "within the current receive window, TCP endpoints MUST send an acknowledgment (challenge ACK)”"},
+     .why = why::kInexactReset},
     {.kinds = kRst | kRstAck,
      .positions = kInside | kRightEdge,
      .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: challenge ACKs are throttled"},
-    {.kinds = kRst | kRstAck,
-     .reason = Reason::kOutOfWindowReset,
-     .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
-            "silently drop the segment.”"},
+     .why = why::kChallengesThrottled},
+    {.kinds = kRst | kRstAck, .reason = Reason::kOutOfWindowReset, .why = why::kStrayReset},
 
     // PAWS, which spares resets.
-    {.guards = kStale,
-     .answer = kSendsAck,
-     .reason = Reason::kPawsRejected,
-     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
-            "lies: an "
-            "acknowledgment is sent, and it is dropped"},
+    {.guards = kStale, .answer = kSendsAck, .reason = Reason::kPawsRejected, .why = why::kOlderTimestamp},
 
     // Fourth, which does not wait for the first.
     {.kinds = kSyn | kSynAck | kSynFin,
@@ -56,15 +46,14 @@ inline constexpr Rule kChecks[] = {
             "first step"},
     {.kinds = kSyn | kSynAck | kSynFin,
      .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: challenge ACKs are throttled"},
+     .why = why::kChallengesThrottled},
 
     // First.
     {.kinds = kFin | kFinAck | kData | kUrg | kFinData,
      .positions = kBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
-     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”; its own may have been lost"},
+     .why = why::kOldTextAgain},
     {.kinds = kFin | kFinAck,
      .positions = kJustBefore,
      .acks = kNoAck | kAckTooOld | kAckFuture,
@@ -76,8 +65,7 @@ inline constexpr Rule kChecks[] = {
      .positions = kPastEdge | kBeyond,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
-     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”"},
+     .why = why::kNotAcceptable},
     {.kinds = kAck | kNull,
      .positions = kBefore | kJustBefore | kBeyond,
      .guards = kNormal,
@@ -91,42 +79,33 @@ inline constexpr Rule kChecks[] = {
      .guards = kNormal,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
-     .why =
-         "RFC 9293 §3.10.7.4, first: SEG.SEQ = RCV.NXT+RCV.WND is not acceptable; the allowance for a full "
-         "window is for ACKs only"},
+     .why = why::kEdgeIsForAcks},
     {.kinds = kAck | kNull,
      .positions = kBefore | kJustBefore | kBeyond,
      .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
+     .why = why::kAnswersThrottled},
     {.kinds = kNull,
      .positions = kPastEdge,
      .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
+     .why = why::kAnswersThrottled},
 
     // Fifth, as far as the state does not matter. A FIN,ACK just left of the window gets here too, for what
     // it
     // acknowledges.
-    {.acks = kNoAck,
-     .reason = Reason::kNoAck,
-     .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”"},
+    {.acks = kNoAck, .reason = Reason::kNoAck, .why = why::kNoAckBit},
     {.acks = kAckFuture,
      .guards = kNormal,
      .answer = kSendsAck,
      .reason = Reason::kAckOfUnsent,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth: “If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send "
-         "an ACK, drop the segment, and return.”"},
+     .why = why::kAcksTheUnsent},
     {.acks = kAckTooOld,
      .guards = kNormal,
      .answer = kSendsChallenge,
      .reason = Reason::kAckTooOld,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth: “acceptable only if it is in the range of ((SND.UNA - MAX.SND.WND) =< "
-         "SEG.ACK =< SND.NXT). All incoming segments whose ACK value doesn't satisfy the above condition "
-         "MUST be discarded and an ACK sent back.”"},
-    {.acks = kAckFuture | kAckTooOld,
-     .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
+     .why = "RFC 9293 §3.10.7.4, fifth: “acceptable only if it is in the range of ((SND.UNA - MAX.SND.WND) "
+            "=< SEG.ACK =< SND.NXT). All incoming segments whose ACK value doesn't satisfy the above "
+            "condition MUST be discarded and an ACK sent back.”"},
+    {.acks = kAckFuture | kAckTooOld, .reason = Reason::kChallengeLimited, .why = why::kAnswersThrottled},
 };
 
 }  // namespace synfin::state_table

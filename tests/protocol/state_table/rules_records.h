@@ -19,25 +19,18 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
      .positions = kLeftEdge,
      .next = State::kClosed,
      .reason = Reason::kReset,
-     .why = "RFC 9293 §3.10.7.4, second, 2: “the sequence number exactly matches the next expected sequence "
-            "number (RCV.NXT), then TCP endpoints MUST reset the connection”"},
+     .why = why::kExactReset},
     {.kinds = kRst | kRstAck,
      .positions = kInside | kRightEdge,
      .answer = kSendsChallenge,
      .reason = Reason::kResetChallenged,
-     .why = "RFC 9293 §3.10.7.4, second, 3: “does not exactly match the next expected sequence value, yet is "
-            "within the current receive window, TCP endpoints MUST send an acknowledgment (challenge ACK)”"},
-    {.kinds = kRst | kRstAck,
-     .reason = Reason::kOutOfWindowReset,
-     .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
-            "silently drop the segment.”"},
+     .why = why::kInexactReset},
+    {.kinds = kRst | kRstAck, .reason = Reason::kOutOfWindowReset, .why = why::kStrayReset},
     {.kinds = kSyn | kSynAck | kSynFin | kFin | kFinAck | kData | kUrg | kFinData,
      .guards = kStale,
      .answer = kSendsAck,
      .reason = Reason::kPawsRejected,
-     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
-            "lies: an "
-            "acknowledgment is sent, and it is dropped"},
+     .why = why::kOlderTimestamp},
     {.kinds = kSyn | kSynAck | kSynFin,
      .answer = kSendsChallenge,
      .reason = Reason::kSynChallenged,
@@ -47,26 +40,22 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
      .positions = kBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
-     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”; its own may have been lost"},
+     .why = why::kOldTextAgain},
     {.kinds = kFin | kFinAck,
      .positions = kJustBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
-     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”"},
+     .why = why::kNotAcceptable},
     {.kinds = kFin | kFinAck | kData | kUrg | kFinData,
      .positions = kPastEdge | kBeyond,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
-     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”"},
+     .why = why::kNotAcceptable},
     {.kinds = kAck,
      .guards = kStale,
      .reason = Reason::kAckIgnored,
-     .why =
-         "RFC 7323 §5.3, R1, would answer; a segment of no length is not, as the record has no room to count "
-         "answers, and two ends out of step would answer each other for ever"},
+     .why = "RFC 7323 §5.3, R1, would answer; a segment of no length is not, as the record has no room to "
+            "count answers, and two ends out of step would answer each other for ever"},
     {.kinds = kAck,
      .positions = kJustBefore,
      .answer = kSendsAck,
@@ -77,22 +66,14 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
     {.kinds = kAck,
      .positions = kBefore | kPastEdge | kBeyond,
      .reason = Reason::kAckIgnored,
-     .why =
-         "RFC 9293 §3.10.7.4, first, would answer; RFC 5961 §7 asks for a limit, for which the record has no "
-         "room, and two ends out of step would answer each other for ever"},
+     .why = "RFC 9293 §3.10.7.4, first, would answer; RFC 5961 §7 asks for a limit, for which the record has "
+            "no room, and two ends out of step would answer each other for ever"},
     {.kinds = kNull,
      .reason = Reason::kNoAck,
      .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”; where it lies "
             "outside of the window it is not answered either, as there is no honest sender of it"},
-    {.acks = kNoAck,
-     .reason = Reason::kNoAck,
-     .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”"},
-    {.acks = kAckFuture,
-     .answer = kSendsAck,
-     .reason = Reason::kAckOfUnsent,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth: “If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send "
-         "an ACK, drop the segment, and return.”"},
+    {.acks = kNoAck, .reason = Reason::kNoAck, .why = why::kNoAckBit},
+    {.acks = kAckFuture, .answer = kSendsAck, .reason = Reason::kAckOfUnsent, .why = why::kAcksTheUnsent},
     {.acks = kAckTooOld,
      .answer = kSendsChallenge,
      .reason = Reason::kAckTooOld,
@@ -102,23 +83,18 @@ inline constexpr Rule kFinWait2OrphanRules[] = {
      .answer = kResetAtNext,
      .next = State::kClosed,
      .reason = Reason::kDataAfterClose,
-     .why = "RFC 9293 §3.6.1: “if new data is received after CLOSE is called, its TCP implementation SHOULD "
-            "send a RST to show that data was lost (SHLD-3)”"},
-    {.kinds = kAck,
-     .reason = Reason::kAckIgnored,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth: “If the ACK is a duplicate (SEG.ACK =< SND.UNA), it can be ignored.”"},
+     .why = why::kNobodyReads},
+    {.kinds = kAck, .reason = Reason::kAckIgnored, .why = why::kAckAgain},
     {.positions = kLeftEdge,
      .answer = kSendsAckOfSegment,
      .next = State::kTimeWait,
      .reason = Reason::kTimeWaitEntered,
-     .why = "RFC 9293 §3.10.7.4, eighth, FIN-WAIT-2: “Enter the TIME-WAIT state. Start the time-wait timer”"},
+     .why = why::kTimeWaitBegins},
     {.answer = kResetAtNext,
      .next = State::kClosed,
      .reason = Reason::kDataAfterClose,
-     .why =
-         "RFC 9293 §3.6.1: a FIN beyond RCV.NXT proves that text was sent “after CLOSE is called”: “SHOULD "
-         "send a RST to show that data was lost (SHLD-3)”, as on Linux"},
+     .why = "RFC 9293 §3.6.1: a FIN beyond RCV.NXT proves that text was sent “after CLOSE is called”: "
+            "“SHOULD send a RST to show that data was lost (SHLD-3)”, as on Linux"},
 };
 static_assert(EveryCellIsDecided<first_undecided(kFinWait2OrphanRules, Row::kFinWait2Orphan)>::value);
 static_assert(EveryRuleDecides<first_dead(kFinWait2OrphanRules,
@@ -142,10 +118,7 @@ inline constexpr Rule kTimeWaitRules[] = {
      .reason = Reason::kResetChallenged,
      .why = "RFC 9293 §3.10.7.4, second, 3, which excepts no state: “within the current receive window, TCP "
             "endpoints MUST send an acknowledgment (challenge ACK)”"},
-    {.kinds = kRst | kRstAck,
-     .reason = Reason::kOutOfWindowReset,
-     .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
-            "silently drop the segment.”"},
+    {.kinds = kRst | kRstAck, .reason = Reason::kOutOfWindowReset, .why = why::kStrayReset},
     {.kinds = kSyn,
      .positions = kInside | kRightEdge | kPastEdge | kBeyond,
      .guards = kNormal | kRfc1337,
@@ -159,10 +132,9 @@ inline constexpr Rule kTimeWaitRules[] = {
      .answer = kSendsSynAck,
      .next = State::kSynReceived,
      .reason = Reason::kTimeWaitReopened,
-     .why =
-         "RFC 9293 §3.6.1: “This algorithm for reducing TIME-WAIT is a Best Current Practice that SHOULD be "
-         "implemented” (SHLD-4); RFC 6191 §2: a newer timestamp proves a later connection, whatever the "
-         "number"},
+     .why = "RFC 9293 §3.6.1: “This algorithm for reducing TIME-WAIT is a Best Current Practice that SHOULD "
+            "be implemented” (SHLD-4); RFC 6191 §2: a newer timestamp proves a later connection, whatever "
+            "the number"},
     {.kinds = kSyn | kSynAck | kSynFin,
      .answer = kSendsAck,
      .reason = Reason::kTimeWaitOldSyn,
@@ -172,9 +144,7 @@ inline constexpr Rule kTimeWaitRules[] = {
      .guards = kStale,
      .answer = kSendsAck,
      .reason = Reason::kPawsRejected,
-     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
-            "lies: an "
-            "acknowledgment is sent, and it is dropped"},
+     .why = why::kOlderTimestamp},
     {.kinds = kFin | kFinAck,
      .positions = kJustBefore,
      .answer = kSendsAck,

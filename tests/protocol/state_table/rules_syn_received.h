@@ -21,62 +21,13 @@ inline constexpr auto kShort = kSyn | kSynAck | kAck | kFin | kFinAck | kNull;
 inline constexpr auto kWithText = kData | kUrg | kFinData;
 inline constexpr auto kBadAck = kAckDuplicate | kAckOld | kAckTooOld | kAckFuture;
 
-inline constexpr Rule kSynReceivedPassiveRules[] = {
-    {.kinds = kSyn | kSynFin,
-     .positions = kJustBefore,
-     .answer = kSendsSynAck,
-     .reason = Reason::kDuplicateSyn,
-     .why = "RFC 9293 §3.10.7.4, first, would send an ACK, which is of no use to a peer that waits for the "
-            "SYN-ACK; that is repeated, as on Linux and FreeBSD (§3.8.1: what may be lost is sent again)"},
-    {.kinds = kRst | kRstAck,
-     .positions = kLeftEdge,
-     .next = State::kListen,
-     .reason = Reason::kHalfOpenReset,
-     .why = "RFC 9293 §3.10.7.4, second, SYN-RECEIVED: “If this connection was initiated with a passive OPEN "
-            "…, then return this connection to LISTEN state and return. The user need not be informed.”"},
-    {.kinds = kRst | kRstAck,
-     .positions = kInside | kRightEdge,
-     .answer = kSendsChallenge,
-     .reason = Reason::kResetChallenged,
-     .why = "RFC 9293 §3.10.7.4, second, 3: “does not exactly match the next expected sequence value, yet is "
-            "within the current receive window, TCP endpoints MUST send an acknowledgment (challenge ACK)”"},
-    {.kinds = kRst | kRstAck,
-     .reason = Reason::kOutOfWindowReset,
-     .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
-            "silently drop the segment.”"},
-    {.guards = kStale,
-     .answer = kSendsAck,
-     .reason = Reason::kPawsRejected,
-     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
-            "lies: an "
-            "acknowledgment is sent, and it is dropped"},
-    {.positions = kBefore | kPastEdge | kBeyond,
-     .answer = kSendsAck,
-     .reason = Reason::kOutOfWindow,
-     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”"},
-    {.kinds = kShort,
-     .positions = kJustBefore,
-     .answer = kSendsAck,
-     .reason = Reason::kOutOfWindow,
-     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”; its only octet, if any, is the SYN that has been taken"},
-    {.kinds = kSyn | kSynAck | kSynFin,
-     .answer = kSendsChallenge,
-     .reason = Reason::kSynChallenged,
-     .why =
-         "RFC 9293 §3.10.7.4, fourth, would return to LISTEN, so that one forged SYN in the window could "
-         "end the handshake; the challenge ACK of the synchronized states is sent instead (RFC 5961 §4.2): "
-         "a peer that did begin anew answers it with the exact RST"},
-    {.acks = kNoAck,
-     .reason = Reason::kHalfOpenNoAck,
-     .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”"},
+// The fifth step, and what comes behind it.
+inline constexpr Rule kHandshakeEnds[] = {
     {.acks = kBadAck,
      .answer = kResetAtAck,
      .reason = Reason::kSynReceivedBadAck,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth, SYN-RECEIVED: “If the segment acknowledgment is not acceptable, form a "
-         "reset segment <SEQ=SEG.ACK><CTL=RST> and send it.”"},
+     .why = "RFC 9293 §3.10.7.4, fifth, SYN-RECEIVED: “If the segment acknowledgment is not acceptable, form "
+            "a reset segment <SEQ=SEG.ACK><CTL=RST> and send it.”"},
     {.kinds = kAck,
      .next = State::kEstablished,
      .reason = Reason::kHandshakeComplete,
@@ -100,16 +51,55 @@ inline constexpr Rule kSynReceivedPassiveRules[] = {
      .answer = kSendsAck,
      .next = State::kEstablished,
      .reason = Reason::kHandshakeComplete,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth, then first: “Segments with higher beginning sequence numbers SHOULD be "
-         "held for later processing (SHLD-31)”; RFC 5681 §4.2: an immediate duplicate ACK"},
+     .why = "RFC 9293 §3.10.7.4, fifth, then first: “Segments with higher beginning sequence numbers SHOULD "
+            "be held for later processing (SHLD-31)”; RFC 5681 §4.2: an immediate duplicate ACK"},
 };
+
+inline constexpr Rule kPassiveChecks[] = {
+    {.kinds = kSyn | kSynFin,
+     .positions = kJustBefore,
+     .answer = kSendsSynAck,
+     .reason = Reason::kDuplicateSyn,
+     .why = "RFC 9293 §3.10.7.4, first, would send an ACK, which is of no use to a peer that waits for the "
+            "SYN-ACK; that is repeated, as on Linux and FreeBSD (§3.8.1: what may be lost is sent again)"},
+    {.kinds = kRst | kRstAck,
+     .positions = kLeftEdge,
+     .next = State::kListen,
+     .reason = Reason::kHalfOpenReset,
+     .why = "RFC 9293 §3.10.7.4, second, SYN-RECEIVED: “If this connection was initiated with a passive OPEN "
+            "…, then return this connection to LISTEN state and return. The user need not be informed.”"},
+    {.kinds = kRst | kRstAck,
+     .positions = kInside | kRightEdge,
+     .answer = kSendsChallenge,
+     .reason = Reason::kResetChallenged,
+     .why = why::kInexactReset},
+    {.kinds = kRst | kRstAck, .reason = Reason::kOutOfWindowReset, .why = why::kStrayReset},
+    {.guards = kStale, .answer = kSendsAck, .reason = Reason::kPawsRejected, .why = why::kOlderTimestamp},
+    {.positions = kBefore | kPastEdge | kBeyond,
+     .answer = kSendsAck,
+     .reason = Reason::kOutOfWindow,
+     .why = why::kNotAcceptable},
+    {.kinds = kShort,
+     .positions = kJustBefore,
+     .answer = kSendsAck,
+     .reason = Reason::kOutOfWindow,
+     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
+            "be sent in reply”; its only octet, if any, is the SYN that has been taken"},
+    {.kinds = kSyn | kSynAck | kSynFin,
+     .answer = kSendsChallenge,
+     .reason = Reason::kSynChallenged,
+     .why = "RFC 9293 §3.10.7.4, fourth, would return to LISTEN, so that one forged SYN in the window could "
+            "end the handshake; the challenge ACK of the synchronized states is sent instead (RFC 5961 "
+            "§4.2): a peer that did begin anew answers it with the exact RST"},
+    {.acks = kNoAck, .reason = Reason::kHalfOpenNoAck, .why = why::kNoAckBit},
+};
+inline constexpr auto kSynReceivedPassiveRules = joined(kPassiveChecks, kHandshakeEnds);
 static_assert(EveryCellIsDecided<first_undecided(kSynReceivedPassiveRules, Row::kSynReceivedPassive)>::value);
 static_assert(
     EveryRuleDecides<first_dead(kSynReceivedPassiveRules,
                                 living(kSynReceivedPassiveRules, Row::kSynReceivedPassive))>::value);
 
-inline constexpr Rule kSynReceivedActiveRules[] = {
+inline constexpr Rule kActiveChecks[] = {
     {.kinds = kRst | kRstAck,
      .positions = kLeftEdge,
      .next = State::kClosed,
@@ -121,23 +111,14 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .guards = kNormal | kStale,
      .answer = kSendsChallenge,
      .reason = Reason::kResetChallenged,
-     .why = "RFC 9293 §3.10.7.4, second, 3: “does not exactly match the next expected sequence value, yet is "
-            "within the current receive window, TCP endpoints MUST send an acknowledgment (challenge ACK)”"},
+     .why = why::kInexactReset},
     {.kinds = kRst | kRstAck,
      .positions = kInside | kRightEdge,
      .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: challenge ACKs are throttled"},
-    {.kinds = kRst | kRstAck,
-     .reason = Reason::kOutOfWindowReset,
-     .why = "RFC 9293 §3.10.7.4, second, 1: “the sequence number is outside the current receive window, "
-            "silently drop the segment.”"},
+     .why = why::kChallengesThrottled},
+    {.kinds = kRst | kRstAck, .reason = Reason::kOutOfWindowReset, .why = why::kStrayReset},
 
-    {.guards = kStale,
-     .answer = kSendsAck,
-     .reason = Reason::kPawsRejected,
-     .why = "RFC 7323 §5.3, R1: an older timestamp makes the segment not acceptable, wherever its number "
-            "lies: an "
-            "acknowledgment is sent, and it is dropped"},
+    {.guards = kStale, .answer = kSendsAck, .reason = Reason::kPawsRejected, .why = why::kOlderTimestamp},
     {.kinds = kSynAck,
      .positions = kJustBefore,
      .acks = kAckAll,
@@ -156,8 +137,7 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .positions = kBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
-     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”"},
+     .why = why::kNotAcceptable},
     {.kinds = kSyn | kFin | kFinAck,
      .positions = kJustBefore,
      .answer = kSendsAck,
@@ -168,8 +148,7 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .positions = kPastEdge | kBeyond,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
-     .why = "RFC 9293 §3.10.7.4, first: “If an incoming segment is not acceptable, an acknowledgment should "
-            "be sent in reply”"},
+     .why = why::kNotAcceptable},
     {.kinds = kAck | kNull,
      .positions = kBefore | kJustBefore | kBeyond,
      .guards = kNormal,
@@ -182,63 +161,28 @@ inline constexpr Rule kSynReceivedActiveRules[] = {
      .guards = kNormal,
      .answer = kSendsAck,
      .reason = Reason::kOutOfWindow,
-     .why =
-         "RFC 9293 §3.10.7.4, first: SEG.SEQ = RCV.NXT+RCV.WND is not acceptable; the allowance for a full "
-         "window is for ACKs only"},
+     .why = why::kEdgeIsForAcks},
     {.kinds = kAck | kNull,
      .positions = kBefore | kJustBefore | kBeyond,
      .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
+     .why = why::kAnswersThrottled},
     {.kinds = kNull,
      .positions = kPastEdge,
      .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: answers to what proves nothing are throttled"},
+     .why = why::kAnswersThrottled},
 
     {.kinds = kSyn | kSynAck | kSynFin,
      .guards = kNormal,
      .answer = kSendsChallenge,
      .reason = Reason::kSynChallenged,
-     .why = "RFC 9293 §3.10.7.4, fourth: “Otherwise, handle per the directions for synchronized "
-            "states”: “TCP endpoints MUST send a \"challenge ACK\"”"},
+     .why = "RFC 9293 §3.10.7.4, fourth: “Otherwise, handle per the directions for synchronized states”: "
+            "“TCP endpoints MUST send a \"challenge ACK\"”"},
     {.kinds = kSyn | kSynAck | kSynFin,
      .reason = Reason::kChallengeLimited,
-     .why = "RFC 5961 §7: challenge ACKs are throttled"},
-    {.acks = kNoAck,
-     .reason = Reason::kNoAck,
-     .why = "RFC 9293 §3.10.7.4, fifth: “if the ACK bit is off, drop the segment and return”"},
-    {.acks = kBadAck,
-     .answer = kResetAtAck,
-     .reason = Reason::kSynReceivedBadAck,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth, SYN-RECEIVED: “If the segment acknowledgment is not acceptable, form a "
-         "reset segment <SEQ=SEG.ACK><CTL=RST> and send it.”"},
-    {.kinds = kAck,
-     .next = State::kEstablished,
-     .reason = Reason::kHandshakeComplete,
-     .why = "RFC 9293 §3.10.7.4, fifth, SYN-RECEIVED: “If SND.UNA < SEG.ACK =< SND.NXT, then enter "
-            "ESTABLISHED state and continue processing”"},
-    {.kinds = kData | kUrg,
-     .positions = kLeftEdge | kJustBefore,
-     .answer = kSendsDelayedAck,
-     .next = State::kEstablished,
-     .reason = Reason::kHandshakeComplete,
-     .why = "RFC 9293 §3.10.7.4, fifth and seventh: the handshake ends and the text is delivered; §3.8.6.3: "
-            "its acknowledgement may be delayed"},
-    {.kinds = kFinAck | kFinData,
-     .positions = kLeftEdge | kJustBefore,
-     .answer = kSendsAckOfSegment,
-     .next = State::kCloseWait,
-     .reason = Reason::kHandshakeComplete,
-     .why = "RFC 9293 §3.10.7.4, fifth, then eighth: “Enter the CLOSE-WAIT state”, and “send an "
-            "acknowledgment for the FIN”"},
-    {.kinds = kFinAck | kWithText,
-     .answer = kSendsAck,
-     .next = State::kEstablished,
-     .reason = Reason::kHandshakeComplete,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth, then first: “Segments with higher beginning sequence numbers SHOULD be "
-         "held for later processing (SHLD-31)”; RFC 5681 §4.2: an immediate duplicate ACK"},
+     .why = why::kChallengesThrottled},
+    {.acks = kNoAck, .reason = Reason::kNoAck, .why = why::kNoAckBit},
 };
+inline constexpr auto kSynReceivedActiveRules = joined(kActiveChecks, kHandshakeEnds);
 static_assert(EveryCellIsDecided<first_undecided(kSynReceivedActiveRules, Row::kSynReceivedActive)>::value);
 static_assert(EveryRuleDecides<first_dead(kSynReceivedActiveRules,
                                           living(kSynReceivedActiveRules, Row::kSynReceivedActive))>::value);

@@ -4,8 +4,6 @@
 // that is RFC 9293 §3.10.7.4 from the fifth step on.
 #pragma once
 
-#include <array>
-
 #include "rules_checks.h"
 
 namespace synfin::state_table {
@@ -52,25 +50,15 @@ inline constexpr Rule kStateRules[] = {
      .next = State::kFinWait2,
      .reason = Reason::kOldDuplicate,
      .why = "RFC 9293 §3.10.7.4, first: an old octet is acknowledged; §A.2: what it acknowledges must count; "
-            "fifth: "
-            "“enter FIN-WAIT-2”"},
-    {.rows = Row::kEstablished | Row::kFinWait1 | Row::kFinWait1Orphan | Row::kFinWait2 | Row::kCloseWait,
+            "fifth: “enter FIN-WAIT-2”"},
+    {.rows = Row::kEstablished | Row::kFinWait1 | Row::kFinWait1Orphan | Row::kFinWait2 | Row::kCloseWait |
+             Row::kLastAck,
      .kinds = kFinAck,
      .positions = kJustBefore,
      .answer = kSendsAck,
      .reason = Reason::kOldDuplicate,
      .why = "RFC 9293 §3.10.7.4, first: “an acknowledgment should be sent in reply”, as its own may have "
-            "been lost; what "
-            "it acknowledges counts (§A.2)"},
-    {.rows = Row::kLastAck,
-     .kinds = kFinAck,
-     .positions = kJustBefore,
-     .acks = kAckSome | kAckDuplicate | kAckOld,
-     .answer = kSendsAck,
-     .reason = Reason::kOldDuplicate,
-     .why = "RFC 9293 §3.10.7.4, first: “an acknowledgment should be sent in reply”, as its own may have "
-            "been lost; what "
-            "it acknowledges counts (§A.2)"},
+            "been lost; what it acknowledges counts (§A.2)"},
     {.rows = Row::kClosing,
      .acks = kAckAll,
      .next = State::kTimeWait,
@@ -81,22 +69,19 @@ inline constexpr Rule kStateRules[] = {
     {.rows = Row::kCloseWait | Row::kLastAck,
      .kinds = kData | kUrg | kFinData,
      .reason = Reason::kDataAfterFin,
-     .why =
-         "RFC 9293 §3.10.7.4, seventh: “This should not occur since a FIN has been received from the remote "
-         "side. Ignore the segment text.”"},
+     .why = "RFC 9293 §3.10.7.4, seventh: “This should not occur since a FIN has been received from the "
+            "remote side. Ignore the segment text.”"},
     {.rows = Row::kCloseWait | Row::kClosing | Row::kLastAck,
      .kinds = kFinAck | kData | kUrg | kFinData,
      .acks = kAckAll | kAckSome,
      .reason = Reason::kAckAccepted,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth: “If SND.UNA < SEG.ACK =< SND.NXT, then set SND.UNA <- SEG.ACK”; a FIN "
-         "behind the peer's FIN changes nothing (eighth: remain)"},
+     .why = "RFC 9293 §3.10.7.4, fifth: “If SND.UNA < SEG.ACK =< SND.NXT, then set SND.UNA <- SEG.ACK”; a "
+            "FIN behind the peer's FIN changes nothing (eighth: remain)"},
     {.rows = Row::kCloseWait | Row::kClosing | Row::kLastAck,
      .kinds = kFinAck | kData | kUrg | kFinData,
      .reason = Reason::kAckIgnored,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth: “If the ACK is a duplicate (SEG.ACK =< SND.UNA), it can be ignored”; a "
-         "FIN behind the peer's FIN changes nothing (eighth: remain)"},
+     .why = "RFC 9293 §3.10.7.4, fifth: “If the ACK is a duplicate (SEG.ACK =< SND.UNA), it can be ignored”; "
+            "a FIN behind the peer's FIN changes nothing (eighth: remain)"},
 
     // Bare acknowledgements.
     {.rows = Row::kFinWait1 | Row::kFinWait1Orphan,
@@ -106,11 +91,7 @@ inline constexpr Rule kStateRules[] = {
      .reason = Reason::kFinAcknowledged,
      .why = "RFC 9293 §3.10.7.4, fifth, FIN-WAIT-1: “if the FIN segment is now acknowledged, then enter "
             "FIN-WAIT-2”"},
-    {.rows = Row::kFinWait2,
-     .kinds = kAck,
-     .reason = Reason::kAckIgnored,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth: “If the ACK is a duplicate (SEG.ACK =< SND.UNA), it can be ignored.”"},
+    {.rows = Row::kFinWait2, .kinds = kAck, .reason = Reason::kAckIgnored, .why = why::kAckAgain},
     {.kinds = kAck,
      .acks = kAckAll | kAckSome,
      .reason = Reason::kAckAccepted,
@@ -120,10 +101,7 @@ inline constexpr Rule kStateRules[] = {
      .reason = Reason::kDuplicateAck,
      .why = "RFC 9293 §3.10.7.4, fifth: it “can be ignored”, but RFC 5681 §2 counts it: data is outstanding, "
             "and nothing but the acknowledgement is said"},
-    {.kinds = kAck,
-     .reason = Reason::kAckIgnored,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth: “If the ACK is a duplicate (SEG.ACK =< SND.UNA), it can be ignored.”"},
+    {.kinds = kAck, .reason = Reason::kAckIgnored, .why = why::kAckAgain},
 
     // New text when nobody is left to read it.
     {.rows = Row::kFinWait1Orphan,
@@ -131,8 +109,7 @@ inline constexpr Rule kStateRules[] = {
      .answer = kResetAtNext,
      .next = State::kClosed,
      .reason = Reason::kDataAfterClose,
-     .why = "RFC 9293 §3.6.1: “if new data is received after CLOSE is called, its TCP implementation SHOULD "
-            "send a RST to show that data was lost (SHLD-3)”"},
+     .why = why::kNobodyReads},
 
     // Text.
     {.rows = Row::kFinWait1,
@@ -196,7 +173,7 @@ inline constexpr Rule kStateRules[] = {
      .answer = kSendsAckOfSegment,
      .next = State::kTimeWait,
      .reason = Reason::kFinReceived,
-     .why = "RFC 9293 §3.10.7.4, eighth, FIN-WAIT-2: “Enter the TIME-WAIT state. Start the time-wait timer”"},
+     .why = why::kTimeWaitBegins},
 
     // FIN with a hole before it.
     {.rows = Row::kFinWait1 | Row::kFinWait1Orphan,
@@ -214,18 +191,16 @@ inline constexpr Rule kStateRules[] = {
      .answer = kSendsAck,
      .next = State::kFinWait2,
      .reason = Reason::kFinOutOfOrder,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth: “enter FIN-WAIT-2 and continue processing in that state”; first: text "
-         "and FIN are held until what is missing has come (SHLD-31)"},
+     .why = "RFC 9293 §3.10.7.4, fifth: “enter FIN-WAIT-2 and continue processing in that state”; first: "
+            "text and FIN are held until what is missing has come (SHLD-31)"},
     {.rows = Row::kFinWait1,
      .kinds = kFinData,
      .acks = kAckAll,
      .answer = kSendsAck,
      .next = State::kFinWait2,
      .reason = Reason::kDataOutOfOrder,
-     .why =
-         "RFC 9293 §3.10.7.4, fifth: “enter FIN-WAIT-2 and continue processing in that state”; first: what "
-         "lies outside the window is trimmed “(including SYN and FIN)”"},
+     .why = "RFC 9293 §3.10.7.4, fifth: “enter FIN-WAIT-2 and continue processing in that state”; first: "
+            "what lies outside the window is trimmed “(including SYN and FIN)”"},
     {.kinds = kFinAck | kFinData,
      .positions = kInside,
      .answer = kSendsAck,
@@ -244,11 +219,7 @@ inline constexpr Rule kStateRules[] = {
             "“(including SYN and FIN)”"},
 };
 
-inline constexpr auto kSynchronizedRules = [] {
-  std::array<Rule, std::size(kChecks) + std::size(kStateRules)> all{};
-  std::ranges::copy(kStateRules, std::ranges::copy(kChecks, all.begin()).out);
-  return all;
-}();
+inline constexpr auto kSynchronizedRules = joined(kChecks, kStateRules);
 static_assert(EveryCellIsDecided<first_undecided(kSynchronizedRules, Row::kEstablished)>::value);
 static_assert(EveryCellIsDecided<first_undecided(kSynchronizedRules, Row::kFinWait1)>::value);
 static_assert(EveryCellIsDecided<first_undecided(kSynchronizedRules, Row::kFinWait1Orphan)>::value);

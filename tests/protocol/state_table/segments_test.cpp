@@ -84,9 +84,9 @@ bool is_answer(const Packet& p) {
   return p.text == 0 && (p.header.flags.rst() || (!p.header.flags.syn() && !p.header.flags.fin()));
 }
 
-class Play {
+class PlayedSegment {
  public:
-  Play(const Cell& cell, const Rule& rule, const Variation& variation)
+  PlayedSegment(const Cell& cell, const Rule& rule, const Variation& variation)
       : cell_(cell), rule_(rule), player_(variation, cell.guard), variation_(variation) {
     player_.brings_to(cell.row);
     if (cell.guard == Guard::kSpent) player_.spends_challenges();
@@ -197,7 +197,7 @@ class Segments : public testing::TestWithParam<Row> {
         for (std::size_t i = 0; i < seqs; ++i) {
           for (std::size_t j = 0; j < acks; ++j) {
             const Isns isns = kIsns[plays_++ % kIsns.size()];
-            Play play{cell, *rule, {family, isns.peer, isns.own, gone}};
+            PlayedSegment play{cell, *rule, {family, isns.peer, isns.own, gone}};
             const auto seq = numbers_at(cell.position, play.numbers());
             const auto ack = numbers_for(cell.ack, cell.row, play.numbers());
             seqs = seq.size();
