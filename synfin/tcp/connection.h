@@ -61,10 +61,10 @@ struct ReceiveState {
   std::uint32_t buffer = 0;   // most octets that wait for the program
   std::uint32_t ts_recent = 0;
   WindowScale scale;
-  bool fin_waits = false;  // a FIN at `fin` lies beyond a hole
-  bool twice = false;      // [twice_left, twice_right) came twice: the next segment says so (RFC 2883)
+  bool fin_waits = false;   // a FIN at `fin` lies beyond a hole
+  std::uint16_t twice = 0;  // so many octets at `twice_at` came twice: the next segment says so (RFC 2883)
   SeqNum fin;
-  SeqNum twice_left, twice_right;
+  SeqNum twice_at;
   SliceQueue queue;
   std::unique_ptr<Reassembly> beyond;  // exists while there is a hole
 };
@@ -298,7 +298,7 @@ class Connection {
   void point_to_urgent(Sent& out);
   void allow_fragments(Sent& out) const;
   std::uint32_t text_room() const;
-  bool has_sack_blocks() const { return sack_ && (rcv_.beyond != nullptr || rcv_.twice); }
+  bool has_sack_blocks() const { return sack_ && (rcv_.beyond != nullptr || rcv_.twice > 0); }
   void add_sack_blocks(wire::TcpOptions& options, std::uint32_t room);
   void stop_persist();
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;

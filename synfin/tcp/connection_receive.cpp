@@ -89,9 +89,8 @@ Reason Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint
 void Connection::note_duplicate(SeqNum left, SeqNum right, Counter counter, Context& ctx) {
   if (!sack_ || !ctx.settings.tcp_dsack || !left.before(right)) return;
   ctx.count(counter);
-  rcv_.twice = true;
-  rcv_.twice_left = left;
-  rcv_.twice_right = right;
+  rcv_.twice_at = left;
+  rcv_.twice = static_cast<std::uint16_t>(right - left);
 }
 
 void Connection::fill_from_beyond(Context& ctx) {

@@ -146,9 +146,8 @@ void Connection::add_sack_blocks(TcpOptions& options, std::uint32_t room) {
   const std::size_t most = std::min<std::size_t>(timestamps_ ? 3 : 4, room < 4 ? 0 : (room - 4) / 8);
   const auto blocks = std::span{options.sack}.first(most);
   std::size_t n = 0;
-  if (rcv_.twice && most > 0) {
-    blocks[n++] = {rcv_.twice_left, rcv_.twice_right};
-    rcv_.twice = false;
+  if (rcv_.twice > 0 && most > 0) {
+    blocks[n++] = {rcv_.twice_at, rcv_.twice_at + std::exchange(rcv_.twice, std::uint16_t{0})};
   }
   if (rcv_.beyond != nullptr) n += rcv_.beyond->sack_blocks(blocks.subspan(n));
   options.sack_count = static_cast<std::uint8_t>(n);
