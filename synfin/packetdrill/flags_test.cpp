@@ -61,6 +61,13 @@ TEST_F(FlagsTest, LeavesOutFastOpenBitsItDoesNotKnow) {
   EXPECT_EQ(settings("sysctl").tcp_fastopen, 0x403u);
 }
 
+TEST_F(FlagsTest, LeavesOutCongestionControlItDoesNotKnow) {
+  sysctl("tcp_congestion_control", "bbr");
+  EXPECT_EQ(settings("sysctl").tcp_congestion_control, tcp::CongestionControl::kCubic);
+  sysctl("tcp_congestion_control", "reno");
+  EXPECT_EQ(settings("sysctl").tcp_congestion_control, tcp::CongestionControl::kReno);
+}
+
 TEST_F(FlagsTest, ReadsTheKeyOfFastOpen) {
   EXPECT_FALSE(fast_open_key(folder));
   sysctl("tcp_fastopen_key", "00000000-00000000-00000000-00000000");

@@ -27,6 +27,7 @@ std::optional<wire::TcpPacket> read_packet(const wire::Frame& frame) {
 Network::Network(NetworkOptions options)
     : clock_(options.start), entropy_(options.seed), faults_(std::move(options.faults)) {
   faults_.resize(options.hosts);
+  busy_until_.resize(options.hosts);
   options.sinks.resize(options.hosts, nullptr);
   for (std::size_t i = 0; i < options.hosts; ++i) {
     const auto last = static_cast<std::uint8_t>(i + 1);
@@ -101,9 +102,21 @@ wire::Frame Network::flattened(const wire::Frame& frame, bool damaged) {
   return flat;
 }
 
-void Network::launch(std::size_t from, std::size_t to, wire::Frame frame) {
+std::optional<Duration> Network::pass_bottleneck(std::size_t from, std::size_t octets) {
   const Faults& faults = faults_[from];
-  Instant due = clock_.now() + faults.delay;
+  if (faults.rate == 0) return Duration::zero();
+  constexpr double kSecond = 1e9;
+  const auto rate = static_cast<double>(faults.rate);
+  const Instant begin = std::max(busy_until_[from], clock_.now());
+  if ((begin - clock_.now()).as_seconds() * rate > static_cast<double>(faults.queue)) return std::nullopt;
+  busy_until_[from] =
+      begin + Duration::nanoseconds(static_cast<std::int64_t>(static_cast<double>(octets) / rate * kSecond));
+  return busy_until_[from] - clock_.now();
+}
+
+void Network::launch(std::size_t from, std::size_t to, Duration queued, wire::Frame frame) {
+  const Faults& faults = faults_[from];
+  Instant due = clock_.now() + queued + faults.delay;
   if (faults.jitter > Duration::zero()) {
     due = due + Duration::microseconds(entropy_.below(static_cast<std::uint32_t>(faults.jitter.us()) + 1));
   }
@@ -128,6 +141,9 @@ void Network::depart(std::size_t from, wire::Frame frame) {
   } else if (chance(faults.duplicate)) {
     fate = Sighting::Fate::kDuplicated;
   }
+  // What is lost is lost behind the bottleneck.
+  const std::optional<Duration> queued = pass_bottleneck(from, frame.size());
+  if (!queued) fate = Sighting::Fate::kLost;
   if (tap_) tap_({from, clock_.now(), fate, packet ? &*packet : nullptr, &frame});
   if (fate == Sighting::Fate::kLost) return;
 
@@ -136,8 +152,8 @@ void Network::depart(std::size_t from, wire::Frame frame) {
   for (std::size_t to = 0; to < hosts_.size(); ++to) {
     if (address(to, ip->header.destination.family()) != ip->header.destination) continue;
     if (fate == Sighting::Fate::kCorrupted) frame = flattened(frame, true);
-    if (fate == Sighting::Fate::kDuplicated) launch(from, to, frame.share());
-    launch(from, to, std::move(frame));
+    if (fate == Sighting::Fate::kDuplicated) launch(from, to, *queued, frame.share());
+    launch(from, to, *queued, std::move(frame));
     return;
   }
 }

@@ -36,6 +36,10 @@ struct Faults {
   Duration delay = Duration::milliseconds(1);
   /// Up to so much more, evenly distributed; packets may overtake each other.
   Duration jitter;
+  /// A bottleneck: packets leave one after the other at so many octets a second; 0: at once.
+  std::uint64_t rate = 0;
+  /// Octets that wait for the rate at most; a packet that finds no room is lost.
+  std::uint64_t queue = 1 << 20;
 };
 
 struct NetworkOptions {
@@ -144,7 +148,9 @@ class Network {
   bool collect_output();
   void depart(std::size_t from, wire::Frame frame);
   void enqueue(Flight flight);
-  void launch(std::size_t from, std::size_t to, wire::Frame frame);
+  void launch(std::size_t from, std::size_t to, Duration queued, wire::Frame frame);
+  /// How long until the packet has passed the bottleneck; nullopt: the queue is full.
+  std::optional<Duration> pass_bottleneck(std::size_t from, std::size_t octets);
   bool wanted_lost(std::size_t from, const wire::TcpPacket* packet);
   void arrive_due();
   wire::Frame flattened(const wire::Frame& frame, bool damaged);
@@ -154,7 +160,8 @@ class Network {
   wire::BlockPool pool_;
   std::vector<std::unique_ptr<Host>> hosts_;
   std::vector<Faults> faults_;
-  std::vector<Flight> on_the_way_;  // a heap, soonest first
+  std::vector<Instant> busy_until_;  // the bottleneck of each host
+  std::vector<Flight> on_the_way_;   // a heap, soonest first
   std::vector<Drop> drops_;
   std::function<void(const Sighting&)> tap_;
   std::function<void()> on_step_;

@@ -95,8 +95,8 @@ class Bsd {
   /// to 127), TCP_LINGER2 (seconds; a negative time is none at all), TCP_DEFER_ACCEPT (seconds, rounded up to
   /// SYN-ACK retransmissions as on Linux: 1, 3, 7 …), TCP_FASTOPEN (connections at a time, within
   /// `somaxconn`; before or after listen, else EINVAL), TCP_FASTOPEN_CONNECT (before connect, else EINVAL),
-  /// TCP_NOTSENT_LOWAT, TCP_INQ, TCP_CONGESTION ("reno", or what the stack has otherwise; ENOENT), TCP_INFO
-  /// (Linux 6.18's 280 octets) and TCP_CC_INFO (empty), which are read only.
+  /// TCP_NOTSENT_LOWAT, TCP_INQ, TCP_CONGESTION ("cubic", "reno" or "none", at any time; ENOENT else),
+  /// TCP_INFO (Linux 6.18's 280 octets) and TCP_CC_INFO (empty), which are read only.
   ///
   /// IPPROTO_IP: IP_TOS, IP_MTU_DISCOVER (IP_PMTUDISC_DONT lets routers make fragments). IPPROTO_IPV6:
   /// IPV6_TCLASS. Without the bits of ECN, which are the stack's.
@@ -171,7 +171,7 @@ class Bsd {
   int get_info(const Entry& e, void* value, socklen_t* size);
   int give_memory(const Entry& e, void* value, socklen_t* size);
   int give_max_pacing_rate(const Entry& e, void* value, socklen_t* size);
-  std::string_view congestion_name() const;
+  CongestionControl congestion_control_of(const Entry& e) const;
   short events_of(Entry& e);
   void tell_queue(const Entry& e, msghdr& message) const;
   std::uint64_t received(const Entry& e) const;

@@ -205,7 +205,9 @@ int Bsd::setsockopt(int fd, int level, int name, const void* value, socklen_t si
     code = set_max_pacing_rate(*e, *take<std::uint64_t>(value, size));
   } else if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
     const std::string_view wanted(static_cast<const char*>(value), size);
-    code = wanted.substr(0, wanted.find('\0')) == congestion_name() ? 0 : ENOENT;
+    const auto known = congestion_control(wanted.substr(0, wanted.find('\0')));
+    if (known) e->options.congestion = known;
+    code = known ? 0 : ENOENT;
   } else if (level == IPPROTO_IP && size > 0 && size < sizeof(int)) {
     code = set_ip_option(*e, level, name, *take<std::uint8_t>(value, size));
   } else if (const auto number = take<int>(value, size)) {

@@ -234,11 +234,30 @@ TEST_P(BsdOptionsTest, CongestionHasAName) {
   socklen_t size = name.size();
   EXPECT_EQ(a.getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), &size), 0);
   EXPECT_EQ(size, 16u);
-  const std::string in_use = name.data();
-  EXPECT_FALSE(in_use.empty());
-  EXPECT_EQ(
-      a.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, in_use.data(), static_cast<socklen_t>(in_use.size())), 0);
+  EXPECT_STREQ(name.data(), "cubic");
   EXPECT_ERRNO(a.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "vegas", 5), ENOENT);
+  EXPECT_ERRNO(a.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "", 1), ENOENT);
+}
+
+TEST_P(BsdOptionsTest, CongestionIsChosenBeforeConnectingOrLater) {
+  const auto in_use = [](Bsd& host, int fd) {
+    std::array<char, 16> name{};
+    socklen_t size = name.size();
+    EXPECT_EQ(host.getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), &size), 0);
+    return std::string(name.data());
+  };
+  const int fd = fresh();
+  EXPECT_EQ(a.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4), 0);
+  EXPECT_EQ(in_use(a, fd), "reno");
+  open();
+  EXPECT_EQ(in_use(a, client), "cubic");
+  EXPECT_EQ(in_use(b, server), "cubic");
+  // With the octet that ends a string too.
+  EXPECT_EQ(a.setsockopt(client, IPPROTO_TCP, TCP_CONGESTION, "reno", 5), 0);
+  EXPECT_EQ(in_use(a, client), "reno");
+  EXPECT_EQ(set(a, client, IPPROTO_TCP, TCP_NODELAY, 1), 0);
+  EXPECT_EQ(in_use(a, client), "reno") << "other options leave it";
+  EXPECT_EQ(info(a, client).snd_cwnd, 10u);
 }
 
 TEST_P(BsdOptionsTest, InfoShowsTheConnection) {

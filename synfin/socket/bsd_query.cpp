@@ -44,8 +44,11 @@ int clamped(std::uint32_t n) {
 
 }  // namespace
 
-std::string_view Bsd::congestion_name() const {
-  return "reno";
+CongestionControl Bsd::congestion_control_of(const Entry& e) const {
+  if (e.handle.kind() == stack::HandleKind::kConnection) {
+    if (const auto status = stack_.status(e.handle)) return status->congestion_control;
+  }
+  return e.options.congestion.value_or(stack_.settings().tcp_congestion_control);
 }
 
 std::uint32_t Bsd::send_buffer_of(const Entry& e) const {
@@ -159,7 +162,7 @@ int Bsd::get_tcp_option(Entry& e, int name, void* value, socklen_t* size) {
     case TCP_CONGESTION: {
       // As Linux has it: 16 octets, the rest of them 0.
       std::array<char, 16> name_and_zeros{};
-      const std::string_view in_use = congestion_name();
+      const std::string_view in_use = name_of(congestion_control_of(e));
       std::copy(in_use.begin(), in_use.end(), name_and_zeros.begin());
       return give(name_and_zeros, value, size);
     }

@@ -410,6 +410,7 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
   s.send_window = c.snd().wnd;
   s.receive_window = static_cast<std::uint32_t>(c.rcv().edge - c.rcv().nxt);
   s.congestion_window = c.congestion().window();
+  s.congestion_control = c.congestion().control();
   s.mss = c.text_limit();
   s.smoothed_rtt = c.rtt().smoothed();
   s.retransmission_timeout = c.rtt().timeout();

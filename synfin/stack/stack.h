@@ -113,6 +113,7 @@ struct Status {
   std::uint32_t send_window = 0;
   std::uint32_t receive_window = 0;
   std::uint32_t congestion_window = 0;
+  tcp::CongestionControl congestion_control{};
   std::uint32_t mss = 0;
   Duration smoothed_rtt;
   Duration retransmission_timeout;

@@ -44,8 +44,8 @@ struct SendState {
   std::uint32_t wnd = 0;
   std::uint32_t max_wnd = 0;  // the largest the peer ever offered
   WindowScale scale;
-  std::uint16_t mss = 536;  // largest text without options
   bool fin_queued = false;  // a FIN follows the last octet in `queue`
+  std::uint16_t mss = 536;  // largest text without options
   SliceQueue queue;
 };
 
@@ -65,6 +65,7 @@ struct ReceiveState {
   std::uint16_t twice = 0;  // so many octets at `twice_at` came twice: the next segment says so (RFC 2883)
   SeqNum fin;
   SeqNum twice_at;
+  std::uint32_t unacknowledged = 0;  // octets of text that no segment of ours has acknowledged yet
   SliceQueue queue;
   std::unique_ptr<Reassembly> beyond;  // exists while there is a hole
 };
@@ -203,6 +204,7 @@ class Connection {
 
   // RFC 9293 §3.10.7.3 (connection_open.cpp).
   void adopt_half_open(const HalfOpen& half, Context& ctx);
+  void begin_congestion_control(bool syn_lost, const Settings& settings);
   trace::Reason on_segment_syn_sent(const Segment& seg, Context& ctx);
   trace::Reason take_syn_ack_for_text(const Segment& seg, Context& ctx);
   void count_syn_text(std::uint32_t taken);
@@ -233,6 +235,7 @@ class Connection {
     bool sampled = false;      // something that was sent once, at `sampled_at`, and can be timed
     bool reordered = false;
     Instant sampled_at;
+    std::optional<Duration> round_trip;  // of the latest segment that was sent once
     SeqNum reordered_from;
     std::uint32_t lost_before = 0;
     trace::Reason fate = trace::Reason::kNone;
@@ -249,7 +252,7 @@ class Connection {
   void window_opened(Context& ctx);
   void remember_timestamp(const Segment& seg, const Context& ctx);
   void hear_user_timeout(const Segment& seg);
-  void on_congestion_echo(Context& ctx);
+  void on_congestion_echo();
 
   // Loss (connection_recovery.cpp).
   void recover(const Segment& seg, Delivery& d, Context& ctx);
@@ -418,10 +421,10 @@ class Connection {
   std::uint8_t retries_ = 0;
   std::uint8_t persist_backoff_ = 0;  // probes since the window closed, answered or not
   std::uint16_t seen_mss_ = 536;      // largest text that came: what a full-sized segment is
-  std::uint32_t unacknowledged_text_ = 0;
   std::uint32_t refused_ = 0;  // octets that the program had to keep when it last found the send buffer full
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
+  SeqNum ecn_recover_;  // ECE for what was sent before this is about a reduction already made
 
   SendState snd_;
   ReceiveState rcv_;
@@ -429,12 +432,11 @@ class Connection {
   Reordering reordering_;
   SeqNum recover_;         // RFC 6582: duplicate acknowledgements before this prove nothing
   SeqNum tail_probe_end_;  // SND.NXT when it was sent
-  Congestion congestion_{NewReno{536, 10}};
+  Congestion congestion_{CongestionControl::kCubic, 536, 10};
   std::unique_ptr<Flight> flight_;
   Traffic traffic_;
   TimerTable timers_;
 
-  SeqNum ecn_recover_;  // ECE for what was sent before this is about a reduction already made
   Instant last_heard_;
   Instant last_sent_;  // text, SYN or FIN
 
@@ -469,6 +471,10 @@ class Connection {
   std::uint32_t send_limit(const Settings& s) const { return chosen(&Options::send_buffer, s.tcp_wmem); }
   Offer offer(const Context& ctx) const {
     return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
+  }
+  CongestionControl congestion_control(const Settings& s) const {
+    return rare_ != nullptr && rare_->options.congestion ? *rare_->options.congestion
+                                                         : s.tcp_congestion_control;
   }
   std::unique_ptr<Rare> rare_;
 };

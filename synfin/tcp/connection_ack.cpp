@@ -95,6 +95,7 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
   } else {
     const Duration rtt = ctx.now - s.sent_at;
     rtt_.note_minimum(rtt, ctx.now);
+    d.round_trip = std::min(d.round_trip.value_or(rtt), rtt);
     if (!s.sacked && !d.sampled && s.end().at_or_before(snd_.una) && s.start.at_or_after(f.sample_from)) {
       d.sampled = true;
       d.sampled_at = s.sent_at;
@@ -230,9 +231,9 @@ void Connection::window_opened(Context& ctx) {
 
 // Congestion without loss: the window is reduced once for what was in flight, nothing is sent again, and the
 // peer is told by CWR (RFC 3168 §6.1.2).
-void Connection::on_congestion_echo(Context& ctx) {
+void Connection::on_congestion_echo() {
   if (snd_.una.before(ecn_recover_) || in_loss_recovery() || snd_.una == snd_.nxt) return;
-  congestion_.on_loss(static_cast<std::uint32_t>(snd_.nxt - snd_.una), ctx.now);
+  congestion_.on_loss(static_cast<std::uint32_t>(snd_.nxt - snd_.una), CongestionSign::kMarked);
   ecn_recover_ = snd_.nxt;
   cwr_to_send_ = true;
 }

@@ -253,6 +253,7 @@ void Connection::set_options(const Options& options, Context& ctx) {
     rare().options = rest;
   }
   if (ended()) return;
+  if (options.congestion) congestion_.change(*options.congestion, text_limit(), ctx.settings.tcp_init_cwnd);
 
   // What was offered when the connection opened stays; the scale bounds what a larger buffer can offer.
   if (options.receive_buffer > 0 && is_synchronized(state_))

@@ -13,14 +13,10 @@ using trace::Counter;
 using trace::Reason;
 using wire::TcpOptions;
 
-namespace {
-
 // One segment where the SYN or SYN-ACK was lost (RFC 5681 §3.1).
-NewReno initial_congestion(std::uint32_t mss, bool syn_lost, const Settings& settings) {
-  return NewReno{mss, syn_lost ? 1 : settings.tcp_init_cwnd};
+void Connection::begin_congestion_control(bool syn_lost, const Settings& settings) {
+  congestion_ = Congestion{congestion_control(settings), text_limit(), syn_lost ? 1 : settings.tcp_init_cwnd};
 }
-
-}  // namespace
 
 void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx,
                              const TimeWait* reused) {
@@ -40,6 +36,7 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   timestamp_offset_ = ctx.timestamp_offset(tuple);
   recover_ = snd_.iss;
   reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
+  begin_congestion_control(false, ctx.settings);
   last_heard_ = ctx.now;
   syn_to_send_ = true;
   ctx.count(Counter::kActiveOpens);
@@ -72,7 +69,7 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
                                    std::max<std::uint32_t>(half.peer_mss, ctx.settings.tcp_min_snd_mss)));
   recover_ = snd_.iss;
   reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
-  congestion_ = Congestion{initial_congestion(text_limit(), half.retransmissions > 1, ctx.settings)};
+  begin_congestion_control(half.retransmissions > 1, ctx.settings);
   last_heard_ = ctx.now;
   ctx.count(Counter::kPassiveOpens);
 }
@@ -153,7 +150,7 @@ void Connection::adopt_syn(const Segment& syn, Context& ctx) {
   snd_.wnd = snd_.max_wnd = (syn.header.window << WindowScale::none()).octets;
   snd_.wl1 = syn.seq();
   snd_.wl2 = syn.ack();
-  congestion_ = Congestion{initial_congestion(text_limit(), retries_ > 1, ctx.settings)};
+  begin_congestion_control(retries_ > 1, ctx.settings);
 }
 
 Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {

@@ -112,14 +112,14 @@ void Connection::fill_from_beyond(Context& ctx) {
 // full-sized segment or 2*RMSS bytes of new data"  (RFC 9293 §3.8.6.3, SHLD-19)
 void Connection::acknowledge_text(std::uint32_t octets, Context& ctx) {
   if (octets > seen_mss_) seen_mss_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(octets, 0xffff));
-  unacknowledged_text_ += octets;
+  rcv_.unacknowledged += octets;
   if (quick_ack_ || quick_acks_ > 0) {
     // A peer in slow start is waiting for each of them.
     if (quick_acks_ > 0) --quick_acks_;
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
     return;
   }
-  if (unacknowledged_text_ >=
+  if (rcv_.unacknowledged >=
       2u * std::min<std::uint32_t>(seen_mss_, mss_for(ctx.mtu, tuple_.local.address.family()))) {
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
     return;

@@ -179,8 +179,7 @@ std::optional<Duration> Connection::detect_losses(Context& ctx) {
 void Connection::remember_for_undo() {
   Flight& f = *flight_;
   f.undo = true;
-  f.undo_window = congestion_.window();
-  f.undo_threshold = congestion_.slow_start_threshold();
+  f.before = congestion_;
   f.undo_from = snd_.una;
   f.undo_left = f.sent.retransmitted() > 0 ? static_cast<std::int32_t>(f.sent.retransmitted()) : -1;
   f.first_resent = Instant{};
@@ -192,8 +191,8 @@ void Connection::enter_recovery(Context& ctx) {
   f.state = CaState::kRecovery;
   f.high = recover_ = snd_.nxt;
   // What limited transmit added is left out (RFC 5681 §3.2 step 2).
-  congestion_.on_loss(std::min(f.sent.octets(), congestion_.window()), ctx.now);
-  f.prr.begin(std::min(f.sent.octets(), f.undo_window), congestion_.window());
+  congestion_.on_loss(std::min(f.sent.octets(), congestion_.window()), CongestionSign::kLost);
+  f.prr.begin(std::min(f.sent.octets(), f.before.window()), congestion_.window());
   f.prr.on_ack(0, pipe(), text_limit(), false);
   ctx.count(sack_ ? Counter::kTCPSackRecovery : Counter::kTCPRenoRecovery);
 }
@@ -204,7 +203,7 @@ void Connection::enter_loss(Context& ctx) {
   const Duration reordering = sack_ ? reordering_window() : Duration::zero();
   if (!f.undo) remember_for_undo();
   // "a retransmission timer expires … for a given segment"  (RFC 5681 §3.1, equation 4): once for each.
-  if (retries_ == 1) congestion_.on_timeout(std::min(f.sent.octets(), congestion_.window()), ctx.now);
+  if (retries_ == 1) congestion_.on_timeout(std::min(f.sent.octets(), congestion_.window()));
   notice_reneging(ctx);
   for (std::uint32_t i = 0; i < f.sent.size(); ++i) {
     if (i == 0 || !sack_ || f.rack.lost_on_timeout(f.sent[i], reordering, ctx.now)) f.sent.mark_lost(i);
@@ -241,7 +240,7 @@ bool Connection::was_for_nothing(const Segment& seg) const {
 void Connection::undo(Counter counter, Reason why, Delivery& d, Context& ctx) {
   Flight& f = *flight_;
   ctx.count(counter);
-  congestion_.restore(f.undo_window, f.undo_threshold);
+  congestion_.restore(f.before);
   f.sent.forget_losses();
   f.state = CaState::kOpen;
   f.frto = Flight::Frto::kOff;
@@ -261,7 +260,7 @@ void Connection::judge_tail_probe(const Segment& seg, const Delivery& d, Context
   tail_probe_ = !needless && !filled && !both_arrived;
   if (!filled) return;
   // What was in flight then is not known any more; it was no more than the window.
-  if (!in_loss_recovery()) congestion_.on_loss(congestion_.window(), ctx.now);
+  if (!in_loss_recovery()) congestion_.on_loss(congestion_.window(), CongestionSign::kLost);
   ctx.count(Counter::kTCPLossProbeRecovery);
 }
 
@@ -273,7 +272,16 @@ void Connection::grow_window(const Delivery& d, Context& ctx) {
       f.window_limited || (slow_start && congestion_.window() < std::uint64_t{f.most_used} * 2);
   // "during the … slow start … following a retransmission timeout … L MUST be set to 1"  (RFC 3465 §2.3)
   const bool timeout = f.state == CaState::kLoss;
-  congestion_.on_ack({ctx.now, timeout ? std::min(d.octets, text_limit()) : d.octets, limited || timeout});
+  AckEvent event;
+  event.now = ctx.now;
+  event.acked = timeout ? std::min(d.octets, text_limit()) : d.octets;
+  event.window_limited = limited || timeout;
+  // What waited for a segment that was sent again tells nothing.
+  if (!d.resent) event.round_trip = d.round_trip;
+  event.smoothed = rtt_.smoothed();
+  event.una = snd_.una;
+  event.nxt = snd_.nxt;
+  congestion_.on_ack(event);
 }
 
 }  // namespace synfin::tcp

@@ -136,7 +136,7 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
     user_timeout_to_send_ = false;
   }
   rcv_.last_ack_sent = rcv_.nxt;
-  unacknowledged_text_ = 0;
+  rcv_.unacknowledged = 0;
   timers_.stop(Timer::kDelayedAck);
   ++traffic_.segments_out;
 }
@@ -214,7 +214,8 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
 
   // Only now that something can leave: what waited at a closed window still has its window till then.
   const bool resumes = snd_.una == snd_.nxt && peer_room() > 0 && ctx.now - last_sent_ > rtt_.timeout();
-  if (resumes && ctx.settings.tcp_slow_start_after_idle) congestion_.on_idle();
+  if (resumes && ctx.settings.tcp_slow_start_after_idle)
+    congestion_.on_idle(text_limit() * ctx.settings.tcp_init_cwnd);
   const std::uint32_t allowed = window(), in_network = pipe();
   const std::uint32_t network_room = limit == Limit::kPeerOnly ? available
                                      : allowed > in_network    ? allowed - in_network

@@ -221,7 +221,7 @@ void Connection::on_timeout(Context& ctx) {
   if (flight_ != nullptr) {
     enter_loss(ctx);
   } else if (retries_ == 1) {
-    congestion_.on_timeout(0, ctx.now);  // a FIN alone
+    congestion_.on_timeout(0);  // a FIN alone
   }
   resend_first_ = true;
   arm_retransmit(ctx);

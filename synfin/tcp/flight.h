@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "synfin/tcp/congestion/congestion.h"
 #include "synfin/tcp/info.h"
 #include "synfin/tcp/pacer.h"
 #include "synfin/tcp/prr.h"
@@ -51,7 +52,7 @@ struct FlightState {
 
   // To take a reduction back that was made for nothing.
   bool undo = false;
-  std::uint32_t undo_window = 0, undo_threshold = 0;
+  Congestion before{CongestionControl::kNone, 1, 1};  // … it
   wire::SeqNum undo_from;
   std::int32_t undo_left = -1;  // retransmissions that no DSACK has called needless yet
   Instant first_resent;         // of this recovery

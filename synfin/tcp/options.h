@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "synfin/base/time.h"
+#include "synfin/tcp/congestion/control.h"
 
 namespace synfin::tcp {
 
@@ -63,6 +64,10 @@ struct Options {
   /// lose the ICMP messages about it. IPv4 only; what leaves before the connection is open is small enough
   /// anyway [IP_MTU_DISCOVER: IP_PMTUDISC_DONT].
   bool may_fragment = false;
+  /// How the congestion window moves, in place of `tcp_congestion_control`. On an open connection another one
+  /// goes on with the window and the slow start threshold of the one before, and leaving it out changes
+  /// nothing [TCP_CONGESTION].
+  std::optional<CongestionControl> congestion{};
 
   friend bool operator==(const Options&, const Options&) = default;
 };

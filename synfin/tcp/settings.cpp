@@ -17,7 +17,8 @@ enum class Type : std::uint8_t {
   kFlag,
   kCount,
   kSize,
-  kTime
+  kTime,
+  kChoice
 };
 
 // The names that settings.def uses for types.
@@ -26,14 +27,21 @@ struct Types {
   static constexpr Type Count = Type::kCount;
   static constexpr Type Size = Type::kSize;
   static constexpr Type Time = Type::kTime;
+  static constexpr Type Choice = Type::kChoice;
 };
 
-// All values as one type: times in nanoseconds.
+// All values as one type: times in nanoseconds, choices as the place of the name.
 constexpr std::int64_t to_raw(std::int64_t v) {
   return v;
 }
 constexpr std::int64_t to_raw(Duration v) {
   return v.ns();
+}
+constexpr std::int64_t to_raw(CongestionControl v) {
+  return std::to_underlying(v);
+}
+constexpr void from_raw(std::int64_t raw, CongestionControl& out) {
+  out = static_cast<CongestionControl>(raw);
 }
 constexpr void from_raw(std::int64_t raw, bool& out) {
   out = raw != 0;
@@ -45,6 +53,15 @@ constexpr void from_raw(std::int64_t raw, Duration& out) {
   out = Duration::nanoseconds(raw);
 }
 
+using Names = std::span<const std::string_view>;
+template <typename T>
+constexpr Names names_of(const T&) {
+  return {};
+}
+constexpr Names names_of(const CongestionControl&) {
+  return kCongestionControls;
+}
+
 struct Entry {
   std::string_view name;
   Type type;
@@ -53,6 +70,7 @@ struct Entry {
   std::int64_t maximum;
   std::string_view unit;
   std::string_view meaning;
+  Names names;  // of a choice
   std::int64_t (*get)(const Settings&);
   void (*set)(Settings&, std::int64_t);
 };
@@ -67,12 +85,17 @@ constexpr auto make_entries() {
         to_raw(max),                                                     \
         unit,                                                            \
         meaning,                                                         \
+        names_of(Settings::type{}),                                      \
         [](const Settings& s) { return to_raw(s.name); },                \
         [](Settings& s, std::int64_t raw) { from_raw(raw, s.name); }},
   return std::to_array<Entry>({SYNFIN_SETTINGS(SYNFIN_SETTING_ENTRY)});
 #undef SYNFIN_SETTING_ENTRY
 }
 constexpr auto kEntries = make_entries();
+static_assert(std::ranges::all_of(kEntries, [](const Entry& e) {
+  const bool choice = e.type == Type::kChoice;
+  return choice == !e.names.empty() && (!choice || e.maximum < static_cast<std::int64_t>(e.names.size()));
+}));
 
 static_assert(std::ranges::all_of(kEntries, [](const Entry& e) {
   return e.minimum <= e.default_value && e.default_value <= e.maximum;
@@ -142,6 +165,7 @@ std::span<const Suffix> suffixes_of(Type type) {
   switch (type) {
     case Type::kFlag:
     case Type::kCount:
+    case Type::kChoice:
       return kNoSuffixes;
     case Type::kSize:
       return kSizeSuffixes;
@@ -161,13 +185,16 @@ std::string_view expectation_of(Type type) {
       return "a number of octets, such as 65536, 64k or 1M";
     case Type::kTime:
       return "a time, such as 0.2, 200ms, 30s or 2min";
+    case Type::kChoice:
+      return "one of the names";
   }
   return {};
 }
 
 // Times in seconds, with as many decimals as they need.
-std::string format(Type type, std::int64_t raw) {
-  if (type != Type::kTime) return std::to_string(raw);
+std::string format(const Entry& entry, std::int64_t raw) {
+  if (entry.type == Type::kChoice) return std::string(entry.names[static_cast<std::size_t>(raw)]);
+  if (entry.type != Type::kTime) return std::to_string(raw);
   constexpr std::int64_t kSecond = 1'000'000'000;
   std::string text = std::to_string(raw / kSecond);
   if (raw % kSecond == 0) return text;
@@ -177,8 +204,18 @@ std::string format(Type type, std::int64_t raw) {
 }
 
 std::string range_of(const Entry& entry) {
-  std::string text = format(entry.type, entry.minimum) + ".." + format(entry.type, entry.maximum);
+  std::string text = format(entry, entry.minimum) + ".." + format(entry, entry.maximum);
   if (!entry.unit.empty()) text.append(" ").append(entry.unit);
+  return text;
+}
+
+// "cubic, reno or none"
+std::string list_of(Names names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (i != 0) text += i + 1 == names.size() ? " or " : ", ";
+    text += names[i];
+  }
   return text;
 }
 
@@ -231,8 +268,15 @@ std::string unknown_setting(std::string_view name) {
 std::expected<void, std::string> Settings::set(std::string_view name, std::string_view value) {
   const Entry* entry = find_entry(name);
   if (entry == nullptr) return std::unexpected(unknown_setting(name));
-  const auto raw = parse_number(value, suffixes_of(entry->type));
   const std::string prefix = std::string(name) + ": ";
+  if (entry->type == Type::kChoice) {
+    const auto known = std::ranges::find(entry->names, value);
+    if (known == entry->names.end())
+      return std::unexpected(prefix + '\'' + std::string(value) + "' is not " + list_of(entry->names));
+    entry->set(*this, known - entry->names.begin());
+    return {};
+  }
+  const auto raw = parse_number(value, suffixes_of(entry->type));
   if (!raw && raw.error() == Fault::kSyntax) {
     std::string text = prefix + '\'';
     text.append(value).append("' is not ").append(expectation_of(entry->type));
@@ -247,7 +291,7 @@ std::expected<void, std::string> Settings::set(std::string_view name, std::strin
 
 std::string Settings::get(std::string_view name) const {
   const Entry* entry = find_entry(name);
-  return entry == nullptr ? std::string{} : format(entry->type, entry->get(*this));
+  return entry == nullptr ? std::string{} : format(*entry, entry->get(*this));
 }
 
 std::span<const SettingInfo> all_settings() {
@@ -257,15 +301,15 @@ std::span<const SettingInfo> all_settings() {
   static const auto texts = [] {
     std::array<Texts, kEntries.size()> made;
     std::ranges::transform(kEntries, made.begin(), [](const Entry& e) {
-      return Texts{format(e.type, e.default_value), format(e.type, e.minimum), format(e.type, e.maximum)};
+      return Texts{format(e, e.default_value), format(e, e.minimum), format(e, e.maximum)};
     });
     return made;
   }();
   static const auto infos = [] {
     std::array<SettingInfo, kEntries.size()> made;
     for (std::size_t i = 0; i < made.size(); ++i) {
-      made[i] = SettingInfo{kEntries[i].name, texts[i].default_value, texts[i].minimum,
-                            texts[i].maximum, kEntries[i].unit,       kEntries[i].meaning};
+      made[i] = SettingInfo{kEntries[i].name, texts[i].default_value, texts[i].minimum, texts[i].maximum,
+                            kEntries[i].unit, kEntries[i].meaning,    kEntries[i].names};
     }
     return made;
   }();

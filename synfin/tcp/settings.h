@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "synfin/base/time.h"
+#include "synfin/tcp/congestion/control.h"
 #include "synfin/tcp/settings.def"
 
 namespace synfin::tcp {
@@ -19,6 +20,7 @@ struct Settings {
   using Count = std::uint32_t;
   using Size = std::uint32_t;
   using Time = Duration;
+  using Choice = CongestionControl;  // the only one so far
 
 #define SYNFIN_SETTING(type, name, value, min, max, unit, meaning) type name = default_##name();
   // Functions, as a default member initialiser cannot use literals that are visible only here.
@@ -39,9 +41,10 @@ struct Settings {
   std::string get(std::string_view name) const;
 };
 
-/// A line of `synfin settings`.
+/// A line of `synfin settings`. `choices`: where the value is one of some names, these; empty otherwise.
 struct SettingInfo {
   std::string_view name, default_value, minimum, maximum, unit, meaning;
+  std::span<const std::string_view> choices;
 };
 std::span<const SettingInfo> all_settings();
 

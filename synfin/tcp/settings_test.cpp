@@ -95,6 +95,20 @@ TEST(Settings, SizesTakeBinarySuffixes) {
   EXPECT_EQ(settings.get("tcp_rmem"), "2097152");
 }
 
+TEST(Settings, ChoicesAreTakenAndGivenByName) {
+  Settings settings;
+  EXPECT_EQ(settings.tcp_congestion_control, CongestionControl::kCubic);
+  ASSERT_TRUE(settings.set("tcp_congestion_control", "reno"));
+  EXPECT_EQ(settings.tcp_congestion_control, CongestionControl::kReno);
+  EXPECT_EQ(settings.get("tcp_congestion_control"), "reno");
+  for (const char* value : {"", "bbr", "0", "Cubic", "cubic "}) {
+    EXPECT_EQ(error_of("tcp_congestion_control", value),
+              "tcp_congestion_control: '" + std::string(value) + "' is not cubic, reno or none");
+    EXPECT_FALSE(settings.set("tcp_congestion_control", value));
+  }
+  EXPECT_EQ(settings.tcp_congestion_control, CongestionControl::kReno);
+}
+
 TEST(Settings, OutOfRangeIsRefusedWithTheRange) {
   EXPECT_EQ(error_of("tcp_syn_retries", "200"), "tcp_syn_retries: 200 is out of range 0..127");
   EXPECT_EQ(error_of("tcp_syn_retries", "-1"), "tcp_syn_retries: -1 is out of range 0..127");

@@ -62,6 +62,7 @@ std::string paragraph(std::string_view text, std::size_t indent) {
 }
 
 std::string range_text(const tcp::SettingInfo& s) {
+  if (!s.choices.empty()) return fmt::format("{}", fmt::join(s.choices, " or "));
   return fmt::format("{} to {}", s.minimum, s.maximum);
 }
 

@@ -37,6 +37,11 @@ TEST(Explain, AStateInAnySpelling) {
   EXPECT_THAT(explain("time_wait").value_or(""), StartsWith("TIME-WAIT (state; RFC"));
 }
 
+TEST(Explain, ASettingThatIsANameWithAllNames) {
+  EXPECT_THAT(explain("tcp_congestion_control").value_or(""),
+              StartsWith("tcp_congestion_control (setting; default cubic, cubic or reno or none)\n"));
+}
+
 TEST(Explain, ASettingWithDefaultAndRange) {
   const auto text = explain("tcp_abort_on_overflow");
   ASSERT_TRUE(text);

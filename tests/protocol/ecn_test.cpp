@@ -117,8 +117,9 @@ TEST_P(Ecn, AnEchoReducesTheWindowOnceForWhatWasInFlight) {
   const std::uint32_t before = stack_.status(connection_)->congestion_window;
   gives(peer(), ack(0, 1400, ECE));
   const std::uint32_t reduced = stack_.status(connection_)->congestion_window;
-  EXPECT_LE(reduced, before / 2 + 1400);
-  EXPECT_GE(reduced, before / 2 - 1400);
+  // CUBIC's share (RFC 9438 §4.6).
+  EXPECT_LE(reduced, before / 10 * 7 + 1400);
+  EXPECT_GE(reduced, before / 10 * 7 - 1400);
   for (std::uint32_t n = 2; n <= 9; ++n) {
     gives(peer(), ack(0, 1400 * n, ECE));
     EXPECT_GE(stack_.status(connection_)->congestion_window, reduced) << "the same flight, segment " << n;

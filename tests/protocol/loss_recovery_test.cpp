@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Loss recovery of the sender: SACK (RFC 2018, 6675), RACK-TLP (RFC 8985), PRR (RFC 6937bis), limited
-// transmit (RFC 3042), F-RTO (RFC 5682), DSACK (RFC 2883). Segments are 1000 octets, round trips 100 ms.
+// transmit (RFC 3042), F-RTO (RFC 5682), DSACK (RFC 2883). Segments are 1000 octets, round trips 100 ms; the
+// numbers are those of RFC 5681, half a window after a loss.
 #include <algorithm>
 
 #include "raw_host.h"
@@ -13,6 +14,10 @@ using tcp::CaState;
 
 constexpr std::uint32_t kMss = 1000;
 constexpr Duration kRtt = 100_ms;
+
+LadderOptions reno() {
+  return {.settings = [](tcp::Settings& s) { s.tcp_congestion_control = tcp::CongestionControl::kReno; }};
+}
 
 // The SYN-ACK's round trip is the first sample.
 Ladder& opened(Ladder& l, bool sack = true, bool timestamps = false) {
@@ -40,7 +45,7 @@ Out segment(std::int64_t seq) {
 // RFC 6675 §5: DupThresh segments are sacked, so what lies before is lost; RFC 6937bis: as much is sent as
 // is delivered.
 LADDER_TEST(SackRecovery, FillsTheHolesAsBlocksCome) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(10 * kMss).whatever().after(kRtt);
   l.receives(ack(1, {{2001, 3001}})).sends_nothing().reason(Reason::kSelectiveAck);
   EXPECT_EQ(info(l).ca_state, CaState::kDisorder);
@@ -67,7 +72,7 @@ LADDER_TEST(SackRecovery, FillsTheHolesAsBlocksCome) {
 
 // RFC 6675 §5 (4.2): half of what was in flight.
 LADDER_TEST(SackRecovery, HalvesTheWindowOnce) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(40 * kMss).whatever().after(kRtt);
   l.receives(ack(1, {{1001, 5001}})).whatever();
   EXPECT_EQ(info(l).snd_ssthresh, 5u);
@@ -77,7 +82,7 @@ LADDER_TEST(SackRecovery, HalvesTheWindowOnce) {
 
 // What is sacked is never sent again.
 LADDER_TEST(SackRecovery, SendsNothingThatIsSacked) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(10 * kMss).whatever().after(kRtt);
   l.receives(ack(2001, {{3001, 4001}, {6001, 10'001}}));
   l.sends(segment(2001)).sends(segment(4001)).sends(segment(5001)).sends_nothing();
@@ -85,7 +90,7 @@ LADDER_TEST(SackRecovery, SendsNothingThatIsSacked) {
 
 // RFC 8985 §6.2 step 5: fewer than DupThresh are sacked, so a quarter of the round trip must pass.
 LADDER_TEST(Rack, ReorderingTimerRepairsASmallFlight) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(4 * kMss).whatever().after(kRtt);
   l.receives(ack(1, {{3001, 4001}})).silent_for(24_ms);
   l.sends_within(Ladder::kSlack, segment(1));
@@ -97,7 +102,7 @@ LADDER_TEST(Rack, ReorderingTimerRepairsASmallFlight) {
 
 // §3.2: what comes within the reordering window is no loss.
 LADDER_TEST(Rack, ReorderingIsTolerated) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(4 * kMss).whatever().after(kRtt);
   l.receives(ack(1, {{3001, 4001}})).after(10_ms).receives(ack(4001)).sends_nothing().silent_for(100_s);
   EXPECT_EQ(info(l).reord_seen, 1u);
@@ -112,7 +117,7 @@ LADDER_TEST(Rack, ReorderingIsTolerated) {
 
 // How far apart: Linux's tcpi_reordering.
 LADDER_TEST(Rack, DegreeOfReorderingIsMeasured) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(10 * kMss).whatever().after(kRtt);
   l.receives(ack(1, {{8001, 9001}})).receives(ack(1, {{3001, 4001}, {8001, 9001}})).whatever();
   EXPECT_EQ(info(l).reordering, 6u);
@@ -120,7 +125,7 @@ LADDER_TEST(Rack, DegreeOfReorderingIsMeasured) {
 
 // §3.3.2: a lost retransmission is found by what was sent behind it, without a timeout.
 LADDER_TEST(Rack, LostRetransmissionIsSentAgain) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(20 * kMss).whatever().after(kRtt);
   l.receives(ack(1, {{1001, 4001}})).sends(segment(1));
   l.whatever();
@@ -133,7 +138,7 @@ LADDER_TEST(Rack, LostRetransmissionIsSentAgain) {
 
 // RFC 8985 §7.2, §7.3: two round trips behind the last segment.
 LADDER_TEST(TailLossProbe, ResendsTheLastSegment) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(4 * kMss).whatever().silent_for(199_ms);
   l.sends_within(12_ms, segment(3001)).sends_nothing().counter(Counter::kTCPLossProbes, 1);
   // All arrived: the DSACK says that nothing was lost.
@@ -145,7 +150,7 @@ LADDER_TEST(TailLossProbe, ResendsTheLastSegment) {
 
 // The tail was lost: the probe's SACK starts recovery, one round trip sooner than a timeout and without one.
 LADDER_TEST(TailLossProbe, RepairsALostTail) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(10 * kMss).whatever().after(kRtt).receives(ack(5001)).sends_nothing();
   l.sends_within(220_ms, segment(9001)).sends_nothing();
   l.after(kRtt).receives(ack(5001, {{9001, 10'001}})).sends(segment(5001)).sends_nothing();
@@ -161,7 +166,7 @@ LADDER_TEST(TailLossProbe, RepairsALostTail) {
 
 // §7.4.2: the probe itself repaired the loss, which is congestion all the same.
 LADDER_TEST(TailLossProbe, RepairIsAnsweredByAReduction) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(4 * kMss).whatever().sends_within(220_ms, segment(3001));
   l.after(kRtt).receives(ack(4001)).sends_nothing();
   EXPECT_EQ(info(l).snd_cwnd, 10u) << "a DSACK may still come";
@@ -172,7 +177,7 @@ LADDER_TEST(TailLossProbe, RepairIsAnsweredByAReduction) {
 
 // §7.3: new data, if there is some and the peer has room, whatever the congestion window says.
 LADDER_TEST(TailLossProbe, SendsNewDataWhereItCan) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(12 * kMss).whatever().sends_within(220_ms, segment(10'001)).sends_nothing();
   l.after(50_ms).receives(ack(11'001)).sends(segment(11'001)).whatever();
   EXPECT_EQ(info(l).total_retrans, 0u);
@@ -180,14 +185,14 @@ LADDER_TEST(TailLossProbe, SendsNewDataWhereItCan) {
 
 // §7.2: with one segment in flight the peer's delayed acknowledgement gets its time.
 LADDER_TEST(TailLossProbe, WaitsForADelayedAcknowledgement) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(kMss).sends(segment(1)).silent_for(290_ms).sends_within(20_ms, segment(1));
   l.counter(Counter::kTCPLossProbes, 1).after(kRtt).receives(ack(1001)).silent_for(100_s);
 }
 
 // A FIN is a tail like any other, and stays a FIN.
 LADDER_TEST(TailLossProbe, ProbesWithTheFin) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(3 * kMss).whatever().app_shuts_down(Shutdown::kSend);
   l.sends({.flags = FIN | ACK, .seq = 3001, .len = 0});
   l.sends_within(220_ms, {.flags = FIN | ACK, .seq = 3001, .len = 0}).state(State::kFinWait1);
@@ -195,7 +200,7 @@ LADDER_TEST(TailLossProbe, ProbesWithTheFin) {
 }
 
 LADDER_TEST(TailLossProbe, NeedsSack) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l, false).app_sends(4 * kMss).whatever().silent_for(290_ms).sends_within(20_ms, segment(1));
   l.counter(Counter::kTCPLossProbes, 0).counter(Counter::kTCPTimeouts, 1);
 }
@@ -208,14 +213,14 @@ LADDER_TEST(TailLossProbe, CanBeTurnedOff) {
 
 // One round trip later at most a timeout follows, from when the probe was sent.
 LADDER_TEST(TailLossProbe, TimeoutFollows) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(4 * kMss).whatever().sends_within(220_ms, segment(3001));
   l.silent_for(290_ms).sends_within(20_ms, segment(1)).sends_nothing().counter(Counter::kTCPTimeouts, 1);
 }
 
 // RFC 3042: each of the first two duplicates lets one new segment out.
 LADDER_TEST(LimitedTransmit, WithoutSack) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l, false).app_sends(20 * kMss).whatever().after(kRtt);
   l.receives(ack(1)).sends(segment(10'001)).sends_nothing();
   l.receives(ack(1)).sends(segment(11'001)).sends_nothing();
@@ -225,7 +230,7 @@ LADDER_TEST(LimitedTransmit, WithoutSack) {
 }
 
 LADDER_TEST(LimitedTransmit, WithSack) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(20 * kMss).whatever().after(kRtt);
   l.receives(ack(1, {{1001, 2001}})).sends(segment(10'001)).sends_nothing();
   l.receives(ack(1, {{1001, 3001}})).sends(segment(11'001)).sends_nothing();
@@ -235,7 +240,7 @@ LADDER_TEST(LimitedTransmit, WithSack) {
 
 // RFC 6582 §3.2: and what partial acknowledgements send again is called so.
 LADDER_TEST(NewReno, PartialAcknowledgementIsNamed) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l, false).app_sends(8 * kMss).whatever().after(kRtt);
   for (int i = 0; i < 3; ++i) l.receives(ack(1));
   l.sends(segment(1)).sends_nothing();
@@ -247,7 +252,7 @@ LADDER_TEST(NewReno, PartialAcknowledgementIsNamed) {
 
 // RFC 5682 §3.1: only late. New text goes out in place of the rest, and what comes then tells.
 LADDER_TEST(Frto, SpuriousTimeoutIsTakenBack) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(20 * kMss).whatever();
   l.sends_within(220_ms, segment(10'001)).sends_within(320_ms, segment(1)).sends_nothing();
   l.after(10_ms).receives(ack(1001)).sends(segment(11'001)).whatever();
@@ -262,7 +267,7 @@ LADDER_TEST(Frto, SpuriousTimeoutIsTakenBack) {
 
 // … and where it was no spurious one: the duplicate proves the loss.
 LADDER_TEST(Frto, RealTimeoutGoesOnAsUsual) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(20 * kMss).whatever();
   l.sends_within(220_ms, segment(10'001)).sends_within(320_ms, segment(1)).sends_nothing();
   l.after(kRtt).receives(ack(1001)).sends(segment(11'001)).whatever();
@@ -275,7 +280,7 @@ LADDER_TEST(Frto, RealTimeoutGoesOnAsUsual) {
 
 // RFC 2883 §5, RFC 3708: every retransmission was for nothing, so the reduction is taken back.
 LADDER_TEST(Dsack, TakesTheReductionBack) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(10 * kMss).whatever().after(kRtt);
   l.receives(ack(1, {{1001, 4001}})).sends(segment(1)).sends_nothing();
   EXPECT_EQ(info(l).snd_ssthresh, 5u);
@@ -287,7 +292,7 @@ LADDER_TEST(Dsack, TakesTheReductionBack) {
 
 // A peer may not earn a wider reordering window by DSACKs that it made up.
 LADDER_TEST(Dsack, InventedOnesAreIgnored) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(10 * kMss).whatever().after(kRtt);
   for (int i = 0; i < 50; ++i) l.receives(ack(2001, {{1, 1001}})).whatever();
   EXPECT_EQ(info(l).snd_cwnd, 12u);
@@ -313,7 +318,7 @@ LADDER_TEST(Eifel, TimestampsTakeTheReductionBack) {
 
 // RFC 2018 §8: a peer may drop what it has sacked; the timeout starts from nothing.
 LADDER_TEST(SackRecovery, RenegingIsSurvived) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(4 * kMss).whatever().after(kRtt).receives(ack(1, {{1001, 4001}})).sends(segment(1));
   // It fills the hole, and says nothing of the rest any more.
   l.after(kRtt).receives(ack(1001)).sends_nothing();
@@ -325,7 +330,7 @@ LADDER_TEST(SackRecovery, RenegingIsSurvived) {
 // Short of memory, it shuts its window as well; what probes that must not go for sacked and sent again at
 // once.
 LADDER_TEST(SackRecovery, RenegingBehindAClosedWindowIsSurvived) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(4 * kMss).whatever().after(kRtt).receives(ack(1, {{1001, 4001}})).sends(segment(1));
   l.after(kRtt).receives({.seq = 1, .ack = 1001, .window = 0}).sends_nothing();
   l.sends_within(1_s, {.seq = 1001, .len = 1}).sends_nothing().counter(Counter::kTCPSACKReneging, 1);
@@ -338,7 +343,7 @@ LADDER_TEST(SackRecovery, RenegingBehindAClosedWindowIsSurvived) {
 
 // Blocks about what was never sent, upside down or acknowledged long ago say nothing.
 LADDER_TEST(SackRecovery, SenselessBlocksAreIgnored) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(6 * kMss).whatever().after(kRtt).receives(ack(2001)).whatever();
   l.receives(ack(2001, {{5001, 90'001}})).receives(ack(2001, {{4001, 3001}}));
   l.receives(ack(2001, {{2'000'000'001, 2'000'001'001}})).sends_nothing();
@@ -349,7 +354,7 @@ LADDER_TEST(SackRecovery, SenselessBlocksAreIgnored) {
 
 // The peer's delayed acknowledgement of 40 ms and a round trip of nothing: no storm of probes.
 LADDER_TEST(TailLossProbe, OneAtATime) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   l.app_listens()
       .receives({.flags = SYN, .seq = 0, .mss = kMss, .sack_permitted = true})
       .sends({.flags = SYN | ACK});
@@ -390,7 +395,7 @@ TEST_P(TailLossProbeTooLate, WhatWasSackedMeanwhileIsNotSentAgain) {
 
 // tcpi_*: what passed in both directions.
 LADDER_TEST(TcpInfo, CountsWhatPassed) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(3 * kMss).whatever().after(kRtt).receives(ack(2001)).sends_nothing();
   l.receives({.seq = 1, .ack = 2001, .len = 500, .window = 1000}).whatever();
   const tcp::Info i = info(l);
@@ -414,7 +419,7 @@ LADDER_TEST(TcpInfo, CountsWhatPassed) {
 
 // What was in flight when the connection failed was not acknowledged by that.
 LADDER_TEST(TcpInfo, AFailureAcknowledgesNothing) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(3 * kMss).whatever().after(kRtt).receives(ack(1001)).whatever();
   l.receives({.flags = RST, .seq = 1}).state(State::kClosed);
   EXPECT_EQ(info(l).bytes_acked, kMss);
@@ -422,7 +427,7 @@ LADDER_TEST(TcpInfo, AFailureAcknowledgesNothing) {
 
 // The octet that probes a closed window goes again with the others.
 LADDER_TEST(TcpInfo, CountsTheOctetOfAWindowProbeAsSentAgain) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   l.opened_passively().receives({.seq = 1, .ack = 1, .window = 0}).app_sends(1000).sends_nothing();
   l.sends_within(1100_ms, {.seq = 1, .len = 1}).receives({.seq = 1, .ack = 1, .window = 5000});
   l.sends({.seq = 1, .len = 1000}).receives({.seq = 1, .ack = 1001}).sends_nothing();
@@ -445,7 +450,7 @@ LADDER_TEST(ZeroWindow, CanBeProbedAsLinuxDoes) {
 // RFC 9293 §3.8.6, MUST-34, MUST-35: the peer takes its window back from behind what is in flight, and opens
 // it again.
 LADDER_TEST(ZeroWindow, ShrunkFromBehindWhatIsInFlight) {
-  Ladder l(variant);
+  Ladder l(variant, reno());
   opened(l).app_sends(4 * kMss).whatever().after(kRtt).receives({.seq = 1, .ack = 1001, .window = 0});
   l.sends_nothing().sends_within(400_ms, {.seq = 1001, .len = 1}).sends_nothing();
   l.receives({.seq = 1, .ack = 1001, .window = 0}).sends_nothing().state(State::kEstablished);
@@ -457,7 +462,7 @@ LADDER_TEST(ZeroWindow, ShrunkFromBehindWhatIsInFlight) {
 // Slow start as Linux has it: what is not used does not grow; what is used doubles a round trip.
 LADDER_TEST(CongestionWindow, GrowsOnlyWhileItIsUsed) {
   for (const std::uint32_t segments : {5u, 6u, 9u, 10u}) {
-    Ladder l(variant);
+    Ladder l(variant, reno());
     opened(l).app_sends(segments * kMss).whatever();
     for (std::uint32_t n = 2; n < segments; n += 2)
       l.receives(ack(1 + std::int64_t{n} * kMss)).sends_nothing();

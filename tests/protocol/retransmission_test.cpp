@@ -280,7 +280,8 @@ LADDER_TEST(FastRetransmit, PartialAckResendsTheNextHole) {
 
 // RFC 5681 §3.2 step 3: half of what was in flight remains.
 LADDER_TEST(FastRetransmit, HalvesTheCongestionWindow) {
-  Ladder l(variant);
+  Ladder l(variant,
+           {.settings = [](tcp::Settings& s) { s.tcp_congestion_control = tcp::CongestionControl::kReno; }});
   opened_with_rtt(l, 10_ms);
   const std::int64_t mss = full(l);
   l.app_sends(40 * full(l)).whatever().after(10_ms);  // ten are in flight

@@ -292,13 +292,13 @@ LADDER_TEST(SendWindow, OldSegmentDoesNotUpdateIt) {
 // has an older number than WL1 and a newer acknowledgement.
 LADDER_TEST(SendWindow, TextThatFillsAHoleUpdatesIt) {
   Ladder l(variant, {.peer = {.window = 3000}});
-  l.opened_passively().app_sends(2 * full(l));
-  ASSERT_EQ(octets(l.take_all()), 2 * full(l)) << l.text();
-  const std::int64_t all = 1 + 2 * std::int64_t{full(l)};
-  const auto one = static_cast<std::uint16_t>(full(l));
+  l.opened_passively().app_sends(2 * full_to_peer(l));
+  ASSERT_EQ(octets(l.take_all()), 2 * full_to_peer(l)) << l.text();
+  const std::int64_t all = 1 + 2 * std::int64_t{full_to_peer(l)};
+  const auto one = static_cast<std::uint16_t>(full_to_peer(l));
   l.receives({.seq = 1001, .ack = 1, .len = 100, .window = 3000}).whatever();
   l.receives({.seq = 1, .ack = all, .len = 1000, .window = one}).whatever().app_sends(3000);
-  EXPECT_EQ(octets(l.take_all()), full(l)) << l.text();
+  EXPECT_EQ(octets(l.take_all()), full_to_peer(l)) << l.text();
   // What came before it, late, does not open it again.
   l.receives({.seq = 1001, .ack = 1, .len = 100, .window = 3000}).whatever();
   EXPECT_EQ(octets(l.take_all()), 0u) << l.text();

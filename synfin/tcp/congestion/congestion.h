@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 #include <variant>
 
-#include "synfin/base/time.h"
+#include "synfin/tcp/congestion/control.h"
+#include "synfin/tcp/congestion/cubic.h"
 #include "synfin/tcp/congestion/new_reno.h"
 #include "synfin/tcp/congestion/none.h"
 
@@ -16,8 +16,12 @@ namespace synfin::tcp {
 /// its business (tcp/scoreboard, tcp/rack), nor how the window is used in recovery (tcp/prr).
 class Congestion {
  public:
-  explicit Congestion(NewReno c) : controller_(c) {}
-  explicit Congestion(NoControl c) : controller_(c) {}
+  /// `mss`: most text in a segment; `initial_segments`: the initial window. Both from 1 to 65535.
+  Congestion(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments);
+  CongestionControl control() const { return static_cast<CongestionControl>(controller_.index()); }
+  /// Another controller goes on with the window and the threshold; behind `kNone`, which has none, with the
+  /// initial window.
+  void change(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments);
 
   std::uint32_t window() const {
     return std::visit([](const auto& c) { return c.window(); }, controller_);
@@ -28,29 +32,37 @@ class Congestion {
   void on_ack(const AckEvent& e) {
     std::visit([&](auto& c) { c.on_ack(e); }, controller_);
   }
-  /// Loss was inferred from acknowledgements; `in_flight` octets are not acknowledged. Once a recovery.
-  void on_loss(std::uint32_t in_flight, Instant now) {
-    std::visit([&](auto& c) { c.on_loss(in_flight, now); }, controller_);
+  /// Congestion was inferred from acknowledgements; `in_flight` octets are not acknowledged. Once a recovery,
+  /// and for marks once a round trip.
+  void on_loss(std::uint32_t in_flight, CongestionSign sign) {
+    std::visit([&](auto& c) { c.on_loss(in_flight, sign); }, controller_);
   }
   /// The retransmission timer ran out for a segment not yet sent again.
-  void on_timeout(std::uint32_t in_flight, Instant now) {
-    std::visit([&](auto& c) { c.on_timeout(in_flight, now); }, controller_);
+  void on_timeout(std::uint32_t in_flight) {
+    std::visit([&](auto& c) { c.on_timeout(in_flight); }, controller_);
   }
-  /// The connection was idle for longer than a retransmission timeout (RFC 5681 §4.1).
-  void on_idle() {
-    std::visit([](auto& c) { c.on_idle(); }, controller_);
+  /// The connection was idle for longer than a retransmission timeout: RW is the initial window at most (RFC
+  /// 5681 §4.1).
+  void on_idle(std::uint32_t initial_window) {
+    std::visit([&](auto& c) { c.on_idle(initial_window); }, controller_);
   }
-  /// The last reduction was made for nothing: the window and the threshold from before it (RFC 5682, RFC
-  /// 4015).
-  void restore(std::uint32_t window, std::uint32_t threshold) {
-    std::visit([&](auto& c) { c.restore(window, threshold); }, controller_);
+  /// The last reduction was made for nothing (RFC 5682, RFC 4015): back to what was before it, but never to
+  /// less than there is now. Another kind of controller remembers nothing of use.
+  void restore(const Congestion& before) {
+    std::visit(
+        [&]<typename Controller>(Controller& c) {
+          if (const auto* old = std::get_if<Controller>(&before.controller_)) c.restore(*old);
+        },
+        controller_);
   }
   void set_mss(std::uint32_t mss) {
     std::visit([&](auto& c) { c.set_mss(mss); }, controller_);
   }
 
  private:
-  std::variant<NewReno, NoControl> controller_;
+  using Controller = std::variant<Cubic, NewReno, NoControl>;  // as in CongestionControl
+  explicit Congestion(Controller c) : controller_(c) {}
+  Controller controller_;
 };
 
 }  // namespace synfin::tcp

@@ -4,31 +4,28 @@
 #include <algorithm>
 
 namespace synfin::tcp {
-namespace {
-
-// Far beyond any window that TCP can offer (2^30), and far from overflow.
-constexpr std::uint32_t kMaxWindow = 1u << 30;
-
-}  // namespace
 
 NewReno::NewReno(std::uint32_t mss, std::uint32_t initial_segments)
-    : mss_(mss), initial_(mss * initial_segments), window_(initial_), threshold_(kMaxWindow) {}
+    : NewReno(mss, mss * initial_segments, kMostWindow) {}
+
+NewReno::NewReno(std::uint32_t mss, std::uint32_t window, std::uint32_t threshold)
+    : mss_(mss), window_(window), threshold_(threshold) {}
 
 void NewReno::on_ack(const AckEvent& e) {
   // A window that was not used says nothing about the path (RFC 7661 §4.3): it does not grow.
   if (!e.window_limited) return;
-  std::uint32_t acked = std::min(e.acked, kMaxWindow);
+  std::uint32_t acked = std::min(e.acked, kMostWindow);
   if (window_ < threshold_) {
     // By all that was acknowledged, as Linux does: RFC 3465's limit of two segments an ACK would punish
     // receivers that acknowledge rarely, and splitting ACKs gains nothing.
     const std::uint32_t grow = std::min(acked, threshold_ - window_);
-    window_ = std::min(window_ + grow, kMaxWindow);
+    window_ = std::min(window_ + grow, kMostWindow);
     acked -= grow;
   }
   counted_ += acked;
   if (counted_ >= window_) {
     counted_ -= window_;
-    window_ = std::min(window_ + mss_, kMaxWindow);
+    window_ = std::min(window_ + mss_, kMostWindow);
   }
 }
 
@@ -38,28 +35,27 @@ void NewReno::halve(std::uint32_t in_flight) {
   counted_ = 0;
 }
 
-void NewReno::on_loss(std::uint32_t in_flight, Instant) {
+void NewReno::on_loss(std::uint32_t in_flight, CongestionSign) {
   halve(in_flight);
   window_ = threshold_;
 }
 
-void NewReno::on_timeout(std::uint32_t in_flight, Instant) {
+void NewReno::on_timeout(std::uint32_t in_flight) {
   halve(in_flight);
   window_ = mss_;
 }
 
-void NewReno::on_idle() {
-  window_ = std::min(window_, initial_);
+void NewReno::on_idle(std::uint32_t initial_window) {
+  window_ = std::min(window_, initial_window);
 }
 
-void NewReno::restore(std::uint32_t window, std::uint32_t threshold) {
-  window_ = std::max(window_, window);
-  threshold_ = std::max(threshold_, threshold);
+void NewReno::restore(const NewReno& before) {
+  window_ = std::max(window_, before.window_);
+  threshold_ = std::max(threshold_, before.threshold_);
 }
 
 void NewReno::set_mss(std::uint32_t mss) {
   const std::uint32_t segments = std::max(window_ / mss_, 1u);
-  initial_ = initial_ / mss_ * mss;
   mss_ = mss;
   window_ = segments * mss;
 }

@@ -12,20 +12,21 @@ namespace synfin::tcp {
 class NewReno {
  public:
   NewReno(std::uint32_t mss, std::uint32_t initial_segments);
+  /// In place of another controller, with its window and threshold.
+  NewReno(std::uint32_t mss, std::uint32_t window, std::uint32_t threshold);
 
   std::uint32_t window() const { return window_; }
   std::uint32_t slow_start_threshold() const { return threshold_; }
   void on_ack(const AckEvent& e);
-  void on_loss(std::uint32_t in_flight, Instant now);
-  void on_timeout(std::uint32_t in_flight, Instant now);
-  void on_idle();
-  void restore(std::uint32_t window, std::uint32_t threshold);
+  void on_loss(std::uint32_t in_flight, CongestionSign sign);
+  void on_timeout(std::uint32_t in_flight);
+  void on_idle(std::uint32_t initial_window);
+  void restore(const NewReno& before);
   void set_mss(std::uint32_t mss);
 
  private:
   void halve(std::uint32_t in_flight);
   std::uint32_t mss_;
-  std::uint32_t initial_;      // octets
   std::uint32_t window_;       // cwnd
   std::uint32_t threshold_;    // ssthresh
   std::uint32_t counted_ = 0;  // octets acknowledged towards the next increase in congestion avoidance

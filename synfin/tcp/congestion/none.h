@@ -10,13 +10,13 @@ namespace synfin::tcp {
 /// No congestion control: only the peer's window limits. For tests and for links that cannot be congested.
 class NoControl {
  public:
-  std::uint32_t window() const { return 1u << 30; }
-  std::uint32_t slow_start_threshold() const { return 1u << 30; }
+  std::uint32_t window() const { return kMostWindow; }
+  std::uint32_t slow_start_threshold() const { return kMostWindow; }
   void on_ack(const AckEvent&) {}
-  void on_loss(std::uint32_t, Instant) {}
-  void on_timeout(std::uint32_t, Instant) {}
-  void on_idle() {}
-  void restore(std::uint32_t, std::uint32_t) {}
+  void on_loss(std::uint32_t, CongestionSign) {}
+  void on_timeout(std::uint32_t) {}
+  void on_idle(std::uint32_t) {}
+  void restore(const NoControl&) {}
   void set_mss(std::uint32_t) {}
 };
 
