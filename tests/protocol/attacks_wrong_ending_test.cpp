@@ -136,12 +136,15 @@ TEST_P(WrongEndingAttacks, AbortOfAnOldHandleSparesTheTimeWaitOfALaterConnection
   const Handle listener = listens();
   const Open old = opens(listener, peer());
   EXPECT_TRUE(stack_.shutdown(old.handle, Shutdown::kSend, now_));
+  EXPECT_TRUE(only().tcp.flags.fin());
   gives(peer(), from_peer(old, FIN | ACK, 0, 1));
   ASSERT_EQ(state(peer()), State::kTimeWait);
-  const Packet syn_ack = (sent(), knocks(peer(), syn(kPeerIss + 1000)));
+  (void)sent();
+  const Packet syn_ack = knocks(peer(), syn(kPeerIss + 1000));
   gives(peer(), third(syn_ack.tcp));
   const Handle later = accepts(listener);
   stack_.close(later, now_);
+  EXPECT_TRUE(only().tcp.flags.fin());
   gives(peer(), header(FIN | ACK, kPeerIss + 1001, syn_ack.tcp.seq + 2));
   ASSERT_EQ(state(peer()), State::kTimeWait);
   stack_.abort(old.handle, now_);
