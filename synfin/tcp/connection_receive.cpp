@@ -135,6 +135,7 @@ void Connection::take_fin(Context& ctx) {
   rcv_.nxt += 1;
   rcv_.edge = later(rcv_.edge, rcv_.nxt);
   rcv_.fin_waits = false;
+  fin_taken_ = true;
   rcv_.beyond.reset();
   events_ |= kPeerClosed | kReadable;
   owe_ack(Reason::kFinReceived);
