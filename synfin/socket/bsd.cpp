@@ -313,7 +313,8 @@ short Bsd::events_of(Entry& e) {
   const State state = status ? status->state : State::kClosed;
   const bool ended = fin_received(state);
   const auto readable = stack_.receive(e.handle, {}, now());
-  if (readable || readable.error() != Error::kWouldBlock) what |= kIn;
+  if (readable ? readable_in_band(e) > 0 || ended : readable.error() != Error::kWouldBlock) what |= kIn;
+  if (urgent_waits(e)) what |= POLLPRI;
   if (ended || e.receive_shut) what |= kIn | POLLRDHUP;
   if (is_writable(e)) what |= kOut;
   if (state == State::kClosed || ((ended || e.receive_shut) && e.send_shut)) what |= POLLHUP;

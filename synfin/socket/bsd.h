@@ -29,8 +29,13 @@ namespace synfin::tcp {
 /// here moves packets: the embedder drives the stack (see stack::Stack) and leaves its events unread or uses
 /// them as hints; `poll` asks the stack itself.
 ///
-/// Differences: a linger time other than 0 does not bound the close; MSG_OOB is not there (EOPNOTSUPP);
-/// MSG_ZEROCOPY, MSG_EOR and SO_TIMESTAMPING neither.
+/// Urgent data is one octet, as on Linux: the last one that was sent with MSG_OOB. It is missing from the
+/// stream and read by MSG_OOB, or has its place there with SO_OOBINLINE. A call that reads ends ahead of it,
+/// and SIOCATMARK says whether it is next. A program that reads past it without asking for it loses it; as
+/// long as nothing has come behind it, it waits. SIGURG is not sent.
+///
+/// Differences: a linger time other than 0 does not bound the close; MSG_ZEROCOPY, MSG_EOR and
+/// SO_TIMESTAMPING are not there.
 class Bsd {
  public:
   /// `stack` must outlive the object. `clock` says what time it is; it must not go back. `first`: the lowest
@@ -57,7 +62,7 @@ class Bsd {
   /// server's cookie is known, 0: the SYN leaves with what is written first, and errors come there.
   int connect(int fd, const sockaddr* address, socklen_t size);
 
-  /// EAGAIN, EPIPE, ENOTCONN, or once what ended the connection.
+  /// EAGAIN, EPIPE, ENOTCONN, or once what ended the connection. MSG_OOB: the last octet is urgent.
   ssize_t send(int fd, const void* data, std::size_t size, int flags);
   ssize_t writev(int fd, const iovec* parts, int count);
   /// As `send`; the address is for MSG_FASTOPEN alone, which connects and sends in one: the result is what
@@ -67,7 +72,8 @@ class Bsd {
                  socklen_t address_size);
   /// The same; EMSGSIZE for too many parts, EINVAL for control data.
   ssize_t sendmsg(int fd, const msghdr* message, int flags);
-  /// 0 at the end of the stream. EAGAIN, ENOTCONN, or once what ended the connection.
+  /// 0 at the end of the stream. EAGAIN, ENOTCONN, or once what ended the connection. MSG_OOB: the urgent
+  /// octet, once; EINVAL where there is none or SO_OOBINLINE is on, EAGAIN where it has not arrived.
   ssize_t recv(int fd, void* into, std::size_t size, int flags);
   ssize_t readv(int fd, const iovec* parts, int count);
 
@@ -84,10 +90,10 @@ class Bsd {
   /// Options, as in socket(7) and tcp(7); "once connected" they change what they still can.
   ///
   /// SOL_SOCKET: SO_ERROR, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN and SO_MEMINFO (read only),
-  /// SO_LINGER, SO_KEEPALIVE, SO_REUSEADDR (no effect), SO_MAX_PACING_RATE (octets a second, of 32 bits or
-  /// 64), SO_SNDBUF and SO_RCVBUF. These two are shown doubled, as Linux does to leave room for its
-  /// bookkeeping. Synfin counts octets: two thirds of what is shown may be queued to be sent, and as many may
-  /// wait to be read as was asked for.
+  /// SO_LINGER, SO_KEEPALIVE, SO_OOBINLINE, SO_REUSEADDR (no effect), SO_MAX_PACING_RATE (octets a second, of
+  /// 32 bits or 64), SO_SNDBUF and SO_RCVBUF. These two are shown doubled, as Linux does to leave room for
+  /// its bookkeeping. Synfin counts octets: two thirds of what is shown may be queued to be sent, and as many
+  /// may wait to be read as was asked for.
   ///
   /// IPPROTO_TCP: TCP_NODELAY, TCP_CORK, TCP_QUICKACK (stays until it is taken back), TCP_MAXSEG (before
   /// connect or listen; 88 to 32767, EINVAL else; shows what is in use once connected), TCP_USER_TIMEOUT
@@ -112,8 +118,8 @@ class Bsd {
   /// F_GETFL and F_SETFL with O_NONBLOCK, F_GETFD and F_SETFD with FD_CLOEXEC; both only kept, as no call
   /// here waits: a binding whose calls do asks for them. EINVAL for other commands.
   int fcntl(int fd, int command, int argument);
-  /// FIONREAD (what `recv` would give), SIOCOUTQ (queued and not acknowledged), SIOCOUTQNSD (queued and not
-  /// sent). EINVAL for a listener and for other requests, EFAULT.
+  /// FIONREAD (what `recv` would give), SIOCATMARK (whether urgent data is next), SIOCOUTQ (queued and not
+  /// acknowledged), SIOCOUTQNSD (queued and not sent). EINVAL for a listener and for other requests, EFAULT.
   int ioctl(int fd, unsigned long request, int* value);
 
   /// What is there now, without waiting: fills in `revents` and returns how many have any. Negative
@@ -172,14 +178,20 @@ class Bsd {
   int give_memory(const Entry& e, void* value, socklen_t* size);
   int give_max_pacing_rate(const Entry& e, void* value, socklen_t* size);
   CongestionControl congestion_control_of(const Entry& e) const;
+  std::optional<std::size_t> urgent_octet(const Entry& e) const;
+  bool urgent_waits(const Entry& e) const;
+  std::size_t readable_in_band(const Entry& e) const;
+  std::expected<std::size_t, Error> read_in_band(Entry& e, std::span<const MutableBytes> parts, bool peek);
+  ssize_t read_urgent(Entry& e, std::span<const MutableBytes> parts, bool peek);
   short events_of(Entry& e);
   void tell_queue(const Entry& e, msghdr& message) const;
   std::uint64_t received(const Entry& e) const;
   bool is_writable(const Entry& e) const;
   std::uint32_t send_buffer_of(const Entry& e) const;
-  ssize_t write_parts(int fd, std::span<const Bytes> parts);
+  ssize_t write_parts(int fd, std::span<const Bytes> parts, int flags);
   ssize_t write_with_syn(Entry& e, const wire::Endpoint& remote, std::span<const Bytes> parts);
-  ssize_t fast_open_parts(int fd, std::span<const Bytes> parts, const sockaddr* address, socklen_t size);
+  ssize_t fast_open_parts(int fd, std::span<const Bytes> parts, int flags, const sockaddr* address,
+                          socklen_t size);
   ssize_t read_parts(int fd, std::span<const MutableBytes> parts, int flags);
 
   stack::Stack& stack_;

@@ -31,13 +31,15 @@ int Bsd::fcntl(int fd, int command, int argument) {
 int Bsd::ioctl(int fd, unsigned long request, int* value) {
   Entry* e = find(fd);
   if (e == nullptr) return not_a_socket(fd);
-  if (request != FIONREAD && request != SIOCOUTQ && request != SIOCOUTQNSD) return failed(EINVAL);
+  if (request != FIONREAD && request != SIOCOUTQ && request != SIOCOUTQNSD && request != SIOCATMARK)
+    return failed(EINVAL);
   if (e->phase == Entry::Phase::kListening) return failed(EINVAL);
   if (value == nullptr) return failed(EFAULT);
   *value = 0;
   const auto status = stack_.status(e->handle);
   if (!status || handshaking(*e)) return 0;
-  if (request == FIONREAD) *value = static_cast<int>(stack_.readable(e->handle).value_or(0));
+  if (request == FIONREAD) *value = static_cast<int>(readable_in_band(*e));
+  if (request == SIOCATMARK) *value = urgent_octet(*e) == std::size_t{0} ? 1 : 0;
   if (request == SIOCOUTQ) *value = static_cast<int>(status->send_queue);
   if (request == SIOCOUTQNSD) *value = static_cast<int>(status->not_sent);
   return 0;

@@ -17,8 +17,8 @@ namespace synfin::tcp {
 namespace {
 
 constexpr std::size_t kMostParts = 1024;  // IOV_MAX of Linux
-constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_FASTOPEN;
-constexpr int kReceiveFlags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL | MSG_PEEK;
+constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_FASTOPEN | MSG_OOB;
+constexpr int kReceiveFlags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL | MSG_PEEK | MSG_OOB;
 
 /// The parts of a vector as the stack takes them; false where POSIX says EINVAL.
 template <typename View>
@@ -33,6 +33,12 @@ bool take_parts(const iovec* parts, int count, std::vector<View>& views) {
   return true;
 }
 
+// The text of a SYN is not urgent.
+bool sendable(int flags) {
+  constexpr int kNotBoth = MSG_FASTOPEN | MSG_OOB;
+  return (flags & ~kSendFlags) == 0 && (flags & kNotBoth) != kNotBoth;
+}
+
 /// Null is the one address of which it is known that nothing is there.
 template <typename View>
 bool readable_memory(std::span<const View> parts) {
@@ -41,7 +47,7 @@ bool readable_memory(std::span<const View> parts) {
 
 }  // namespace
 
-ssize_t Bsd::write_parts(int fd, std::span<const Bytes> parts) {
+ssize_t Bsd::write_parts(int fd, std::span<const Bytes> parts, int flags) {
   Entry* e = find(fd);
   if (e == nullptr) return not_a_socket(fd);
   if (e->phase == Entry::Phase::kFresh || e->phase == Entry::Phase::kListening) return failed(ENOTCONN);
@@ -51,7 +57,8 @@ ssize_t Bsd::write_parts(int fd, std::span<const Bytes> parts) {
   if (e->send_shut || stack_.failure(e->handle) != Error::kWouldBlock) return failed(EPIPE);
   if (parts.empty()) return 0;
   if (!readable_memory(parts)) return failed(EFAULT);
-  const auto taken = stack_.send(e->handle, parts, now());
+  const auto taken = (flags & MSG_OOB) != 0 ? stack_.send_urgent(e->handle, parts, now())
+                                            : stack_.send(e->handle, parts, now());
   std::size_t wanted = 0;
   for (const Bytes& part : parts) wanted += part.size();
   if (!taken || *taken < wanted) ++e->refusals;
@@ -78,7 +85,8 @@ ssize_t Bsd::write_with_syn(Entry& e, const wire::Endpoint& remote, std::span<co
   return taken ? static_cast<ssize_t>(*taken) : failed(EINPROGRESS);
 }
 
-ssize_t Bsd::fast_open_parts(int fd, std::span<const Bytes> parts, const sockaddr* address, socklen_t size) {
+ssize_t Bsd::fast_open_parts(int fd, std::span<const Bytes> parts, int flags, const sockaddr* address,
+                             socklen_t size) {
   Entry* e = find(fd);
   if (e == nullptr) return not_a_socket(fd);
   if ((stack_.settings().tcp_fastopen & 1) == 0) return failed(EOPNOTSUPP);
@@ -90,9 +98,9 @@ ssize_t Bsd::fast_open_parts(int fd, std::span<const Bytes> parts, const sockadd
     }
     case Entry::Phase::kConnecting:
       if (finish_connect(*e) != 0) return -1;
-      return write_parts(fd, parts);
+      return write_parts(fd, parts, flags);
     case Entry::Phase::kDeferred:
-      return write_parts(fd, parts);
+      return write_parts(fd, parts, flags);
     case Entry::Phase::kListening:
     case Entry::Phase::kConnected:
       break;
@@ -110,8 +118,8 @@ ssize_t Bsd::read_parts(int fd, std::span<const MutableBytes> parts, int flags) 
   if (!readable_memory(parts) && stack_.readable(e->handle).value_or(0) > 0) return failed(EFAULT);
   // What arrived before the connection failed comes first.
   const bool peek = (flags & MSG_PEEK) != 0;
-  const auto got = peek ? stack_.peek(e->handle, parts) : stack_.receive(e->handle, parts, now());
-  if (got && !peek) e->read += *got;
+  if ((flags & MSG_OOB) != 0) return read_urgent(*e, parts, peek);
+  const auto got = read_in_band(*e, parts, peek);
   if (got) return static_cast<ssize_t>(*got);
   if (got.error() == Error::kWouldBlock) return e->receive_shut ? 0 : failed(EAGAIN);
   if (const int code = take_error(*e); code != 0) return failed(code);
@@ -124,22 +132,23 @@ ssize_t Bsd::send(int fd, const void* data, std::size_t size, int flags) {
 
 ssize_t Bsd::sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* address,
                     socklen_t address_size) {
-  if ((flags & ~kSendFlags) != 0) return failed(EOPNOTSUPP);
+  if (!sendable(flags)) return failed(EOPNOTSUPP);
   const Bytes part{static_cast<const std::byte*>(data), std::min<std::size_t>(size, SSIZE_MAX)};
   const std::span parts(&part, size == 0 ? 0 : 1);
-  if ((flags & MSG_FASTOPEN) != 0) return fast_open_parts(fd, parts, address, address_size);
-  return write_parts(fd, parts);
+  if ((flags & MSG_FASTOPEN) != 0) return fast_open_parts(fd, parts, flags, address, address_size);
+  return write_parts(fd, parts, flags);
 }
 
 ssize_t Bsd::sendmsg(int fd, const msghdr* message, int flags) {
   if (message == nullptr) return failed(EFAULT);
-  if ((flags & ~kSendFlags) != 0) return failed(EOPNOTSUPP);
+  if (!sendable(flags)) return failed(EOPNOTSUPP);
   if (message->msg_controllen != 0) return failed(EINVAL);
   if (message->msg_iovlen > kMostParts) return failed(EMSGSIZE);
   std::vector<Bytes> views;
   if (!take_parts(message->msg_iov, static_cast<int>(message->msg_iovlen), views)) return failed(EINVAL);
-  if ((flags & MSG_FASTOPEN) == 0) return write_parts(fd, views);
-  return fast_open_parts(fd, views, static_cast<const sockaddr*>(message->msg_name), message->msg_namelen);
+  if ((flags & MSG_FASTOPEN) == 0) return write_parts(fd, views, flags);
+  return fast_open_parts(fd, views, flags, static_cast<const sockaddr*>(message->msg_name),
+                         message->msg_namelen);
 }
 
 ssize_t Bsd::recv(int fd, void* into, std::size_t size, int flags) {
@@ -150,7 +159,7 @@ ssize_t Bsd::recv(int fd, void* into, std::size_t size, int flags) {
 ssize_t Bsd::writev(int fd, const iovec* parts, int count) {
   std::vector<Bytes> views;
   if (!take_parts(parts, count, views)) return failed(EINVAL);
-  return write_parts(fd, views);
+  return write_parts(fd, views, 0);
 }
 
 ssize_t Bsd::readv(int fd, const iovec* parts, int count) {
@@ -167,7 +176,7 @@ ssize_t Bsd::recvmsg(int fd, msghdr* message, int flags) {
   const ssize_t got = read_parts(fd, views, flags);
   if (got < 0) return got;
   message->msg_namelen = 0;
-  message->msg_flags = 0;
+  message->msg_flags = flags & MSG_OOB;
   const Entry* e = find(fd);
   if (e->tell_queue) {
     tell_queue(*e, *message);
@@ -179,7 +188,7 @@ ssize_t Bsd::recvmsg(int fd, msghdr* message, int flags) {
 
 // TCP_CM_INQ: how much is left to read; 1 where that is the end of the stream, which is worth a call too.
 void Bsd::tell_queue(const Entry& e, msghdr& message) const {
-  const std::size_t left = stack_.readable(e.handle).value_or(0);
+  const std::size_t left = readable_in_band(e);
   const auto status = stack_.status(e.handle);
   const bool ended = status && fin_received(status->state);
   const int value = left > 0 ? static_cast<int>(left) : ended ? 1 : 0;

@@ -40,7 +40,10 @@ struct Bsd::Entry {
   std::uint64_t read = 0;      // octets that the program has read
   std::uint64_t refusals = 0;  // writes for which there was no room, or too little
 
+  std::optional<std::uint64_t> urgent_taken;  // the urgent octet that was read by MSG_OOB, as `read` counts
+
   // Options.
+  bool urgent_inline = false;  // SO_OOBINLINE
   bool non_blocking = false;
   bool close_on_exec = false;
   tcp::Options options;

@@ -242,7 +242,7 @@ TEST_P(BsdListenTest, FastOpenSendFaults) {
   message.msg_iovlen = 0;
   message.msg_controllen = 16;
   EXPECT_ERRNO(a.sendmsg(fd, &message, 0), EINVAL);
-  EXPECT_ERRNO(a.sendmsg(fd, &message, MSG_OOB), EOPNOTSUPP);
+  EXPECT_ERRNO(a.sendmsg(fd, &message, MSG_EOR), EOPNOTSUPP);
 }
 
 TEST_P(BsdListenTest, FastOpenSendToNobodyFailsAsConnectDoes) {

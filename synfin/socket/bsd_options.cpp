@@ -147,6 +147,9 @@ int Bsd::set_socket_option(Entry& e, int name, int value) {
     case SO_KEEPALIVE:
       e.options.keepalive = value != 0;
       return 0;
+    case SO_OOBINLINE:
+      e.urgent_inline = value != 0;
+      return 0;
     case SO_REUSEADDR:
       e.reuse_address = value != 0;
       return 0;

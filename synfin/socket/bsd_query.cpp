@@ -86,6 +86,8 @@ int Bsd::get_socket_option(Entry& e, int name, void* value, socklen_t* size) {
       return give(e.on_close, value, size);
     case SO_KEEPALIVE:
       return flag(e.options.keepalive);
+    case SO_OOBINLINE:
+      return flag(e.urgent_inline);
     case SO_REUSEADDR:
       return flag(e.reuse_address);
     case SO_TYPE:

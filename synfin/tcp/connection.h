@@ -367,7 +367,7 @@ class Connection {
   bool may_answer_bare(Context& ctx);
 
   /// The next octet that the program reads.
-  SeqNum next_to_read() const { return rcv_.nxt - rcv_.queue.size(); }
+  SeqNum next_to_read() const { return rcv_.nxt - rcv_.queue.size() - (fin_taken_ ? 1u : 0u); }
   /// One past the last octet that is queued: where the FIN goes.
   SeqNum stream_end() const { return snd_.base + snd_.queue.size(); }
   bool fin_sent() const { return snd_.max.after(stream_end()); }
@@ -410,6 +410,7 @@ class Connection {
   bool cwr_to_send_ : 1 = false;        // the window was reduced because of ECE
   bool urgent_sent_ : 1 = false;        // SND.UP of `Rare` lies ahead of SND.UNA
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
+  bool fin_taken_ : 1 = false;          // RCV.NXT lies behind the peer's FIN
   bool may_fragment_ : 1 = false;       // leaves without DF (Options::may_fragment)
 
   std::uint8_t acks_owed_ = 0;

@@ -68,7 +68,7 @@ std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std:
 }
 
 Reason Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx) {
-  if (rcv_.beyond == nullptr) rcv_.beyond = std::make_unique<Reassembly>(rcv_.nxt);
+  if (rcv_.beyond == nullptr) rcv_.beyond = std::make_unique<Reassembly>(rcv_.nxt, rcv_.buffer);
   SeqNum at = (seg.flags().syn() ? seg.seq() + 1 : seg.seq()) + skip;
   const auto run = rcv_.beyond->touch_duplicate(at, count);
   if (run) note_duplicate(run->left, run->right, Counter::kTCPDSACKOfoSent, ctx);
@@ -76,9 +76,7 @@ Reason Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint
   for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](wire::Slice s) {
     const std::uint32_t size = s.size();
     if (size == 0) return false;
-    // A small piece would hold its whole block; who sends crumbs must not be able to pin memory with them.
-    if (size * 4 < s.memory()) s = rcv_.beyond->crumb(s.bytes(), ctx.pool);
-    kept = rcv_.beyond->insert(at, s) || kept;
+    kept = rcv_.beyond->insert(at, s, ctx.pool) || kept;
     at += size;
     return true;
   });
@@ -137,6 +135,7 @@ void Connection::take_fin(Context& ctx) {
   rcv_.nxt += 1;
   rcv_.edge = later(rcv_.edge, rcv_.nxt);
   rcv_.fin_waits = false;
+  fin_taken_ = true;
   rcv_.beyond.reset();
   events_ |= kPeerClosed | kReadable;
   owe_ack(Reason::kFinReceived);

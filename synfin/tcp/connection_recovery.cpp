@@ -71,6 +71,7 @@ void Connection::count_duplicates(Delivery& d) {
   Flight& f = *flight_;
   const std::uint32_t mss = text_limit();
   if (d.advanced) {
+    f.duplicates_left.reset();
     // Those had been counted when they were heard of; the segment at the hole was not.
     const std::uint32_t known = f.duplicates * mss;
     if (d.octets > 0) d.octets = d.octets > known ? d.octets - known : std::min(d.octets, mss);
@@ -83,6 +84,11 @@ void Connection::count_duplicates(Delivery& d) {
   if (!d.duplicate || (f.state == CaState::kLoss && f.frto != Flight::Frto::kSecond)) return;
   const std::uint32_t most = f.sent.size() - std::min(f.sent.size(), std::max(f.sent.lost(), 1u));
   if (f.duplicates >= most) return;
+  // No more than there were segments that could have caused them (RFC 5681 §3.2, [SCWA99]): a peer can make
+  // up as many as it likes, and each sends a segment (attack D22).
+  if (!f.duplicates_left) f.duplicates_left = f.sent.size() - 1;
+  if (*f.duplicates_left == 0) return;
+  --*f.duplicates_left;
   ++f.duplicates;
   d.octets += mss;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "synfin/tcp/congestion/congestion.h"
@@ -46,6 +47,8 @@ struct FlightState {
   wire::SeqNum usage_until;  // `most_used` is good until this is acknowledged
   std::uint32_t most_used = 0;
   std::uint32_t duplicates = 0;  // without SACK: segments that duplicate acknowledgements stand for
+  // … and how many more of them are believed until SND.UNA moves on.
+  std::optional<std::uint32_t> duplicates_left;
 
   // To take a reduction back that was made for nothing.
   bool undo = false;

@@ -5,64 +5,102 @@
 #include <iterator>
 
 namespace synfin::tcp {
+namespace {
+
+// Text is worth its block when it fills at least this share of it.
+constexpr std::uint32_t kWorthKeeping = 4;
+
+}  // namespace
 
 Reassembly::Offset Reassembly::offset_of(wire::SeqNum s) const {
   return base_offset_ + static_cast<std::uint32_t>(s - base_);
 }
 
-bool Reassembly::insert(wire::SeqNum seq, const wire::Slice& text) {
-  if (text.empty()) return false;
-  Offset begin = offset_of(seq);
-  const Offset end = begin + text.size();
+bool Reassembly::insert(wire::SeqNum seq, const wire::Slice& text, wire::BlockPool& pool) {
+  const Offset begin = offset_of(seq), end = begin + text.size();
   bool kept = false;
-
-  auto next = pieces_.lower_bound(begin);
-  if (next != pieces_.begin()) {
-    const auto before = std::prev(next);
-    begin = std::max(begin, std::min(end, before->first + before->second.size()));
-  }
-  const Offset text_begin = end - text.size();
-  // Between the pieces that are there, the gaps are filled with what is new.
-  while (begin < end) {
-    const Offset gap_end = next == pieces_.end() ? end : std::min(end, next->first);
-    if (begin < gap_end) {
-      if (pieces_.size() >= kMaxPieces) return kept;
-      const auto size = static_cast<std::uint32_t>(gap_end - begin);
-      pieces_.emplace_hint(next, begin, text.sub(static_cast<std::uint32_t>(begin - text_begin), size));
-      octets_ += size;
-      newest_ = begin;
-      kept = true;
-    }
-    if (next == pieces_.end()) break;
-    begin = std::max(begin, next->first + next->second.size());
-    ++next;
+  Offset at = begin;
+  auto run = runs_.upper_bound(at);
+  if (run != runs_.begin()) at = std::max(at, std::prev(run)->second);
+  // Between the runs that are there, the gaps are filled with what is new.
+  for (++visits_; at < end; ++visits_) {
+    const bool last = run == runs_.end() || run->first >= end;
+    const Offset gap_end = last ? end : run->first;
+    const Offset behind = last ? end : run->second;
+    if (!keep(at, text.sub(static_cast<std::uint32_t>(at - begin), static_cast<std::uint32_t>(gap_end - at)),
+              pool))
+      break;
+    kept = true;
+    at = behind;
+    run = runs_.upper_bound(at);
   }
   return kept;
 }
 
-std::optional<wire::SackBlock> Reassembly::touch_duplicate(wire::SeqNum seq, std::uint32_t size) {
-  const Offset begin = offset_of(seq), end = begin + size;
-  auto it = pieces_.upper_bound(begin);
-  if (it != pieces_.begin()) --it;
-  for (; it != pieces_.end() && it->first < end; ++it) {
-    if (it->first + it->second.size() <= begin) continue;
-    newest_ = it->first;
-    const wire::SackBlock run = run_around(it);
-    return wire::SackBlock{later(run.left, seq), earlier(run.right, seq + size)};
+bool Reassembly::keep(Offset at, wire::Slice text, wire::BlockPool& pool) {
+  const std::uint32_t size = text.size();
+  const auto next = pieces_.lower_bound(at);
+  const auto before = next == pieces_.begin() ? pieces_.end() : std::prev(next);
+  const bool follows = before != pieces_.end() && before->first + before->second.size() == at;
+  if (follows && size <= wire::BlockPool::kSmall / 2 && before->second.room() >= size) {
+    before->second.append(text.bytes());
+  } else {
+    if (pieces_.size() >= most_pieces_) return false;
+    if (size * kWorthKeeping < text.memory()) text = copy(text.bytes(), pool);
+    if (text.empty()) return false;
+    pieces_.emplace_hint(next, at, std::move(text));
   }
-  return std::nullopt;
+  octets_ += size;
+  newest_ = at;
+  add_run(at, at + size);
+  return true;
 }
 
-wire::Slice Reassembly::crumb(Bytes text, wire::BlockPool& pool) {
+std::optional<wire::SackBlock> Reassembly::touch_duplicate(wire::SeqNum seq, std::uint32_t size) {
+  const Offset begin = offset_of(seq), end = begin + size;
+  ++visits_;
+  auto run = runs_.upper_bound(begin);
+  if (run != runs_.begin() && std::prev(run)->second > begin) --run;
+  if (run == runs_.end() || run->first >= end) return std::nullopt;
+  newest_ = std::max(run->first, begin);
+  return wire::SackBlock{seq_at(newest_), seq_at(std::min(run->second, end))};
+}
+
+wire::Slice Reassembly::copy(Bytes text, wire::BlockPool& pool) {
   const auto size = static_cast<std::uint32_t>(text.size());
+  if (size > wire::BlockPool::kSmall) return pool.copy(text);
   if (crumbs_.room() < size) {
-    wire::Block* block = pool.allocate(std::max(size, wire::BlockPool::kSmall));
+    wire::Block* block = pool.allocate(wire::BlockPool::kSmall);
     if (block == nullptr) return {};
     crumbs_ = wire::Slice{block, 0, 0};
   }
   const std::uint32_t at = crumbs_.size();
   crumbs_.append(text);
   return crumbs_.sub(at, size);
+}
+
+// A gap was filled: what it separated is one.
+void Reassembly::add_run(Offset begin, Offset end) {
+  const auto next = runs_.lower_bound(begin);
+  auto run = next;
+  if (next != runs_.begin() && std::prev(next)->second == begin) {
+    run = std::prev(next);
+    run->second = end;
+  } else {
+    run = runs_.emplace_hint(next, begin, end);
+  }
+  if (next == runs_.end() || next->first != end) return;
+  run->second = next->second;
+  runs_.erase(next);
+}
+
+void Reassembly::cut_runs(Offset to) {
+  while (!runs_.empty() && runs_.begin()->first < to) {
+    auto run = runs_.extract(runs_.begin());
+    if (run.mapped() <= to) continue;
+    run.key() = to;
+    runs_.insert(std::move(run));
+  }
 }
 
 std::optional<wire::Slice> Reassembly::take(wire::SeqNum next) {
@@ -76,6 +114,8 @@ std::optional<wire::Slice> Reassembly::take(wire::SeqNum next) {
     const Offset begin = it->first;
     octets_ -= slice.size();
     pieces_.erase(it);
+    cut_runs(begin + slice.size());
+    ++visits_;
     const auto stale = static_cast<std::uint32_t>(std::min<Offset>(base_offset_ - begin, slice.size()));
     slice.drop_front(stale);
     if (!slice.empty()) return slice;
@@ -83,35 +123,18 @@ std::optional<wire::Slice> Reassembly::take(wire::SeqNum next) {
   return std::nullopt;
 }
 
-wire::SackBlock Reassembly::run_around(std::map<Offset, wire::Slice>::const_iterator it) const {
-  auto first = it;
-  while (first != pieces_.begin()) {
-    const auto before = std::prev(first);
-    if (before->first + before->second.size() != first->first) break;
-    first = before;
-  }
-  auto last = it;
-  for (auto after = std::next(last);
-       after != pieces_.end() && last->first + last->second.size() == after->first; ++after) {
-    last = after;
-  }
-  const auto seq_at = [this](Offset o) { return base_ + static_cast<std::uint32_t>(o - base_offset_); };
-  return {seq_at(first->first), seq_at(last->first + last->second.size())};
-}
-
-std::size_t Reassembly::sack_blocks(std::span<wire::SackBlock> out) const {
-  if (pieces_.empty() || out.empty()) return 0;
-  auto newest = pieces_.upper_bound(newest_);
-  if (newest != pieces_.begin()) --newest;
+std::size_t Reassembly::sack_blocks(std::span<wire::SackBlock> out) {
+  if (runs_.empty() || out.empty()) return 0;
+  auto newest = runs_.upper_bound(newest_);
+  if (newest != runs_.begin()) --newest;
   std::size_t n = 0;
-  out[n++] = run_around(newest);
-  for (auto it = pieces_.begin(); it != pieces_.end() && n < out.size();) {
-    const wire::SackBlock run = run_around(it);
-    if (run != out[0]) out[n++] = run;
-    const Offset run_end =
-        it->first + static_cast<std::uint32_t>(
-                        run.right - (base_ + static_cast<std::uint32_t>(it->first - base_offset_)));
-    it = pieces_.lower_bound(run_end);
+  const auto add = [&](auto run) {
+    out[n++] = {seq_at(run->first), seq_at(run->second)};
+    ++visits_;
+  };
+  add(newest);
+  for (auto run = runs_.begin(); run != runs_.end() && n < out.size(); ++run) {
+    if (run != newest) add(run);
   }
   return n;
 }

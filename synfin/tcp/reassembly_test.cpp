@@ -26,13 +26,14 @@ class ReassemblyTest : public testing::TestWithParam<std::uint32_t> {
     }
     return out;
   }
+  static constexpr std::uint32_t kBuffer = 1 << 20;
   wire::BlockPool pool_;
 };
 INSTANTIATE_TEST_SUITE_P(Numbers, ReassemblyTest, testing::Values(0u, 0xffff'fff0u, 0x7fff'fff8u));
 
 TEST_P(ReassemblyTest, GivesAPieceOnceTheHoleBeforeItIsFilled) {
-  Reassembly r{at(0)};
-  EXPECT_TRUE(r.insert(at(5), text("world")));
+  Reassembly r{at(0), kBuffer};
+  EXPECT_TRUE(r.insert(at(5), text("world"), pool_));
   EXPECT_FALSE(r.take(at(0)).has_value());
   EXPECT_EQ(r.octets(), 5u);
   EXPECT_EQ(drain(r, 5), "world");
@@ -40,27 +41,27 @@ TEST_P(ReassemblyTest, GivesAPieceOnceTheHoleBeforeItIsFilled) {
 }
 
 TEST_P(ReassemblyTest, WhatIsStaleByThenIsCutOff) {
-  Reassembly r{at(0)};
-  EXPECT_TRUE(r.insert(at(5), text("abcdef")));
+  Reassembly r{at(0), kBuffer};
+  EXPECT_TRUE(r.insert(at(5), text("abcdef"), pool_));
   EXPECT_EQ(drain(r, 8), "def");
   EXPECT_TRUE(r.empty());
   EXPECT_EQ(r.octets(), 0u);
 }
 
 TEST_P(ReassemblyTest, TheFirstCopyOfAnOctetStays) {
-  Reassembly r{at(0)};
-  EXPECT_TRUE(r.insert(at(4), text("1111")));
-  EXPECT_TRUE(r.insert(at(2), text("22222222")));
-  EXPECT_FALSE(r.insert(at(3), text("333")));
+  Reassembly r{at(0), kBuffer};
+  EXPECT_TRUE(r.insert(at(4), text("1111"), pool_));
+  EXPECT_TRUE(r.insert(at(2), text("22222222"), pool_));
+  EXPECT_FALSE(r.insert(at(3), text("333"), pool_));
   EXPECT_EQ(drain(r, 2), "22111122");
 }
 
 TEST_P(ReassemblyTest, SackBlocksNameTheNewestFirst) {
-  Reassembly r{at(0)};
-  (void)r.insert(at(10), text("aa"));
-  (void)r.insert(at(20), text("bb"));
-  (void)r.insert(at(30), text("cc"));
-  (void)r.insert(at(22), text("bb"));
+  Reassembly r{at(0), kBuffer};
+  (void)r.insert(at(10), text("aa"), pool_);
+  (void)r.insert(at(20), text("bb"), pool_);
+  (void)r.insert(at(30), text("cc"), pool_);
+  (void)r.insert(at(22), text("bb"), pool_);
   std::array<wire::SackBlock, 4> blocks;
   ASSERT_EQ(r.sack_blocks(blocks), 3u);
   EXPECT_EQ(blocks[0], (wire::SackBlock{at(20), at(24)}));
@@ -82,7 +83,7 @@ TEST_P(ReassemblyTest, EveryOverlapOfThreePiecesAgainstANaiveModel) {
   for (const Piece& x : all) {
     for (const Piece& y : all) {
       for (const Piece& z : all) {
-        Reassembly r{at(0)};
+        Reassembly r{at(0), kBuffer};
         std::string model(kSpace, '.');
         char mark = 'x';
         for (const Piece& p : {x, y, z}) {
@@ -93,7 +94,7 @@ TEST_P(ReassemblyTest, EveryOverlapOfThreePiecesAgainstANaiveModel) {
               ++fresh;
             }
           }
-          EXPECT_EQ(r.insert(at(p.begin), text(std::string(p.size, mark))), fresh > 0);
+          EXPECT_EQ(r.insert(at(p.begin), text(std::string(p.size, mark)), pool_), fresh > 0);
           ++mark;
         }
         std::uint32_t octets = 0;
@@ -107,26 +108,83 @@ TEST_P(ReassemblyTest, EveryOverlapOfThreePiecesAgainstANaiveModel) {
   }
 }
 
-TEST_P(ReassemblyTest, CrumbsAreBounded) {
-  Reassembly r{at(0)};
-  std::uint32_t kept = 0;
-  for (std::uint32_t i = 0; i < 3 * Reassembly::kMaxPieces; ++i)
-    kept += r.insert(at(1 + 2 * i), text("x")) ? 1 : 0;
-  EXPECT_EQ(kept, Reassembly::kMaxPieces);
-}
-
 TEST_P(ReassemblyTest, CrumbsShareBlocksAndKeepTheirText) {
-  Reassembly r{at(0)};
+  Reassembly r{at(0), kBuffer};
   std::string expected;
   for (std::uint32_t i = 0; i < 200; ++i) {
     // Now and then a piece that is larger than the block of the others.
     const std::string piece(i % 50 == 49 ? 3000 : 10, static_cast<char>('a' + i % 26));
-    EXPECT_TRUE(r.insert(at(1 + static_cast<std::uint32_t>(expected.size())),
-                         r.crumb(std::as_bytes(std::span{piece}), pool_)));
+    EXPECT_TRUE(r.insert(at(1 + static_cast<std::uint32_t>(expected.size())), text(piece), pool_));
     expected += piece;
   }
   EXPECT_LE(pool_.blocks_in_use(), 10u);
+  EXPECT_LE(r.pieces(), 10u);
   EXPECT_EQ(drain(r, 1), expected);
+}
+
+// Attack D3 (CVE-2018-5390, CVE-2018-6922), octet by octet: every other one, so that each is a piece.
+TEST_P(ReassemblyTest, D3_CrumbsAreBoundedByTheBuffer) {
+  for (const std::uint32_t buffer : {2048u, 65'536u, 1u << 20}) {
+    Reassembly r{at(0), buffer};
+    std::uint32_t kept = 0;
+    for (std::uint32_t i = 0; i < buffer / 2; ++i) kept += r.insert(at(1 + 2 * i), text("x"), pool_) ? 1 : 0;
+    EXPECT_EQ(kept, std::min(buffer / 2, Reassembly::most_pieces(buffer)));
+    EXPECT_EQ(r.octets(), kept);
+    EXPECT_LE(pool_.bytes_in_use(), 8 * r.octets() + wire::BlockPool::kSmall);
+    EXPECT_EQ(drain(r, 1), "x");
+  }
+}
+
+// The same towards the hole, so that they join, and each asks for SACK blocks: neither is walked through.
+TEST_P(ReassemblyTest, D3_NothingIsWalkedThrough) {
+  constexpr std::uint32_t kPieces = 1000;
+  Reassembly r{at(0), kBuffer};
+  std::array<wire::SackBlock, 4> blocks;
+  for (std::uint32_t i = kPieces; i > 0; --i) {
+    const std::uint64_t before = r.visits();
+    ASSERT_TRUE(r.insert(at(i), text("x"), pool_));
+    ASSERT_EQ(r.sack_blocks(blocks), 1u);
+    ASSERT_EQ(blocks[0], (wire::SackBlock{at(i), at(kPieces + 1)}));
+    ASSERT_LE(r.visits() - before, 8u) << i;
+  }
+  // All of it again, in one segment and one by one.
+  const std::uint64_t before = r.visits();
+  EXPECT_FALSE(r.insert(at(1), text(std::string(kPieces, 'y')), pool_));
+  for (std::uint32_t i = 1; i <= kPieces; ++i) {
+    EXPECT_EQ(r.touch_duplicate(at(i), 1), (wire::SackBlock{at(i), at(i + 1)}));
+    EXPECT_FALSE(r.insert(at(i), text("y"), pool_));
+  }
+  EXPECT_LE(r.visits() - before, 8u * (kPieces + 1));
+  EXPECT_EQ(drain(r, 1), std::string(kPieces, 'x'));
+}
+
+// Full-sized segments of which one octet is new each, and the block around it was to be kept for that.
+TEST_P(ReassemblyTest, D3_OverlapsHoldNoBlocks) {
+  Reassembly r{at(0), kBuffer};
+  for (const std::size_t size : {1460u, 2049u, 8948u, 60'000u}) {
+    for (std::uint32_t i = 0; i < 100; ++i) (void)r.insert(at(1 + i), text(std::string(size, 'x')), pool_);
+  }
+  EXPECT_GE(r.octets(), 60'000u);
+  EXPECT_LE(pool_.bytes_in_use(), 8 * r.octets());
+  // Duplicates are not copied first.
+  const std::uint64_t blocks = pool_.blocks_in_use();
+  for (std::uint32_t i = 0; i < 10'000; ++i) EXPECT_FALSE(r.insert(at(1 + i), text("y"), pool_));
+  EXPECT_EQ(pool_.blocks_in_use(), blocks);
+}
+
+// Of each block of small pieces one stays and the others are delivered: what is left is bounded all the same.
+TEST_P(ReassemblyTest, D3_BlocksAreNotHeldByTheirLastCrumb) {
+  constexpr std::uint32_t kSmallBuffer = 65'536;
+  Reassembly r{at(0), kSmallBuffer};
+  std::uint32_t next = 0;
+  for (std::uint32_t round = 0; round < 200; ++round) {
+    (void)r.insert(at(next + 40'000 + round), text("z"), pool_);
+    for (std::uint32_t i = 0; i < 60; ++i)
+      (void)r.insert(at(next + 1 + 40 * i), text(std::string(39, 'x')), pool_);
+    for (std::uint32_t i = 0; i < 60; ++i, next += 40) (void)drain(r, next + 1);
+  }
+  EXPECT_LE(pool_.bytes_in_use(),
+            8 * r.octets() + Reassembly::most_pieces(kSmallBuffer) * wire::BlockPool::kSmall);
 }
 
 TEST_P(ReassemblyTest, RandomPiecesComeOutWhole) {
@@ -135,14 +193,15 @@ TEST_P(ReassemblyTest, RandomPiecesComeOutWhole) {
     SeededEntropy random{seed};
     std::string stream(2000, '\0');
     for (char& c : stream) c = static_cast<char>('a' + random.below(26));
-    Reassembly r{at(0)};
+    Reassembly r{at(0), kBuffer};
     std::string out;
     while (out.size() < stream.size()) {
       const auto next = static_cast<std::uint32_t>(out.size());
       const std::uint32_t begin =
           next + random.below(std::min<std::uint32_t>(200, static_cast<std::uint32_t>(stream.size()) - next));
       const std::uint32_t size = 1 + random.below(100);
-      (void)r.insert(at(begin), text(stream.substr(begin, size)));
+      (void)r.insert(at(begin), text(stream.substr(begin, size)), pool_);
+      ASSERT_LE(pool_.bytes_in_use(), 8 * r.octets() + (r.pieces() + 1) * wire::BlockPool::kSmall);
       out += drain(r, next);
     }
     EXPECT_EQ(out, stream);

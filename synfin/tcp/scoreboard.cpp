@@ -46,7 +46,11 @@ bool Scoreboard::grow() {
 
 void Scoreboard::pop() {
   SentSegment& s = slot(0);
-  if (!s.sacked && !(s.lost && !s.retransmitted)) unlink(0);
+  if (waits(s)) {
+    --waiting_;
+  } else if (!s.sacked) {
+    unlink(0);
+  }
   octets_ -= s.length;
   if (s.sacked) --sacked_, sacked_octets_ -= s.length;
   if (s.lost) --lost_, lost_octets_ -= s.length;
@@ -69,7 +73,11 @@ void Scoreboard::trim(wire::SeqNum una) {
 
 void Scoreboard::mark_sacked(std::uint32_t i) {
   SentSegment& s = slot(i);
-  if (!(s.lost && !s.retransmitted)) unlink(i);
+  if (waits(s)) {
+    --waiting_;
+  } else {
+    unlink(i);
+  }
   if (s.lost) --lost_, lost_octets_ -= s.length;
   if (s.retransmitted) --retransmitted_, retransmitted_octets_ -= s.length;
   s.lost = s.retransmitted = false;
@@ -87,8 +95,9 @@ void Scoreboard::forget_sacks() {
 
 void Scoreboard::mark_lost(std::uint32_t i) {
   SentSegment& s = slot(i);
-  if (s.sacked || (s.lost && !s.retransmitted)) return;
+  if (s.sacked || waits(s)) return;
   unlink(i);
+  ++waiting_;
   if (!s.lost) ++lost_, lost_octets_ += s.length;
   if (s.retransmitted) --retransmitted_, retransmitted_octets_ -= s.length;
   s.lost = true;
@@ -98,14 +107,18 @@ void Scoreboard::mark_lost(std::uint32_t i) {
 
 void Scoreboard::forget_losses() {
   for (std::uint32_t i = 0; i < count_; ++i) slot(i).lost = false;
-  lost_ = lost_octets_ = 0;
+  lost_ = lost_octets_ = waiting_ = 0;
   relink_all();
 }
 
 void Scoreboard::mark_retransmitted(std::uint32_t i, Instant now) {
   SentSegment& s = slot(i);
   assert(!s.sacked);
-  if (!(s.lost && !s.retransmitted)) unlink(i);
+  if (waits(s)) {
+    --waiting_;
+  } else {
+    unlink(i);
+  }
   if (!s.retransmitted) ++retransmitted_, retransmitted_octets_ += s.length;
   s.retransmitted = s.ever_retransmitted = true;
   s.sent_at = now;
@@ -113,10 +126,10 @@ void Scoreboard::mark_retransmitted(std::uint32_t i, Instant now) {
 }
 
 std::optional<std::uint32_t> Scoreboard::next_lost() {
-  if (lost_ == 0) return std::nullopt;
+  if (waiting_ == 0) return std::nullopt;
   for (; lost_hint_ < count_; ++lost_hint_) {
-    const SentSegment& s = slot(lost_hint_);
-    if (s.lost && !s.retransmitted) return lost_hint_;
+    ++visits_;
+    if (waits(slot(lost_hint_))) return lost_hint_;
   }
   return std::nullopt;
 }
@@ -164,7 +177,7 @@ std::uint32_t Scoreboard::first_from(wire::SeqNum left) const {
 // Sacked runs are jumped over, and the jumps made longer on the way, so that no run is walked twice.
 std::uint32_t Scoreboard::next_unsacked(std::uint32_t i) {
   std::uint32_t to = i;
-  while (to < count_ && slot(to).sacked) to += slot(to).skip;
+  for (; to < count_ && slot(to).sacked; ++visits_) to += slot(to).skip;
   to = std::min(to, count_);
   while (i < to) {
     const std::uint32_t step = slot(i).skip;
@@ -189,12 +202,13 @@ bool Scoreboard::split_first(std::uint32_t octets) {
   if (head.sacked) ++sacked_;
   if (head.lost) ++lost_;
   if (head.retransmitted) ++retransmitted_;
-  if (!head.sacked && !(head.lost && !head.retransmitted)) {  // just before the rest in the order of sending
+  if (waits(head)) ++waiting_;
+  if (!head.sacked && !waits(head)) {  // just before the rest in the order of sending
     head.newer = place(1);
     (head.older == kNone ? oldest_ : ring()[head.older].newer) = place(0);
     rest.older = place(0);
   }
-  lost_hint_ = head.lost && !head.retransmitted ? 0 : lost_hint_ + 1;
+  lost_hint_ = waits(head) ? 0 : lost_hint_ + 1;
   return true;
 }
 
@@ -224,13 +238,14 @@ bool Scoreboard::cut(std::uint32_t limit) {
   capacity_ = capacity;
   first_ = 0;
   count_ = n;
-  sacked_ = lost_ = retransmitted_ = 0;
+  sacked_ = lost_ = retransmitted_ = waiting_ = 0;
   sacked_octets_ = lost_octets_ = retransmitted_octets_ = 0;
   for (std::uint32_t i = 0; i < count_; ++i) {
     SentSegment& s = slot(i);
     s.skip = 1;
     if (s.sacked) ++sacked_, sacked_octets_ += s.length;
     if (s.lost) ++lost_, lost_octets_ += s.length;
+    if (waits(s)) ++waiting_;
     if (s.retransmitted) ++retransmitted_, retransmitted_octets_ += s.length;
   }
   relink_all();
@@ -245,7 +260,7 @@ void Scoreboard::clear() {
   }
   first_ = count_ = lost_hint_ = 0;
   octets_ = sacked_octets_ = lost_octets_ = retransmitted_octets_ = 0;
-  sacked_ = lost_ = retransmitted_ = 0;
+  sacked_ = lost_ = retransmitted_ = waiting_ = 0;
   oldest_ = newest_ = kNone;
 }
 

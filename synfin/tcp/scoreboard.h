@@ -32,7 +32,8 @@ struct SentSegment {
 /// sent (RFC 8985 §5.2).
 ///
 /// Cost: an acknowledgement pays for what it newly acknowledges and a binary search for each block, whatever
-/// the peer chooses to send (attacks D4 and D5). The number of segments is bounded by the owner, by `full`.
+/// the peer chooses to send (attacks D4 and D5). The number of segments is bounded by the owner, and by
+/// `kMost`.
 class Scoreboard {
  public:
   static constexpr std::uint32_t kMost = 1u << 15;
@@ -62,6 +63,7 @@ class Scoreboard {
   /// of a segment says nothing.
   template <class Each>
   void sack(wire::SeqNum left, wire::SeqNum right, Each each) {
+    ++visits_;
     for (std::uint32_t i = next_unsacked(first_from(left)); i < count_ && slot(i).end().at_or_before(right);
          i = next_unsacked(i + 1)) {
       each(slot(i));
@@ -94,6 +96,8 @@ class Scoreboard {
   /// Octets in the network by RFC 6675 §4: not sacked, and not lost unless sent again.
   std::uint32_t pipe() const { return octets_ - sacked_octets_ - lost_octets_ + retransmitted_octets_; }
   void clear();
+  /// Segments looked at since the beginning for blocks and for what is lost; a binary search counts as one.
+  std::uint64_t visits() const { return visits_; }
 
  private:
   static constexpr std::uint16_t kNone = 0xffff;
@@ -109,6 +113,7 @@ class Scoreboard {
     if (at == kNone) return std::nullopt;
     return (at - first_) & (capacity_ - 1);
   }
+  static bool waits(const SentSegment& s) { return s.lost && !s.retransmitted; }
   bool grow();
   void pop();
   void trim(wire::SeqNum una);
@@ -127,7 +132,9 @@ class Scoreboard {
   std::uint32_t lost_hint_ = 0;  // none before it is to be sent again
   std::uint32_t octets_ = 0, sacked_octets_ = 0, lost_octets_ = 0, retransmitted_octets_ = 0;
   std::uint32_t sacked_ = 0, lost_ = 0, retransmitted_ = 0;
+  std::uint32_t waiting_ = 0;  // lost, and not sent again since
   std::uint16_t oldest_ = kNone, newest_ = kNone;
+  std::uint64_t visits_ = 0;
 };
 
 }  // namespace synfin::tcp

@@ -7,6 +7,8 @@
 #include <set>
 #include <vector>
 
+#include "synfin/base/entropy.h"
+
 namespace synfin::tcp {
 namespace {
 
@@ -240,17 +242,56 @@ TEST(Scoreboard, AgreesWithAModel) {
 
 // Attacks D4 and D5 (CVE-2019-11477, -11478): however the blocks are cut, an acknowledgement pays for what is
 // new. 32,000 segments, each sacked alone from the far end on, then a hundred thousand blocks over them all.
-TEST(Scoreboard, RepeatedBlocksCostNothing) {
+TEST(Scoreboard, D4_RepeatedBlocksCostNothing) {
   Scoreboard board;
-  constexpr std::uint32_t kSegments = 32'000;
+  constexpr std::uint32_t kSegments = 32'000, kBlocks = 100'000;
   for (std::uint32_t i = 0; i < kSegments; ++i) ASSERT_TRUE(board.push(SeqNum{i * 8}, 8, false, {}));
   std::uint32_t calls = 0;
   const auto count = [&](const SentSegment&) { ++calls; };
   for (std::uint32_t i = kSegments; i-- > 1;) board.sack(SeqNum{i * 8}, SeqNum{i * 8 + 8}, count);
   EXPECT_EQ(calls, kSegments - 1);
-  for (std::uint32_t i = 0; i < 100'000; ++i) board.sack(SeqNum{8 + i % 64}, SeqNum{kSegments * 8}, count);
+  for (std::uint32_t i = 0; i < kBlocks; ++i) board.sack(SeqNum{8 + i % 64}, SeqNum{kSegments * 8}, count);
   EXPECT_EQ(calls, kSegments - 1);
   EXPECT_EQ(board.pipe(), 8u);
+  EXPECT_EQ(board.sacked(), kSegments - 1);
+  EXPECT_LE(board.visits(), 4 * (kSegments + kBlocks));
+}
+
+// D5, the slow walk: blocks of any size anywhere, over holes that others have left.
+TEST(Scoreboard, D5_RandomBlocksPayForWhatIsNew) {
+  constexpr std::uint32_t kSegments = 32'000, kBlocks = 50'000;
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    Scoreboard board;
+    SeededEntropy random{seed};
+    for (std::uint32_t i = 0; i < kSegments; ++i) ASSERT_TRUE(board.push(SeqNum{i * 8}, 8, false, {}));
+    std::uint32_t calls = 0;
+    for (std::uint32_t i = 0; i < kBlocks; ++i) {
+      const std::uint32_t left = random.below(kSegments * 8);
+      const std::uint32_t size = random.below(i % 100 == 0 ? kSegments * 2 : 40);
+      board.sack(SeqNum{left}, SeqNum{left + size}, [&](const SentSegment&) { ++calls; });
+    }
+    EXPECT_EQ(calls, board.sacked()) << "seed " << seed;
+    EXPECT_LE(board.visits(), 4 * (kSegments + kBlocks)) << "seed " << seed;
+  }
+}
+
+// What was sent again is lost again, one segment an acknowledgement: what has been sent again behind it is
+// not searched each time.
+TEST(Scoreboard, D5_OneMoreLossIsNoWalk) {
+  constexpr std::uint32_t kSegments = 8000;
+  Scoreboard board;
+  for (std::uint32_t i = 0; i < kSegments; ++i) ASSERT_TRUE(board.push(SeqNum{i * 8}, 8, false, {}));
+  for (std::uint32_t i = 0; i < kSegments; ++i) board.mark_lost(i);
+  const auto resend_all = [&] {
+    while (const auto i = board.next_lost()) board.mark_retransmitted(*i, {});
+  };
+  resend_all();
+  for (std::uint32_t i = 0; i < kSegments; ++i) {
+    board.mark_lost(i);
+    resend_all();
+  }
+  EXPECT_EQ(board.retransmitted(), kSegments);
+  EXPECT_LE(board.visits(), 6 * kSegments);
 }
 
 TEST(Scoreboard, IsBounded) {

@@ -71,16 +71,12 @@ std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
 std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool) {
   const std::uint32_t n = slice.size();
   if (n == 0) return 0;
-  if (count_ > 0 && n * kWorthKeeping < slice.memory()) {
-    wire::Slice& last = at(count_ - 1).slice;
-    if (last.room() >= n) {
-      size_ += last.append(slice.bytes());
-      return n;
-    }
-  }
-  if (slice.memory() > wire::BlockPool::kMedium && n * kWorthKeeping < slice.memory()) {
-    return append_copy(slice.bytes(), pool);
-  }
+  const bool small = n * kWorthKeeping < slice.memory();
+  // The first of small ones may stay where it is if it leaves room for those that follow.
+  const bool fits = count_ > 0 && at(count_ - 1).slice.room() >= n;
+  const bool begins =
+      slice.memory() <= wire::BlockPool::kSmall && slice.room() >= wire::BlockPool::kSmall / 2;
+  if (small && (fits || !begins)) return append_copy(slice.bytes(), pool);
   return push(std::move(slice)) ? n : 0;
 }
 

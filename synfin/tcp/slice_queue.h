@@ -10,6 +10,8 @@ namespace synfin::tcp {
 
 /// A byte stream in slices: what is queued to send, or what has arrived in order. Bytes are added at the back
 /// and dropped at the front; any part can be shared without a copy. Empty, it holds no memory beyond itself.
+/// However small the slices are that are appended, the blocks it holds are no larger than eight times
+/// `size()` and one block at either end: small ones are copied together.
 class SliceQueue {
  public:
   SliceQueue() : inline_() {}
@@ -25,8 +27,8 @@ class SliceQueue {
 
   /// Copies `bytes` to the back; returns how many the pool had memory for.
   std::uint32_t append_copy(Bytes bytes, wire::BlockPool& pool);
-  /// Adds a slice without copying, unless it is small against its block and fits behind the last one. Returns
-  /// how many of its bytes were taken, from the front: fewer than all where there is no memory.
+  /// Adds a slice, without copying unless it is small against its block. Returns how many of its bytes were
+  /// taken, from the front: fewer than all where there is no memory.
   std::uint32_t append(wire::Slice slice, wire::BlockPool& pool);
   /// `n` must not exceed `size()`.
   void drop_front(std::uint32_t n);

@@ -76,6 +76,41 @@ TEST(SliceQueue, TakesOnlyWhatThePoolHasMemoryFor) {
   EXPECT_EQ(q.size(), 2 * wire::BlockPool::kMedium);
 }
 
+// Attack D3 in order: whatever part of whatever block is new, `size()` bounds the blocks.
+TEST(SliceQueue, D3_SmallSlicesHoldNoBlocksOfTheirOwn) {
+  const std::uint32_t blocks[] = {wire::BlockPool::kSmall, wire::BlockPool::kMedium, wire::BlockPool::kLarge};
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    SeededEntropy random{seed};
+    wire::BlockPool pool;
+    SliceQueue q;
+    for (int i = 0; i < 2000; ++i) {
+      // The new part of a packet: its end, or some of the middle, or as some of what is kept in a shared
+      // block.
+      const std::uint32_t capacity = blocks[random.below(seed % 4 == 0 ? 3 : 1)];
+      const wire::Slice packet = pool.copy(bytes_of(std::string(1 + random.below(capacity), 'x')));
+      const std::uint32_t most = 1 + random.below(seed % 3 == 0 ? capacity : 8);
+      const std::uint32_t n = std::min(most, packet.size());
+      EXPECT_EQ(q.append(packet.sub(random.below(packet.size() - n + 1), n), pool), n);
+      ASSERT_LE(pool.bytes_in_use() - packet.memory(), 8 * q.size() + wire::BlockPool::kLarge);
+    }
+    const std::uint32_t held = q.size();
+    q.drop_front(held - 1);
+    EXPECT_LE(pool.blocks_in_use(), 1u);
+  }
+}
+
+// The worst that the peer can do: a large slice ends the block that small ones are copied to.
+TEST(SliceQueue, D3_SmallAndLargeByTurns) {
+  wire::BlockPool pool;
+  SliceQueue q;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(q.append(pool.copy(bytes_of("x")), pool), 1u);
+    EXPECT_EQ(q.append(pool.copy(bytes_of(std::string(512, 'y'))), pool), 512u);
+  }
+  EXPECT_LE(pool.bytes_in_use(), 8 * q.size() + wire::BlockPool::kSmall);
+}
+
 TEST(SliceQueue, RandomOperationsAgainstAString) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

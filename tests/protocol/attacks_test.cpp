@@ -2,9 +2,10 @@
 //
 // Bugs and attacks that TCP stacks have shipped, and what must happen instead. A name begins with the row of
 // the project's list of attacks; E establishment, D data, R release. What is injected into open connections
-// is in attacks_injection_test.cpp and attacks_ack_war_test.cpp, release in attacks_never_ending_test.cpp and
-// attacks_wrong_ending_test.cpp, floods and cookies in synfin/stack/syn_flood_test.cpp, malformed packets in
-// synfin/wire.
+// is in attacks_injection_test.cpp and attacks_ack_war_test.cpp, what segments and acknowledgements cost in
+// attacks_receiver_test.cpp, attacks_small_segments_test.cpp and attacks_sender_test.cpp, release in
+// attacks_never_ending_test.cpp and attacks_wrong_ending_test.cpp, floods and cookies in
+// synfin/stack/syn_flood_test.cpp, malformed packets in synfin/wire.
 #include "protocol_test_support.h"
 
 namespace synfin::protocol_test {

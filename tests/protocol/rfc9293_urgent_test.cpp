@@ -27,6 +27,18 @@ std::uint32_t mark(const Ladder& l, const wire::TcpPacket& p) {
   return p.tcp.flags.urg() ? p.tcp.seq.raw() + p.tcp.urgent_pointer - l.stack_iss() : 0;
 }
 
+// The FIN takes a number and no octet.
+LADDER_TEST(UrgentReceived, EndsWhereItDidOnceTheFinHasCome) {
+  Ladder l(variant);
+  l.opened_passively();
+  l.receives({.flags = kUrgentData | FIN, .seq = 1, .ack = 1, .len = 10, .urgent_pointer = 10}).whatever();
+  EXPECT_EQ(urgent(l), 10u) << l.text();
+  l.app_reads(9);
+  EXPECT_EQ(urgent(l), 1u) << l.text();
+  l.app_reads(1).app_reads_end();
+  EXPECT_EQ(urgent(l), 0u) << l.text();
+}
+
 // RFC 9293: MUST-30, MUST-32.
 LADDER_TEST(UrgentReceived, IsToldAtOnceAndStaysInTheStream) {
   Ladder l(variant);
