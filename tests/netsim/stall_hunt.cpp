@@ -316,8 +316,8 @@ bool Chase::held(std::size_t i) {
 
 // RFC 6298 §5.5: the timeout doubles with each that is lost. RFC 9293 §3.8.6.1: while the window is closed,
 // so does the time between probes, so that the next comes no later than after once more what has passed, or
-// twice that, where the timeout grew meanwhile. That counts where what said that the window is open did not
-// arrive, or was not true.
+// four times that, where the timeout grew meanwhile. That counts where what said that the window is open did
+// not arrive, or was not true.
 Duration Chase::allowed(std::size_t i) const {
   const Clock& c = clocks_[i];
   const Duration timeout = hunt_.timeout(c.measured);
