@@ -139,10 +139,8 @@ TEST_P(BsdUrgentTest, IsAnnouncedBeforeItArrives) {
   settle();
   EXPECT_EQ(hear(MSG_OOB), "EAGAIN");
   EXPECT_EQ(events() & POLLPRI, 0);
-  std::size_t read = 0;
   for (int i = 0; i < 10'000 && !at_mark(); ++i) {
-    const ssize_t n = b.recv(server, some.data(), some.size(), 0);
-    if (n > 0) read += static_cast<std::size_t>(n);
+    (void)b.recv(server, some.data(), some.size(), 0);
     pass(10_ms);
   }
   EXPECT_TRUE(at_mark());

@@ -14,7 +14,8 @@ namespace synfin::tcp {
 struct Options {
   /// Nagle's algorithm off: small segments leave at once (RFC 9293 §3.7.4, MUST-17) [TCP_NODELAY].
   bool no_delay = false;
-  /// Only full segments leave, until it is taken back or 200 ms have passed [TCP_CORK].
+  /// Only full segments leave, until it is taken back or text has waited for a retransmission timeout
+  /// [TCP_CORK].
   bool cork = false;
   /// Acknowledgements do not wait for company [TCP_QUICKACK, but it stays until it is taken back].
   bool quick_ack = false;

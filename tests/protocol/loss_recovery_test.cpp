@@ -162,21 +162,21 @@ LADDER_TEST(TailLossProbe, ResendsTheLastSegment) {
 // The same with timestamps: what arrives beyond a hole is answered with the echo of what came before the
 // hole, which says nothing of when the probe was sent (RFC 7323 §4.3).
 LADDER_TEST(TailLossProbe, RepairsALostTailWithTimestamps) {
-  constexpr std::uint32_t kText = kMss - 12;
+  constexpr std::uint32_t kTextWithTimestamps = kMss - 12;
   Ladder l(variant, reno());
-  opened(l, true, true).app_sends(10 * kText);
+  opened(l, true, true).app_sends(10 * kTextWithTimestamps);
   const auto sent = l.take_all();
   ASSERT_EQ(sent.size(), 10u) << l.text();
   const auto old_echo = [&] {
     return wire::Timestamps{.value = l.peer_tsval(), .echo = sent[0].tcp.options.timestamps.value};
   };
-  In half = ack(1 + 5 * kText);
+  In half = ack(1 + 5 * kTextWithTimestamps);
   half.ts = old_echo();
   l.after(kRtt).receives(half).sends_nothing();
-  l.sends_within(220_ms, {.seq = 1 + 9 * kText, .len = kText}).sends_nothing();
-  In probed = ack(1 + 5 * kText, {{1 + 9 * kText, 1 + 10 * kText}});
+  l.sends_within(220_ms, {.seq = 1 + 9 * kTextWithTimestamps, .len = kTextWithTimestamps}).sends_nothing();
+  In probed = ack(1 + 5 * kTextWithTimestamps, {{1 + 9 * kTextWithTimestamps, 1 + 10 * kTextWithTimestamps}});
   probed.ts = old_echo();
-  l.after(kRtt).receives(probed).sends({.seq = 1 + 5 * kText, .len = kText});
+  l.after(kRtt).receives(probed).sends({.seq = 1 + 5 * kTextWithTimestamps, .len = kTextWithTimestamps});
   l.whatever().counter(Counter::kTCPTimeouts, 0).counter(Counter::kTCPSackRecovery, 1);
 }
 
@@ -415,24 +415,24 @@ RAW_HOST_SUITE(TailLossProbeTooLate);
 
 // The timer has run out, and before anything could leave the tail is heard of: there is nothing to probe.
 TEST_P(TailLossProbeTooLate, WhatWasSackedMeanwhileIsNotSentAgain) {
-  constexpr std::uint32_t kText = 1400;
+  constexpr std::uint32_t kSegmentText = 1400;
   const Handle listener = listens();
   TcpHeader h = syn();
   h.options.present |= TcpOptions::kSackPermitted;
   const Packet syn_ack = knocks(peer(), h);
   gives(peer(), third(syn_ack.tcp));
   const Handle connection = accepts(listener);
-  writes(connection, std::string(4 * kText, 'x'));
+  writes(connection, std::string(4 * kSegmentText, 'x'));
   EXPECT_EQ(sent().size(), 4u);
   now_ = now_ + 20_ms;  // two round trips of nothing, and some
   stack_.advance(now_);
   TcpHeader sack = third(syn_ack.tcp);
   const wire::SeqNum first = syn_ack.tcp.seq + 1;
   sack.options.present |= TcpOptions::kSack;
-  sack.options.sack[0] = {first + 3 * kText, first + 4 * kText};
+  sack.options.sack[0] = {first + 3 * kSegmentText, first + 4 * kSegmentText};
   sack.options.sack_count = 1;
   gives(peer(), sack);
-  for (const Packet& p : sent()) EXPECT_NE(p.tcp.seq, first + 3 * kText);
+  for (const Packet& p : sent()) EXPECT_NE(p.tcp.seq, first + 3 * kSegmentText);
   const auto info = stack_.info(connection, now_);
   ASSERT_TRUE(info);
   EXPECT_EQ(info->sacked, 1u);

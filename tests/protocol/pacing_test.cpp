@@ -7,31 +7,31 @@
 namespace synfin::protocol_test {
 namespace {
 
-constexpr std::uint32_t kMss = 1000;
-constexpr Duration kRtt = 100_ms;
+constexpr std::uint32_t kPacedSegment = 1000;
+constexpr Duration kPacedRoundTrip = 100_ms;
 
-Ladder& opened(Ladder& l) {
+Ladder& opened_for_pacing(Ladder& l) {
   l.app_listens().receives(
-      {.flags = SYN, .seq = 0, .window = 32'000, .mss = kMss, .wscale = 7, .sack_permitted = true});
-  l.sends({.flags = SYN | ACK}).at(kRtt).receives({.seq = 1, .ack = 1, .window = 1000});
+      {.flags = SYN, .seq = 0, .window = 32'000, .mss = kPacedSegment, .wscale = 7, .sack_permitted = true});
+  l.sends({.flags = SYN | ACK}).at(kPacedRoundTrip).receives({.seq = 1, .ack = 1, .window = 1000});
   return l.app_accepts();
 }
 
-LadderOptions paced(bool on = true) {
+LadderOptions with_pacing(bool on = true) {
   return {.settings = [on](tcp::Settings& s) { s.tcp_pacing = on; }};
 }
 
-Out segment(std::int64_t n) {
-  return {.seq = 1 + n * kMss, .len = kMss};
+Out paced_segment(std::int64_t n) {
+  return {.seq = 1 + n * kPacedSegment, .len = kPacedSegment};
 }
 
 // A window of twenty in slow start: 400 segments a second, two at a time.
 LADDER_TEST(Pacing, SpreadsTheWindowOverTheRoundTrip) {
-  Ladder l(variant, paced());
-  opened(l).app_sends(60 * kMss);
-  for (int n = 0; n < 10; ++n) l.sends(segment(n));  // the initial window has no round trip to go by
-  l.after(kRtt).receives({.seq = 1, .ack = 1 + 10 * kMss, .window = 1000});
-  l.sends(segment(10)).sends(segment(11)).sends_nothing();
+  Ladder l(variant, with_pacing());
+  opened_for_pacing(l).app_sends(60 * kPacedSegment);
+  for (int n = 0; n < 10; ++n) l.sends(paced_segment(n));  // the initial window has no round trip to go by
+  l.after(kPacedRoundTrip).receives({.seq = 1, .ack = 1 + 10 * kPacedSegment, .window = 1000});
+  l.sends(paced_segment(10)).sends(paced_segment(11)).sends_nothing();
   l.after(4_ms).whatever();  // 2.5 ms: half a burst is made good
   const Duration begin = l.time();
   int sent = 2;
@@ -47,16 +47,16 @@ LADDER_TEST(Pacing, SpreadsTheWindowOverTheRoundTrip) {
 
 LADDER_TEST(Pacing, IsOffByDefault) {
   Ladder l(variant);
-  opened(l).app_sends(60 * kMss).whatever();
-  l.after(kRtt).receives({.seq = 1, .ack = 1 + 10 * kMss, .window = 1000});
-  for (int n = 10; n < 30; ++n) l.sends(segment(n));
+  opened_for_pacing(l).app_sends(60 * kPacedSegment).whatever();
+  l.after(kPacedRoundTrip).receives({.seq = 1, .ack = 1 + 10 * kPacedSegment, .window = 1000});
+  for (int n = 10; n < 30; ++n) l.sends(paced_segment(n));
   l.sends_nothing();
 }
 
 // A retransmission takes its turn like the rest.
 LADDER_TEST(Pacing, HoldsForWhatIsSentAgain) {
-  Ladder l(variant, paced());
-  opened(l).app_sends(10 * kMss).whatever().after(kRtt);
+  Ladder l(variant, with_pacing());
+  opened_for_pacing(l).app_sends(10 * kPacedSegment).whatever().after(kPacedRoundTrip);
   l.receives({.seq = 1, .ack = 1, .window = 1000, .sack = {{6001, 10'001}}});
   const std::size_t at_once = l.take_all().size();
   EXPECT_GE(at_once, 1u);
@@ -73,19 +73,19 @@ LADDER_TEST(Pacing, HoldsForWhatIsSentAgain) {
 
 LADDER_TEST(Pacing, RateOfTheProgramIsABound) {
   Ladder l(variant);
-  opened(l);
+  opened_for_pacing(l);
   ASSERT_TRUE(l.stack().set_options(l.connection(), {.max_pacing_rate = 20'000}, l.now()));
-  l.app_sends(30 * kMss).whatever();
-  l.after(kRtt).receives({.seq = 1, .ack = 1 + 10 * kMss, .window = 1000});
-  std::size_t octets = l.take_all().size() * kMss;
-  EXPECT_EQ(octets, 2 * kMss);
+  l.app_sends(30 * kPacedSegment).whatever();
+  l.after(kPacedRoundTrip).receives({.seq = 1, .ack = 1 + 10 * kPacedSegment, .window = 1000});
+  std::size_t octets = l.take_all().size() * kPacedSegment;
+  EXPECT_EQ(octets, 2 * kPacedSegment);
   for (int step = 0; step < 50; ++step) {
     l.after(10_ms);
-    octets += l.take_all().size() * kMss;
+    octets += l.take_all().size() * kPacedSegment;
   }
   // 500 ms at 20,000 octets a second, the burst before and half a burst made good.
-  EXPECT_GE(octets, 10 * kMss);
-  EXPECT_LE(octets, 14 * kMss);
+  EXPECT_GE(octets, 10 * kPacedSegment);
+  EXPECT_LE(octets, 14 * kPacedSegment);
   EXPECT_EQ(l.stack().info(l.connection(), l.now())->pacing_rate, 20'000u);
   EXPECT_EQ(l.stack().info(l.connection(), l.now())->max_pacing_rate, 20'000u);
   ASSERT_TRUE(l.stack().set_options(l.connection(), {}, l.now()));
@@ -94,17 +94,23 @@ LADDER_TEST(Pacing, RateOfTheProgramIsABound) {
 // The rate that TCP_INFO shows, paced or not: two windows a round trip in slow start, as Linux computes it.
 LADDER_TEST(Pacing, InfoShowsTheRate) {
   Ladder l(variant);
-  opened(l);
+  opened_for_pacing(l);
   EXPECT_NEAR(static_cast<double>(l.stack().info(l.connection(), l.now())->pacing_rate), 200'000, 2000);
 }
 
 // A timer that finds nothing to send does no harm.
 LADDER_TEST(Pacing, EndsQuietlyWhereTheWindowIsFull) {
-  Ladder l(variant, paced());
-  opened(l).app_sends(14 * kMss).whatever();
-  l.after(kRtt).receives({.seq = 1, .ack = 1 + 10 * kMss, .window = 1000});
-  l.sends(segment(10)).sends(segment(11)).sends_within(6_ms, segment(12)).sends(segment(13));
-  l.after(50_ms).receives({.seq = 1, .ack = 1 + 14 * kMss, .window = 1000}).sends_nothing().silent_for(100_s);
+  Ladder l(variant, with_pacing());
+  opened_for_pacing(l).app_sends(14 * kPacedSegment).whatever();
+  l.after(kPacedRoundTrip).receives({.seq = 1, .ack = 1 + 10 * kPacedSegment, .window = 1000});
+  l.sends(paced_segment(10))
+      .sends(paced_segment(11))
+      .sends_within(6_ms, paced_segment(12))
+      .sends(paced_segment(13));
+  l.after(50_ms)
+      .receives({.seq = 1, .ack = 1 + 14 * kPacedSegment, .window = 1000})
+      .sends_nothing()
+      .silent_for(100_s);
 }
 
 }  // namespace

@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "synfin/tcp/congestion/congestion_test_kit.h"
+
 namespace synfin::tcp {
 namespace {
-
-constexpr std::uint32_t kMss = 1000;
 
 Congestion made(CongestionControl control) {
   return Congestion{control, kMss, 10};

@@ -7,12 +7,13 @@
 
 #include <cmath>
 
+#include "synfin/tcp/congestion/congestion_test_kit.h"
+
 namespace synfin::tcp {
 namespace {
 
 using namespace literals;
 
-constexpr std::uint32_t kMss = 1000;
 constexpr double kC = 0.4;
 constexpr double kBeta = 0.7;
 

@@ -3,14 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include "synfin/tcp/congestion/congestion_test_kit.h"
 #include "synfin/tcp/congestion/cubic.h"
 
 namespace synfin::tcp {
 namespace {
 
 using namespace literals;
-
-constexpr std::uint32_t kMss = 1000;
 
 /// Rounds of a sender whose every segment is acknowledged. The first sequence number is the parameter, so
 /// that numbers wrap on the way.

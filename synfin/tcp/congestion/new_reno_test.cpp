@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "synfin/tcp/congestion/congestion_test_kit.h"
+
 namespace synfin::tcp {
 namespace {
-
-constexpr std::uint32_t kMss = 1000;
 
 // RFC 9293: MUST-19.
 TEST(Rfc5681, SlowStartGrowsByWhatWasAcknowledged_3_1) {
