@@ -166,7 +166,7 @@ class Connection {
   /// For the network header, the bits of ECN left out.
   std::uint8_t traffic_class() const { return traffic_class_; }
   /// How long FIN-WAIT-2 lasts once the program has closed.
-  Duration fin_timeout(const Settings& s) const { return chosen(&Options::fin_timeout, s.tcp_fin_timeout); }
+  Duration fin_timeout(const Settings& s) const { return chosen(choices().fin_timeout, s.tcp_fin_timeout); }
   /// What ICMP said last; kWouldBlock: nothing.
   Error soft_error() const { return soft_error_; }
   /// R1 has been reached: the peer has not answered for a while (RFC 9293 §3.8.3).
@@ -456,20 +456,25 @@ class Connection {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
     return *rare_;
   }
-  /// What the program chose for this connection, or else the setting.
+  /// What the program chose for this connection, in so far as it lies in `Rare`.
+  const Options& choices() const {
+    static constexpr Options kNone{};
+    return rare_ != nullptr ? rare_->options : kNone;
+  }
+  /// Zero follows the setting.
   template <class T>
-  T chosen(T Options::*option, T setting) const {
-    return rare_ != nullptr && rare_->options.*option > T{} ? rare_->options.*option : setting;
+  static T chosen(T choice, T setting) {
+    return choice > T{} ? choice : setting;
   }
   Duration keepalive_time(const Settings& s) const {
-    return chosen(&Options::keepalive_time, s.tcp_keepalive_time);
+    return chosen(choices().keepalive_time, s.tcp_keepalive_time);
   }
   Duration user_timeout() const {
     if (rare_ == nullptr) return {};
     return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
                                                           : rare_->agreed_user_timeout;
   }
-  std::uint32_t send_limit(const Settings& s) const { return chosen(&Options::send_buffer, s.tcp_wmem); }
+  std::uint32_t send_limit(const Settings& s) const { return chosen(choices().send_buffer, s.tcp_wmem); }
   Offer offer(const Context& ctx) const {
     return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
   }

@@ -73,7 +73,7 @@ Reason Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint
   const auto run = rcv_.beyond->touch_duplicate(at, count);
   if (run) note_duplicate(run->left, run->right, Counter::kTCPDSACKOfoSent, ctx);
   bool kept = false;
-  for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](wire::Slice s) {
+  for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](const wire::Slice& s) {
     const std::uint32_t size = s.size();
     if (size == 0) return false;
     kept = rcv_.beyond->insert(at, s, ctx.pool) || kept;

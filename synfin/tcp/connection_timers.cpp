@@ -131,7 +131,7 @@ void Connection::stop_persist() {
 
 std::uint32_t Connection::most_retries(const Settings& settings) const {
   if (state_ == State::kSynSent)
-    return std::min(chosen(&Options::syn_retries, settings.tcp_syn_retries), kMostCounted);
+    return std::min(chosen(choices().syn_retries, settings.tcp_syn_retries), kMostCounted);
   if (state_ == State::kSynReceived) return settings.tcp_synack_retries;
   // R2 as the program set it, in time (MUST-21): that timer ends it.
   if (!program_gone_ && user_timeout() > Duration::zero()) return std::numeric_limits<std::uint32_t>::max();
@@ -257,7 +257,7 @@ void Connection::on_keepalive_timer(Context& ctx) {
     return;
   }
   // A user timeout says how long a peer may be silent, instead of a number of probes, as on Linux.
-  const std::uint32_t most = chosen(&Options::keepalive_probes, ctx.settings.tcp_keepalive_probes);
+  const std::uint32_t most = chosen(choices().keepalive_probes, ctx.settings.tcp_keepalive_probes);
   const bool given_up = user_timeout() > Duration::zero()
                             ? retries_ > 0 && ctx.now - last_heard_ >= user_timeout()
                             : retries_ >= std::min(most, kMostCounted);
@@ -272,7 +272,7 @@ void Connection::on_keepalive_timer(Context& ctx) {
   ctx.timer_fired(tuple_, state_, Reason::kKeepaliveProbe);
   send_reminder(Reason::kKeepaliveProbe, ctx);
   timers_.set(Timer::kKeepalive,
-              ctx.now + chosen(&Options::keepalive_interval, ctx.settings.tcp_keepalive_intvl));
+              ctx.now + chosen(choices().keepalive_interval, ctx.settings.tcp_keepalive_intvl));
 }
 
 // A number just left of the window, which the peer has acknowledged long ago, and no text: it must answer
