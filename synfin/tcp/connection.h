@@ -459,7 +459,8 @@ class Connection {
   /// What the program chose for this connection, in so far as it lies in `Rare`.
   const Options& choices() const {
     static constexpr Options kNone{};
-    return rare_ != nullptr ? rare_->options : kNone;
+    if (rare_ == nullptr) return kNone;
+    return rare_->options;
   }
   /// Zero follows the setting.
   template <class T>
