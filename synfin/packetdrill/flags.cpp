@@ -23,8 +23,8 @@ void follow_linux(tcp::Settings& s) {
   s.window_probe_octet = false;
 }
 
-// One sysctl as Synfin's setting. A triple says minimum, default and maximum; a connection's window may grow
-// to the maximum, and its send buffer begins with the default.
+// One sysctl as Synfin's setting. Of a triple, a connection's window may be as large as the maximum from the
+// beginning, and its send buffer is the default: scripts count on what Linux, too, gives them at once.
 void take_sysctl(tcp::Settings& settings, std::string_view name, const std::string& value) {
   std::istringstream words(value);
   std::vector<std::string> parts;

@@ -17,7 +17,13 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
   if (snd_.fin_queued || !may_send_text(state_)) return std::unexpected(Error::kClosing);
   const std::uint32_t used = snd_.queue.size();
   const std::uint32_t limit = send_limit(ctx.settings);
-  const std::uint32_t room = limit > used ? limit - used : 0;
+  std::uint32_t room = limit > used ? limit - used : 0;
+  if (room > 0) {
+    // What is queued already can leave and be acknowledged, so this ends.
+    const std::uint64_t memory = ctx.memory_room();
+    if (memory == 0) return std::unexpected(Error::kNoBuffers);
+    room = static_cast<std::uint32_t>(std::min<std::uint64_t>(room, memory));
+  }
   std::size_t given = 0, taken = 0;
   for (const Bytes piece : data) {
     const bool behind_all = taken == given;
@@ -28,7 +34,7 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
   if (taken == given && room > 0) return taken;
   refused_ = static_cast<std::uint32_t>(std::clamp<std::size_t>(given - taken, 1, limit));
   if (taken > 0) return taken;
-  return std::unexpected(used == 0 ? Error::kNoMemory : Error::kWouldBlock);
+  return std::unexpected(room > 0 ? Error::kNoBuffers : Error::kWouldBlock);
 }
 
 // "If the urgent flag is set, then SND.UP <- SND.NXT-1 and set the urgent pointer in the outgoing segments."
@@ -48,15 +54,16 @@ std::uint32_t Connection::urgent() const {
   return static_cast<std::uint32_t>(rare_->rcv_up - next_to_read());
 }
 
-std::expected<std::size_t, Error> Connection::receive(std::span<const MutableBytes> into) {
+std::expected<std::size_t, Error> Connection::receive(std::span<const MutableBytes> into, Context& ctx) {
   if (!rcv_.queue.empty()) {
     const std::size_t n = rcv_.queue.read(into);
     // The peer is told once it has used up half of what it was offered and reading has made room for twice
     // what is left (§3.8.6.2.2).
+    if (tuning_ != nullptr) tune_receive_buffer(ctx);
     const std::uint32_t left = receive_window();
-    if (may_receive_text(state_) && left <= rcv_.offered / 2 && window_to_offer() >= 2 * left &&
-        window_to_offer() > left) {
-      owe_ack(Reason::kWindowUpdateSent);
+    if (may_receive_text(state_) && left <= rcv_.offered / 2) {
+      const std::uint32_t window = window_to_offer(ctx);
+      if (window >= 2 * left && window > left) owe_ack(Reason::kWindowUpdateSent);
     }
     return n;
   }
@@ -175,6 +182,7 @@ void Connection::transition_to(State to, Reason why, Context& ctx) {
     timers_.stop_all();
     snd_.queue.clear();
     rcv_.beyond.reset();
+    tuning_.reset();
     if (flight_ != nullptr) ctx.flights.give(std::move(flight_));
     syn_to_send_ = resend_first_ = probe_ = false;
     if (to == State::kClosed) acks_owed_ = 0;

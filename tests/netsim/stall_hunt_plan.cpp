@@ -117,7 +117,7 @@ void Hunt::draw_programs(SeededEntropy& random) {
     for (const tcp::Options& o : options) {
       if (o.max_segment > 0) segment = std::min<std::uint32_t>(segment, o.max_segment);
     }
-    std::uint32_t buffer = network.settings.tcp_rmem;
+    std::uint32_t buffer = network.settings.tcp_rmem.initial;
     if (options[1 - i].receive_buffer > 0) buffer = options[1 - i].receive_buffer;
     const std::uint32_t most = std::min(200 * std::min(segment, buffer / 2), 1U << 20);
     octets[i] = i == 0 || one_in(random, 3) ? spread(random, 1, most) : 0;
