@@ -18,6 +18,7 @@
 #include "synfin/tcp/reassembly.h"
 #include "synfin/tcp/rtt.h"
 #include "synfin/tcp/segment.h"
+#include "synfin/tcp/send_times.h"
 #include "synfin/tcp/slice_queue.h"
 #include "synfin/tcp/socket_event.h"
 #include "synfin/tcp/state.h"
@@ -325,6 +326,9 @@ class Connection {
   std::uint32_t peer_room() const;
   bool record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx);
   void note_usage();
+  /// What text waits for now that nothing more leaves.
+  SendLimit send_limit() const;
+  void note_send_limit(Instant now);
 
   // Sending again (connection_resend.cpp).
   bool resend(wire::Frame& frame, Sent& out, Context& ctx);
@@ -434,6 +438,7 @@ class Connection {
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
   bool fin_taken_ : 1 = false;          // RCV.NXT lies behind the peer's FIN
   bool may_fragment_ : 1 = false;       // leaves without DF (Options::may_fragment)
+  SendLimit send_limit_ : 2 = SendLimit::kIdle;
 
   std::uint8_t acks_owed_ = 0;
   std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
@@ -447,7 +452,6 @@ class Connection {
   std::uint32_t refused_ = 0;  // octets that the program had to keep when it last found the send buffer full
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
-  SeqNum ecn_recover_;  // ECE for what was sent before this is about a reduction already made
 
   SendState snd_;
   ReceiveState rcv_;
@@ -459,6 +463,7 @@ class Connection {
   std::unique_ptr<Flight> flight_;
   std::unique_ptr<Tuning> tuning_;
   Traffic traffic_;
+  SendTimes send_times_;
   TimerTable timers_;
 
   Instant last_heard_;
@@ -474,6 +479,7 @@ class Connection {
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
     Instant answered_bare;  // when a bare segment that was not acceptable was last answered
+    Timeouts timeouts;
   };
   Rare& rare() {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();

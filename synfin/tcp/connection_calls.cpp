@@ -179,6 +179,7 @@ void Connection::transition_to(State to, Reason why, Context& ctx) {
   state_ = to;
   if (ended()) {
     note_ending(why, ctx.now);
+    note_send_limit(ctx.now);
     timers_.stop_all();
     snd_.queue.clear();
     rcv_.beyond.reset();
