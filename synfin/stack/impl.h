@@ -45,7 +45,7 @@ struct ConnectionRecord {
 };
 
 // With its slot in the table and its generation an idle connection stays within 512 octets.
-static_assert(sizeof(ConnectionRecord) <= 504);
+static_assert(sizeof(ConnectionRecord) <= 496);
 
 /// A packet that is not TCP, and why it is sent.
 struct OtherPacket {

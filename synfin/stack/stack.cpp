@@ -412,7 +412,7 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
   s.not_sent =
       end.after(c.snd().max) ? static_cast<std::uint32_t>(end - later(c.snd().max, c.snd().base)) : 0;
   s.receive_queue = c.rcv().queue.size();
-  s.send_buffer = c.send_limit(impl_->config.settings);
+  s.send_buffer = c.send_buffer(impl_->config.settings);
   s.receive_buffer = c.rcv().buffer;
   s.urgent = c.urgent();
   s.send_window = c.snd().wnd;

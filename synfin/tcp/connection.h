@@ -190,7 +190,7 @@ class Connection {
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
   /// Octets queued and unacknowledged at most, now.
-  std::uint32_t send_limit(const Settings& settings) const;
+  std::uint32_t send_buffer(const Settings& settings) const;
   /// TCP_INFO.
   Info info(Instant now, std::uint32_t mtu, const Settings& settings) const;
 

@@ -16,7 +16,7 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
     return std::unexpected(failure_ == Error::kWouldBlock ? Error::kNotConnected : failure_);
   if (snd_.fin_queued || !may_send_text(state_)) return std::unexpected(Error::kClosing);
   const std::uint32_t used = snd_.queue.size();
-  const std::uint32_t limit = send_limit(ctx.settings);
+  const std::uint32_t limit = send_buffer(ctx.settings);
   std::uint32_t room = limit > used ? limit - used : 0;
   if (room > 0) {
     // What is queued already can leave and be acknowledged, so this ends.

@@ -328,7 +328,7 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
   if (flight_ != nullptr) {
     // What small segments cost beside their text counts against the send buffer (attack D6).
     const std::uint32_t most =
-        std::clamp(send_limit(ctx.settings) / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
+        std::clamp(send_buffer(ctx.settings) / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
     if (flight_->sent.size() >= most && text > 0) return false;
     if (!flight_->sent.push(start, static_cast<std::uint16_t>(length), push, ctx.now)) return false;
   }

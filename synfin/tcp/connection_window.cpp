@@ -145,7 +145,7 @@ void Connection::tune_receive_buffer(Context& ctx) {
   rcv_.buffer = std::max(rcv_.buffer, size);
 }
 
-std::uint32_t Connection::send_limit(const Settings& settings) const {
+std::uint32_t Connection::send_buffer(const Settings& settings) const {
   if (choices().send_buffer > 0) return choices().send_buffer;
   // Twice the initial window from the beginning, as on Linux.
   const std::uint64_t first = std::uint64_t{2} * settings.tcp_init_cwnd * text_limit();
@@ -160,7 +160,7 @@ void Connection::tune_send_buffer(const Context& ctx) {
   if (choices().send_buffer > 0) return;
   const std::uint64_t wanted =
       std::min<std::uint64_t>(std::uint64_t{2} * congestion_.window(), ctx.settings.tcp_wmem.max);
-  if (wanted <= send_limit(ctx.settings) || ctx.memory_level() != MemoryLevel::kPlenty) return;
+  if (wanted <= send_buffer(ctx.settings) || ctx.memory_level() != MemoryLevel::kPlenty) return;
   make_tuning(ctx);
   tuning_->send_buffer = static_cast<std::uint32_t>(wanted);
 }
