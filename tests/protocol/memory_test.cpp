@@ -64,6 +64,18 @@ class PacketMemory : public DataAttacks {
       all.append(piece, 0, *n);
     }
   }
+  /// An honest peer, `off` octets into its own stream, that has `to` of the stack's: all that is queued
+  /// arrives.
+  void delivers(const Open& c, std::uint32_t off, std::int64_t to) {
+    for (int round = 0; round < 1000 && status(c).send_queue != 0; ++round) {
+      for (const Packet& p : takes()) {
+        if (p.ip.destination == c.from.address) to = std::max(to, end_of(c, p));
+      }
+      gives(c.from, of(c, ACK, off, to));
+      runs_for(Duration::milliseconds(200));
+    }
+    EXPECT_EQ(status(c).send_queue, 0u);
+  }
   std::map<std::uint32_t, wire::SeqNum> edges_;
 };
 RAW_HOST_SUITE(PacketMemory);
@@ -76,7 +88,7 @@ TEST_P(PacketMemory, NoneIsHeldOnceAllIsReadAndAcknowledged) {
     EXPECT_EQ(reads_all(c), text_at(round * 14'000, 14'000));
     writes(c.handle, text_at(0, 10'000));
     EXPECT_GT(held(), 0u);
-    delivers_all(c, (round + 1) * 10'000);
+    delivers(c, (round + 1) * 14'000, round * 10'000);
     EXPECT_EQ(held(), 0u);
   }
   EXPECT_EQ(count(Counter::kPruneCalled), 0u);
@@ -90,14 +102,20 @@ TEST_P(PacketMemory, TheWindowCountsBlocksAndNotOctets) {
   for (const std::uint32_t size : {1u, 100u, 520u, 1000u, 1400u}) {
     SCOPED_TRACE(size);
     const Open c = opens(Offered{.mss = 536}, size);
-    std::uint32_t off = 0, window = kBuffer;
+    std::uint32_t off = 0;
     // What is offered is filled, and nothing is read.
-    for (int n = 0; n < 200'000 && window >= size; ++n) {
-      gives_text(c, off, size);
-      off += size;
-      if (const std::uint32_t told = window_of(c); told != 0 || n % 2 == 1) window = told;
+    for (bool waited = false; off < 2 * kBuffer;) {
       ASSERT_LE(held(), 2 * kBuffer + 3 * wire::BlockPool::kMedium) << off;
-      if (info(c).rcv_wnd < size) break;
+      if (info(c).rcv_wnd >= size) {
+        gives_text(c, off, size);
+        off += size;
+        waited = false;
+      } else if (!std::exchange(waited, true)) {
+        runs_for(Duration::milliseconds(50));  // an acknowledgement may wait
+      } else {
+        break;
+      }
+      (void)window_of(c);
     }
     EXPECT_GE(off, kBuffer / 3) << "but much of the buffer can be used";
     EXPECT_EQ(reads_all(c), text_at(0, off));
@@ -117,7 +135,9 @@ TEST_P(PacketMemory, PressureTakesTextBeyondHolesFirstAndTheTransferCompletes) {
   EXPECT_GE(beyond, 280'000u);
   EXPECT_EQ(count(Counter::kTCPMemoryPressures), 0u);
   (void)takes();
-  const std::uint32_t end = gives_until(in_order, 0, 1 << 20, 128 * kPage);
+  std::uint32_t end = 0;
+  for (; count(Counter::kTCPMemoryPressures) == 0 && end < 1 << 20; end += kPeerText)
+    gives_text(in_order, end, kPeerText);
   EXPECT_EQ(count(Counter::kTCPMemoryPressures), 1u);
   EXPECT_EQ(count(Counter::kOfoPruned), 1u);
   EXPECT_GE(count(Counter::kPruneCalled), 1u);
@@ -147,7 +167,8 @@ TEST_P(PacketMemory, PressureTakesTextBeyondHolesFirstAndTheTransferCompletes) {
 
 TEST_P(PacketMemory, InPressureNoWindowGrowsAndNoEdgeMovesLeft) {
   stack_.settings().tcp_mem = {32, 64, 256};
-  const Open hog = opens(Offered{}, 1), c = opens(Offered{}, 2);
+  const Open hog = opens(Offered{}, 1), other = opens(Offered{}, 3), c = opens(Offered{}, 2);
+  (void)gives_until(other, 0, 70'000);
   (void)gives_until(hog, 0, 1 << 20, 64 * kPage);
   EXPECT_EQ(count(Counter::kTCPMemoryPressures), 1u);
   std::uint32_t off = 0, least = ~0u;
@@ -161,6 +182,7 @@ TEST_P(PacketMemory, InPressureNoWindowGrowsAndNoEdgeMovesLeft) {
   EXPECT_LE(least, 4u * 1460 + 127) << "as much as there is always memory for";
   EXPECT_EQ(status(c).receive_buffer, stack_.settings().tcp_rmem.initial);
   (void)reads_all(hog);
+  (void)reads_all(other);
   for (int n = 0; n < 4; ++n) {
     gives_text(c, off, kPeerText);
     off += kPeerText;
@@ -180,8 +202,8 @@ TEST_P(PacketMemory, UsedUpItRefusesTextByNameAndKeepsControlAlive) {
   EXPECT_GE(held(), most());
   EXPECT_LE(held(), most() + wire::BlockPool::kMedium);
   EXPECT_GE(all.size(), most() - 4 * wire::BlockPool::kMedium);
-  (void)takes();
-  EXPECT_EQ(events(other.handle) & kWritable, 0);
+  const std::int64_t flown = highest(writer, takes());
+  (void)events(other.handle);
   EXPECT_EQ(writes_until_refused(other, Error::kNoBuffers), "");
   EXPECT_EQ(status(other).state, State::kEstablished);
 
@@ -204,8 +226,8 @@ TEST_P(PacketMemory, UsedUpItRefusesTextByNameAndKeepsControlAlive) {
   EXPECT_EQ(state(fresh.from), State::kCloseWait);
   EXPECT_EQ(takes().size(), 1u) << "acknowledged";
   EXPECT_TRUE(stack_.shutdown(fresh.handle, stack::Shutdown::kSend, now_));
-  EXPECT_EQ(state(fresh.from), State::kLastAck);
   ASSERT_EQ(takes().size(), 1u) << "our FIN";
+  EXPECT_EQ(state(fresh.from), State::kLastAck);
   gives_text(probed, 0, kPeerText);
   gives_text(probed, kPeerText, 1);
   EXPECT_EQ(takes().back().tcp.ack, wire::SeqNum{kPeerIss + 1 + kPeerText}) << "answered, not taken";
@@ -213,13 +235,14 @@ TEST_P(PacketMemory, UsedUpItRefusesTextByNameAndKeepsControlAlive) {
 
   // What the peer acknowledges makes room, and the program that was refused is told.
   (void)events(other.handle);
-  delivers_all(writer, 0);
+  (void)takes();
+  delivers(writer, 0, flown);
   runs_for(20_ms);
   EXPECT_NE(events(other.handle) & kWritable, 0);
   EXPECT_NE(events(writer.handle) & kWritable, 0);
   EXPECT_LT(held(), most());
   writes(other.handle, "again");
-  delivers_all(other, 0);
+  delivers(other, 0, 0);
   still_works(other, 0, 5);
   EXPECT_EQ(held(), 0u);
 }
@@ -231,6 +254,7 @@ TEST_P(PacketMemory, WhoHasLeftIsNotWaitedFor) {
   const Open writer = opens(Offered{}, 1);
   (void)writes_until_refused(writer, Error::kNoBuffers);
   for (std::uint32_t n = 2; n < 20; ++n) {
+    (void)takes();
     const Open c = opens(Offered{}, n);
     EXPECT_EQ(writes_until_refused(c, Error::kNoBuffers), "");
     stack_.abort(c.handle, now_);
@@ -294,7 +318,7 @@ TEST_P(PacketMemory, ProgramsThatDoNotReadHoldOneSegmentEachBeyondTheBudget) {
       (void)window_of(c);
     }
   }
-  EXPECT_GE(held(), most());
+  EXPECT_GE(held() + kBlock, most());
   for (const Open& c : all) {
     const auto queued = status(c).receive_queue;
     EXPECT_GE(queued, kPeerText);
