@@ -74,6 +74,8 @@ std::vector<Benchmark> all_benchmarks();
 // One a file.
 Benchmark synflood();
 Benchmark handshake();
+Benchmark lifecycle();
+Benchmark bulk();
 Benchmark parts();
 
 }  // namespace synfin::bench
