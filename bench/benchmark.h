@@ -75,6 +75,7 @@ std::vector<Benchmark> all_benchmarks();
 Benchmark synflood();
 Benchmark handshake();
 Benchmark lifecycle();
+Benchmark request();
 Benchmark bulk();
 Benchmark parts();
 

@@ -6,9 +6,11 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <fstream>
 #include <string_view>
@@ -66,6 +68,9 @@ std::expected<KernelSockets::Pair, std::string> KernelSockets::open(std::uint32_
     return std::unexpected(problem("the kernel cannot connect"));
   pair.server = link::FileDescriptor{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
   if (!pair.server) return std::unexpected(problem("the kernel cannot accept"));
+  const int on = 1;
+  for (const link::FileDescriptor* end : {&pair.client, &pair.server})
+    (void)::setsockopt(end->get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return pair;
 }
 
@@ -80,6 +85,48 @@ std::expected<double, std::string> KernelSockets::lifecycles(std::uint64_t count
   }
   watch.stop();
   return static_cast<double>(count) / watch.seconds();
+}
+
+bool KernelSockets::say(const link::FileDescriptor& from, const link::FileDescriptor& to,
+                        std::size_t octets) {
+  std::array<char, 4096> text{};
+  const auto size = static_cast<ssize_t>(octets);
+  return ::send(from.get(), text.data(), octets, 0) == size &&
+         ::recv(to.get(), text.data(), octets, MSG_WAITALL) == size;
+}
+
+std::expected<double, std::string> KernelSockets::requests(std::uint64_t count, std::size_t question,
+                                                           std::size_t answer) {
+  if (auto set = set_loopback(Loopback::kAsItIs); !set) return std::unexpected(set.error());
+  Stopwatch watch;
+  watch.start();
+  for (std::uint64_t n = 0; n < count; ++n) {
+    auto pair = open(next_peer_++);
+    if (!pair) return std::unexpected(pair.error());
+    if (!say(pair->client, pair->server, question) || !say(pair->server, pair->client, answer))
+      return std::unexpected(problem("the kernel does not answer"));
+    pair->client = {};
+  }
+  watch.stop();
+  return static_cast<double>(count) / watch.seconds();
+}
+
+std::expected<std::vector<double>, std::string> KernelSockets::pings(std::uint64_t count,
+                                                                     std::size_t octets) {
+  if (auto set = set_loopback(Loopback::kAsItIs); !set) return std::unexpected(set.error());
+  auto pair = open(0);
+  if (!pair) return std::unexpected(pair.error());
+  std::vector<double> nanoseconds;
+  nanoseconds.reserve(count);
+  for (std::uint64_t n = 0; n < count; ++n) {
+    Stopwatch watch;
+    watch.start();
+    if (!say(pair->client, pair->server, octets) || !say(pair->server, pair->client, octets))
+      return std::unexpected(problem("the kernel does not answer"));
+    watch.stop();
+    nanoseconds.push_back(watch.seconds() * 1e9);
+  }
+  return nanoseconds;
 }
 
 std::expected<void, std::string> KernelSockets::set_loopback(Loopback wanted) {

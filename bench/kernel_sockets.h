@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <expected>
 #include <string>
+#include <vector>
 
 #include "synfin/link/file_descriptor.h"
 
@@ -20,6 +21,11 @@ class KernelSockets {
   /// Connections a second that one thread opens, accepts and closes, the client first; TIME-WAIT is kept as
   /// long as `tcp_max_tw_buckets` lets it. Peers are the addresses of 127.0.0.0/8 in turn.
   std::expected<double, std::string> lifecycles(std::uint64_t count);
+
+  /// Connections a second over each of which `question` octets go there and `answer` come back, TCP_NODELAY.
+  std::expected<double, std::string> requests(std::uint64_t count, std::size_t question, std::size_t answer);
+  /// Nanoseconds of each of `count` times that `octets` went there and back on one connection.
+  std::expected<std::vector<double>, std::string> pings(std::uint64_t count, std::size_t octets);
 
   /// How the loopback device treats a stream.
   enum class Loopback : std::uint8_t {
@@ -37,6 +43,7 @@ class KernelSockets {
     link::FileDescriptor client, server;
   };
   std::expected<Pair, std::string> open(std::uint32_t peer);
+  static bool say(const link::FileDescriptor& from, const link::FileDescriptor& to, std::size_t octets);
 
   link::FileDescriptor listener_;
   std::uint32_t next_peer_ = 0;
