@@ -31,7 +31,7 @@ void take_sysctl(tcp::Settings& settings, std::string_view name, const std::stri
   for (std::string word; words >> word;) parts.push_back(word);
   if (parts.empty()) return;
   std::string one = parts.front();
-  if (parts.size() == 3) one = name == "tcp_rmem" ? parts[2] : parts[1];
+  if (parts.size() == 3) one = name == "tcp_rmem" ? parts[2] : name == "tcp_wmem" ? parts[1] : value;
   // Bits of Linux's that Synfin does not have are left out.
   if (name == "tcp_fastopen") one = std::to_string(std::strtoul(one.c_str(), nullptr, 0) & 0x607);
   // What Linux allows and Synfin does not keeps its default.
