@@ -320,6 +320,7 @@ std::expected<std::size_t, Error> Stack::receive_shared(Handle handle, std::span
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.receive_shared(into, most, ctx);
   impl_->settle(handle.index(), ctx);
+  if (!impl_->starved.empty()) impl_->watch_memory(ctx);
   return result;
 }
 
