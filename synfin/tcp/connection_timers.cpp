@@ -289,6 +289,10 @@ void Connection::send_reminder(Reason why, Context& ctx) {
   probe.header.window = offer_window();
   probe.scale = rcv_.scale.shift();
   if (timestamps_) stamp(probe.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
+  if (accurate_) {
+    probe.header.set_ace(marks().ace_of(false));
+    probe.counts_marks = true;
+  }
   ctx.replies.push_back(probe);
 }
 
