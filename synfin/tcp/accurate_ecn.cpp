@@ -107,19 +107,21 @@ AccurateEcn::AccurateEcn(bool answers, std::uint8_t syn_ecn, const Settings& set
       opening_(answers) {}
 
 void AccurateEcn::on_syn_ack(const Segment& syn_ack) {
-  const bool first = !syn_ack_heard_;
-  syn_ack_heard_ = true;
+  asked_ = true;
   syn_ack_ecn_ = syn_ack.ecn;
   owes_handshake_ack_ = true;
-  // "no more than once no matter how many CE-marked SYN/ACKs it receives"  (§3.2.2.2)
-  if (!first) {
-    if (syn_ack.congestion_marked() && received_.packets == kFirstAce) ++received_.packets;
-    return;
-  }
   (void)on_segment(syn_ack.ecn, syn_ack.text_size, false);
   bool mangled = false;
   if (syn_ack.header.options.has(TcpOptions::kEcnOctets))
     (void)take_octets(syn_ack.header.options.ecn, mangled);
+}
+
+void AccurateEcn::on_syn_ack_again(std::uint8_t ecn) {
+  if (!asked_) return;
+  syn_ack_ecn_ = ecn;
+  owes_handshake_ack_ = true;
+  // "no more than once no matter how many CE-marked SYN/ACKs it receives"  (§3.2.2.2)
+  if (ecn == wire::ecn::kMarked && received_.packets == kFirstAce) ++received_.packets;
 }
 
 bool AccurateEcn::on_segment(std::uint8_t ecn, std::uint32_t text, bool text_waits) {
@@ -195,9 +197,8 @@ EcnOctets AccurateEcn::octets_within(std::uint32_t room) const {
 
 void AccurateEcn::add_octets(TcpOptions& options, const Leaving& leaving) {
   told_octets_ = false;
-  const bool beacon =
-      option_mode_ == 1 && beacon_ > 0 && moved_ != 0 && !fallen_back() &&
-      (leaving.now - last_option_) * static_cast<std::int64_t>(beacon_) >= leaving.round_trip;
+  const bool beacon = option_mode_ == 1 && beacon_ > 0 && moved_ != 0 && !fallen_back() &&
+                      (leaving.now - last_option_) * static_cast<std::int64_t>(beacon_) >= leaving.round_trip;
   if (!beacon && !wants_octets(leaving.text)) return;
   const EcnOctets octets = octets_within(leaving.room);
   if (octets.fields == 0) return;
@@ -229,6 +230,7 @@ AccurateEcn::Heard AccurateEcn::on_handshake_code(std::uint8_t code) {
   if (code == kMarkedCode && delivered_.packets == kFirstAce) {
     ++delivered_.packets;
     heard.marked = 1;
+    heard.of_syn_ack = true;
   }
   return heard;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "synfin/base/time.h"
+#include "synfin/tcp/info.h"
 #include "synfin/tcp/segment.h"
 #include "synfin/tcp/settings.h"
 #include "synfin/wire/ip.h"
@@ -63,6 +64,8 @@ class AccurateEcn {
 
   /// A SYN-ACK arrived at the end that asked; its text counts (RFC 9768 §3.2.2.2).
   void on_syn_ack(const Segment& syn_ack);
+  /// The same again.
+  void on_syn_ack_again(std::uint8_t ecn);
   /// Any other acceptable segment arrived. `text_waits`: some text is yet to be acknowledged. True: an
   /// acknowledgement is to leave now (RFC 9768 §3.2.2.5.1).
   [[nodiscard]] bool on_segment(std::uint8_t ecn, std::uint32_t text, bool text_waits);
@@ -79,6 +82,8 @@ class AccurateEcn {
 
   /// The ACE field of a segment that leaves now.
   std::uint8_t ace_of(bool pure_ack);
+  /// By tcp_ecn_option.
+  bool sends_octets() const { return option_mode_ > 0; }
   /// Octets of options to leave free in a segment with new text: 0, 8 or 12.
   std::uint32_t octets_to_reserve() const;
   /// The option for a segment that leaves now, if it is wanted and `room` octets hold it. `seq`: of new text;
@@ -105,6 +110,7 @@ class AccurateEcn {
   };
   struct Heard {
     std::uint32_t marked = 0;  // segments newly known to have been marked; 0 where they are not believed
+    bool of_syn_ack = false;   // what was marked is our SYN-ACK
     bool mangled = false;      // the path changes codepoints or counters: send nothing ECN-capable any more
   };
   [[nodiscard]] Heard on_ack(const Segment& seg, const Acknowledged& news);
@@ -113,11 +119,10 @@ class AccurateEcn {
 
   std::uint32_t received_marks() const { return received_.packets - kFirstAce; }
   std::uint32_t delivered_marks() const { return delivered_.packets - kFirstAce; }
-  struct Octets {
-    std::uint32_t ect1, ect0, ce;
-  };
-  Octets received_octets() const { return {received_.ect1 - 1, received_.ect0 - 1, received_.ce}; }
-  Octets delivered_octets() const { return {delivered_.ect1 - 1, delivered_.ect0 - 1, delivered_.ce}; }
+  Info::EcnOctets received_octets() const { return {received_.ect1 - 1, received_.ect0 - 1, received_.ce}; }
+  Info::EcnOctets delivered_octets() const {
+    return {delivered_.ect1 - 1, delivered_.ect0 - 1, delivered_.ce};
+  }
 
  private:
   // Where they begin: not at zero, as a counter that a middlebox has zeroed should be seen to be (RFC 9768
@@ -141,12 +146,12 @@ class AccurateEcn {
   static constexpr std::uint8_t kPersistent = 3;  // tcp_ecn_option
 
   Counts received_;
-  Counts delivered_;   // as the peer has counted
+  Counts delivered_;  // as the peer has counted
   Instant last_option_;
-  wire::SeqNum probe_;      // the first segment of text with an option
-  wire::SeqNum round_end_;  // for `all_marked`
-  std::uint32_t at_option_ = kFirstAce;   // `delivered_.packets` when the last option came
-  std::uint32_t since_option_ = 0;        // segments acknowledged since
+  wire::SeqNum probe_;                     // the first segment of text with an option
+  wire::SeqNum round_end_;                 // for `all_marked`
+  std::uint32_t at_option_ = kFirstAce;    // `delivered_.packets` when the last option came
+  std::uint32_t since_option_ = 0;         // segments acknowledged since
   std::uint32_t usual_segments_ = 2 * 16;  // an acknowledgement's, smoothed, in sixteenths
   std::uint8_t option_mode_;               // tcp_ecn_option
   std::uint8_t beacon_;                    // tcp_ecn_option_beacon
@@ -156,11 +161,11 @@ class AccurateEcn {
   std::uint8_t last_field_ = 0;     // that text moved
   std::uint8_t moved_ = 0;          // fields since the last option
   std::uint8_t ever_moved_ = 0;
-  std::uint8_t options_due_;      // whatever has moved
-  std::uint8_t repeated_ = 0;     // segments of text in a row that were not needed
-  std::uint8_t rounds_ = 0;       // in which all was marked
+  std::uint8_t options_due_;   // whatever has moved
+  std::uint8_t repeated_ = 0;  // segments of text in a row that were not needed
+  std::uint8_t rounds_ = 0;    // in which all was marked
   bool owes_handshake_ack_ : 1 = false;
-  bool syn_ack_heard_ : 1 = false;
+  bool asked_ : 1 = false;   // this end sent the SYN, and got a SYN-ACK
   bool handshake_acks_ : 1;  // a pure ACK still tells how our SYN-ACK arrived
   bool opening_ : 1;         // the third segment has not arrived
   bool last_was_marked_ : 1 = false;

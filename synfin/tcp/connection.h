@@ -19,6 +19,7 @@
 #include "synfin/tcp/reassembly.h"
 #include "synfin/tcp/rtt.h"
 #include "synfin/tcp/segment.h"
+#include "synfin/tcp/send_times.h"
 #include "synfin/tcp/slice_queue.h"
 #include "synfin/tcp/socket_event.h"
 #include "synfin/tcp/state.h"
@@ -340,6 +341,9 @@ class Connection {
   std::uint32_t peer_room() const;
   bool record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx);
   void note_usage();
+  /// What text waits for now that nothing more leaves.
+  SendLimit send_limit() const;
+  void note_send_limit(Instant now);
 
   // Sending again (connection_resend.cpp).
   bool resend(wire::Frame& frame, Sent& out, Context& ctx);
@@ -428,15 +432,16 @@ class Connection {
   bool tail_probe_resent_ : 1 = false;  // it was sent before
   bool scaling_ : 1 = false;            // window scaling is offered, then agreed on
   bool fast_open_ : 1 = false;          // the SYN may carry text: ours, or the peer's did
-  bool ecn_ : 1 = false;       // our text may be marked; in SYN-SENT: asked for
-  bool accurate_ : 1 = false;  // marks are counted by AccECN (RFC 9768); in SYN-SENT: asked for
-  bool ecn_seen_ : 1 = false;  // something ECN-capable has arrived
+  bool ecn_ : 1 = false;                // our text may be marked; in SYN-SENT: asked for
+  bool accurate_ : 1 = false;           // marks are counted by AccECN (RFC 9768); in SYN-SENT: asked for
+  bool ecn_seen_ : 1 = false;           // something ECN-capable has arrived
   bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since
   bool cwr_to_send_ : 1 = false;        // the window was reduced because of ECE
   bool urgent_sent_ : 1 = false;        // SND.UP of `Rare` lies ahead of SND.UNA
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
   bool fin_taken_ : 1 = false;          // RCV.NXT lies behind the peer's FIN
   bool may_fragment_ : 1 = false;       // leaves without DF (Options::may_fragment)
+  SendLimit send_limit_ : 2 = SendLimit::kIdle;
 
   std::uint8_t acks_owed_ = 0;
   std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
@@ -450,7 +455,6 @@ class Connection {
   std::uint32_t refused_ = 0;  // octets that the program had to keep when it last found the send buffer full
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
-  SeqNum ecn_recover_;  // ECE for what was sent before this is about a reduction already made
 
   SendState snd_;
   ReceiveState rcv_;
@@ -461,6 +465,7 @@ class Connection {
   Congestion congestion_{CongestionControl::kCubic, 536, 10};
   std::unique_ptr<Flight> flight_;
   Traffic traffic_;
+  SendTimes send_times_;
   TimerTable timers_;
 
   Instant last_heard_;
@@ -479,6 +484,7 @@ class Connection {
     std::uint32_t unsaid_marks = 0;  // of these, those that congestion control has not heard of
     std::unique_ptr<AccurateEcn> accurate_ecn;
     Instant answered_bare;  // when a bare segment that was not acceptable was last answered
+    Timeouts timeouts;
   };
   Rare& rare() {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();

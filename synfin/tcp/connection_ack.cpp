@@ -59,7 +59,6 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
   }
   timing_ = false;
   snd_.una = ack;
-  ecn_recover_ = later(ecn_recover_, ack);  // or it would lie ahead again 2 GiB later
   snd_.nxt = later(snd_.nxt, ack);
   snd_.max = later(snd_.max, ack);
   if (flight_ != nullptr) {
@@ -69,6 +68,7 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
     });
     measure(seg, d, ctx);
   }
+  if (rare_ != nullptr) rare_->timeouts.over(ctx.now);
   retries_ = 0;
   resend_first_ = false;
   soft_error_ = Error::kWouldBlock;

@@ -172,6 +172,7 @@ void Connection::transition_to(State to, Reason why, Context& ctx) {
   state_ = to;
   if (ended()) {
     note_ending(why, ctx.now);
+    note_send_limit(ctx.now);
     timers_.stop_all();
     snd_.queue.clear();
     rcv_.beyond.reset();
@@ -192,8 +193,8 @@ void Connection::owe_ack(Reason why) {
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
   }
   // Every other is an acknowledgement of what has just arrived.
-  const bool special =
-      why == Reason::kDelayedAck || why == Reason::kChallengeAckSent || why == Reason::kWindowUpdateSent;
+  const bool special = why == Reason::kDelayedAck || why == Reason::kChallengeAckSent ||
+                       why == Reason::kWindowUpdateSent || why == Reason::kMarkReported;
   ack_reason_ = special ? why : Reason::kAckSent;
 }
 
@@ -317,7 +318,7 @@ TimeWait Connection::time_wait() const {
   tw.window = Window{receive_window() + unit} >> rcv_.scale;
   tw.scale = rcv_.scale.shift() & 0xf;
   tw.timestamps = timestamps_;
-  tw.traffic_class = traffic_class_;
+  tw.set_traffic_class(traffic_class_, accurate_ ? rare_->accurate_ecn->ace_of(false) : std::uint8_t{0});
   return tw;
 }
 

@@ -68,7 +68,7 @@ Connection::BeforeAck Connection::before_ack(const Segment& seg) const {
   BeforeAck before;
   before.echoes = ecn_ && !accurate_ && seg.flags().ece() && !seg.flags().syn();
   if (!before.echoes && !accurate_) return before;
-  before.answered = snd_.una.before(ecn_recover_);
+  before.answered = flight_ == nullptr || snd_.una.before(flight_->ecn_high);
   before.in_flight = static_cast<std::uint32_t>(snd_.nxt - snd_.una);
   before.later = timestamps_ && seg.has_timestamps() &&
                  static_cast<std::int32_t>(seg.header.options.timestamps.value - rcv_.ts_recent) > 0;
@@ -106,9 +106,9 @@ void Connection::hear_marks(const Segment& seg, const BeforeAck& before, Deliver
 // Congestion without loss: the window is reduced once for what was in flight, and nothing is sent again. With
 // RFC 3168 the peer is told by CWR (§6.1.2).
 bool Connection::reduce_for_marks(const BeforeAck& before) {
-  if (before.answered || in_loss_recovery() || before.in_flight == 0) return false;
+  if (flight_ == nullptr || before.answered || in_loss_recovery()) return false;
   congestion_.on_loss(before.in_flight, CongestionSign::kMarked);
-  ecn_recover_ = snd_.nxt;
+  flight_->ecn_high = snd_.nxt;
   return true;
 }
 

@@ -50,6 +50,7 @@ bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
   if (probe_ && send_probe(frame, out, ctx)) return true;
   if (send_text(Limit::kAll, frame, out, ctx)) return true;
   burst_ = 0;
+  note_send_limit(ctx.now);
   return acks_owed_ > 0 && send_ack(out, ctx);
 }
 
@@ -154,7 +155,10 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
 
 // As many blocks as fit into `room` octets. One about a duplicate goes first, once (RFC 2883 §4).
 void Connection::add_sack_blocks(TcpOptions& options, std::uint32_t room) {
-  const std::size_t most = std::min<std::size_t>(timestamps_ ? 3 : 4, room < 4 ? 0 : (room - 4) / 8);
+  // Counters of marks come before a last block, not before two (RFC 9768 §3.2.3.3).
+  const std::size_t spared = accurate_ && rare_->accurate_ecn->octets_to_reserve() > 0 ? 1 : 0;
+  const std::size_t most =
+      std::min<std::size_t>((timestamps_ ? 3 : 4) - spared, room < 4 ? 0 : (room - 4) / 8);
   const auto blocks = std::span{options.sack}.first(most);
   std::size_t n = 0;
   if (rcv_.twice > 0 && most > 0) {
@@ -333,7 +337,7 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
   if (flight_ == nullptr && text > 0) {
     flight_ = ctx.flights.take();
     if (flight_ == nullptr) return false;
-    flight_->high = flight_->sample_from = flight_->usage_until = start;
+    flight_->high = flight_->sample_from = flight_->usage_until = flight_->ecn_high = start;
   }
   if (flight_ != nullptr) {
     // What small segments cost beside their text counts against the send buffer (attack D6).

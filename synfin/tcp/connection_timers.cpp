@@ -208,6 +208,7 @@ void Connection::on_timeout(Context& ctx) {
                                                        : Reason::kRetransmitTimeout;
   ctx.timer_fired(tuple_, state_, fired);
   one_more_retry(ctx);
+  rare().timeouts.one_more(ctx.now);
   ctx.count(Counter::kTCPTimeouts);
   rtt_.back_off(ctx.settings);
   timing_ = false;
@@ -216,6 +217,7 @@ void Connection::on_timeout(Context& ctx) {
     ctx.count(Counter::kTCPSynRetrans);
     return;
   }
+  if (accurate_) marks().on_timeout(snd_.una);
   // The earliest unacknowledged segment goes again (RFC 6298 §5.4), and the rest as acknowledgements let it.
   tail_probe_ = false;
   if (flight_ != nullptr) {

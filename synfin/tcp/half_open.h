@@ -16,7 +16,7 @@ struct HalfOpen {
   TimerNode timer;
   SeqNum iss;
   SeqNum irs;
-  std::uint32_t ts_recent = 0;  // TSval of the SYN
+  std::uint32_t ts_recent = 0;      // TSval of the SYN
   std::uint16_t mss_code : 13 = 0;  // see `peer_mss`
   /// The congestion codepoint of the SYN's packet, where `accurate_ecn` asks for it in the SYN-ACK.
   std::uint16_t syn_ecn : 2 = 0;
@@ -66,8 +66,8 @@ ListenDisposition judge_in_listen(const Segment& seg);
 void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Offer& offer,
                const Context& ctx);
 /// What the same SYN, come again, changes (RFC 9768 §3.1.5): with AccECN the SYN-ACK tells of the latest, and
-/// one that no longer asks means that the peer may have given up on ECN. False: it now asks for ECN of another
-/// kind, so neither end could know what was agreed, and the connection is to be reset.
+/// one that no longer asks means that the peer may have given up on ECN. False: it now asks for ECN of
+/// another kind, so neither end could know what was agreed, and the connection is to be reset.
 [[nodiscard]] bool hear_syn_again(HalfOpen& half, const Segment& syn, const Settings& settings);
 /// The third segment has arrived and cannot open the connection yet; what it alone says is remembered.
 void hear_third(HalfOpen& half, const Segment& third);

@@ -78,7 +78,11 @@ namespace synfin::trace {
   X(DelayedACKs,          "Acknowledgements that left by the delayed-ACK timer.") \
   X(TCPOFOQueue,          "Segments kept out of order.") \
   X(TCPBacklogDrop,       "Data dropped because packet memory was used up.") \
+  X(InNoECTPkts,          "TCP packets received that are not ECN-capable.") \
+  X(InECT1Pkts,           "TCP packets received as ECT(1).") \
+  X(InECT0Pkts,           "TCP packets received as ECT(0): ECN-capable, and not marked.") \
   X(InCEPkts,             "Packets received with a congestion mark (ECN).") \
+  X(TCPDeliveredCE,       "Segments that the peer said had arrived marked; with RFC 3168 all that an acknowledgement with ECE tells of.") \
   X(InEchos,              "Pings received.") \
   X(InIcmpErrors,         "ICMP errors received.")
 // clang-format on

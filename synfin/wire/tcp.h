@@ -54,8 +54,8 @@ struct Timestamps {
 /// short option leaves out the last fields of its order.
 struct EcnOctets {
   static constexpr std::uint8_t kMostFields = 3;
-  std::uint8_t fields = 0;  // so many are there: of ECT(0), CE, ECT(1), or from the other end
-  bool reversed = false;    // ECT(1), CE, ECT(0): kind 174, not 172
+  std::uint8_t fields = 0;       // so many are there: of ECT(0), CE, ECT(1), or from the other end
+  bool reversed = false;         // ECT(1), CE, ECT(0): kind 174, not 172
   std::uint32_t ect0, ce, ect1;  // those that are not there mean nothing
 
   bool has_ect0() const { return fields > (reversed ? 2 : 0); }
@@ -125,8 +125,8 @@ struct TcpHeader {
   /// Only sets: where none of the three bits is set yet.
   void set_ace(std::uint8_t ace) {
     if ((ace & 4u) != 0) reserved |= kAe;
-    flags = flags.with(static_cast<std::uint8_t>(((ace & 2u) != 0 ? Flags::kCwr : 0) |
-                                                 ((ace & 1u) != 0 ? Flags::kEce : 0)));
+    flags = flags.with(
+        static_cast<std::uint8_t>(((ace & 2u) != 0 ? Flags::kCwr : 0) | ((ace & 1u) != 0 ? Flags::kEce : 0)));
   }
 
   friend bool operator==(const TcpHeader&, const TcpHeader&) = default;

@@ -153,8 +153,8 @@ void write_ecn_octets(const EcnOctets& e, HeaderWriter& w) {
   option.fill(std::byte{kind::kNop});
   store_u8(option.data(), e.reversed ? kind::kEcnOctets1 : kind::kEcnOctets0);
   store_u8(option.data() + 1, static_cast<std::uint8_t>(2 + 3 * e.fields));
-  const std::array<std::uint32_t, EcnOctets::kMostFields> values{
-      e.reversed ? e.ect1 : e.ect0, e.ce, e.reversed ? e.ect0 : e.ect1};
+  const std::array<std::uint32_t, EcnOctets::kMostFields> values{e.reversed ? e.ect1 : e.ect0, e.ce,
+                                                                 e.reversed ? e.ect0 : e.ect1};
   for (std::size_t n = 0; n < e.fields && n < values.size(); ++n) {
     store_u8(option.data() + 2 + 3 * n, static_cast<std::uint8_t>(values[n] >> 16));
     store_be16(option.data() + 3 + 3 * n, static_cast<std::uint16_t>(values[n]));
