@@ -29,9 +29,8 @@ constexpr std::uint32_t kOverflowShift = 22;
 constexpr std::uint8_t kMarksToTell = 2, kMarksToTellAlone = 3;
 constexpr std::uint8_t kRepeatsToBlame = 2;
 constexpr std::uint8_t kRoundsToDoubt = 4;
-// Of an average acknowledgement, in sixteenths of a segment: beyond that its size says nothing about lost
-// ones.
-constexpr std::uint32_t kFewSegments = 4 * 16;
+// Of a usual acknowledgement, in quarters of a segment: beyond that its size says nothing about lost ones.
+constexpr std::uint32_t kFewSegments = 4 * 4;
 
 }  // namespace
 
@@ -166,7 +165,7 @@ std::uint8_t AccurateEcn::ace_of(bool pure_ack) {
 
 bool AccurateEcn::wants_octets(bool text) const {
   if (option_mode_ == 0 || fallen_back()) return false;
-  if (options_due_ > 0) return true;
+  if (options_due_ > 0 && (moved_ != 0 || ever_moved_ == 0)) return true;
   if (option_mode_ == 1) return false;
   return text ? moved_ != 0 : ever_moved_ != 0;
 }
@@ -263,7 +262,7 @@ std::uint32_t AccurateEcn::marks_by_ace(std::uint8_t ace, const Acknowledged& ne
   const std::uint32_t least = (ace - delivered_.packets) & kAceMask;
   const std::uint32_t segments = news.segments;
   const bool usual = usual_segments_ < kFewSegments;
-  usual_segments_ += std::min(segments, 0xffffu) - usual_segments_ / 16;
+  usual_segments_ += std::min(segments, 0xffffu) - usual_segments_ / 4;
   if (segments <= kAceMask || least > segments) return least;
   const std::uint32_t safe = segments - ((segments - least) & kAceMask);
   if (!option) return usual ? safe : least;

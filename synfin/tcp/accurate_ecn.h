@@ -148,13 +148,13 @@ class AccurateEcn {
   Counts received_;
   Counts delivered_;  // as the peer has counted
   Instant last_option_;
-  wire::SeqNum probe_;                     // the first segment of text with an option
-  wire::SeqNum round_end_;                 // for `all_marked`
-  std::uint32_t at_option_ = kFirstAce;    // `delivered_.packets` when the last option came
-  std::uint32_t since_option_ = 0;         // segments acknowledged since
-  std::uint32_t usual_segments_ = 2 * 16;  // an acknowledgement's, smoothed, in sixteenths
-  std::uint8_t option_mode_;               // tcp_ecn_option
-  std::uint8_t beacon_;                    // tcp_ecn_option_beacon
+  wire::SeqNum probe_;                    // the first segment of text with an option
+  wire::SeqNum round_end_;                // for `all_marked`
+  std::uint32_t at_option_ = kFirstAce;   // `delivered_.packets` when the last option came
+  std::uint32_t since_option_ = 0;        // segments acknowledged since
+  std::uint32_t usual_segments_ = 2 * 4;  // an acknowledgement's, smoothed, in quarters
+  std::uint8_t option_mode_;              // tcp_ecn_option
+  std::uint8_t beacon_;                   // tcp_ecn_option_beacon
   std::uint8_t syn_ecn_;
   std::uint8_t syn_ack_ecn_ = 0;
   std::uint8_t pending_marks_ = 0;  // that no segment of ours has told of

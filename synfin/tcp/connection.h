@@ -263,7 +263,7 @@ class Connection {
   void agree_as_asked(const Segment& syn_ack, Context& ctx);
   bool hear_syn_again(const Segment& syn, Context& ctx);
   void hear_syn_ack_again(const Segment& syn_ack);
-  void hear_codepoint(const Segment& seg);
+  bool hear_codepoint(const Segment& seg);
   // What is asked of an acknowledgement before it changes anything.
   struct BeforeAck {
     bool echoes = false;    // RFC 3168

@@ -56,12 +56,17 @@ void Connection::hear_syn_ack_again(const Segment& seg) {
   if (agreed_by(seg.header, EcnMode::kAccurate) == EcnMode::kAccurate) marks().on_syn_ack_again(seg.ecn);
 }
 
-// Of every acceptable segment.
-void Connection::hear_codepoint(const Segment& seg) {
+// Of every acceptable segment. True: an acknowledgement is to tell of it at once.
+bool Connection::hear_codepoint(const Segment& seg) {
   if (seg.ecn != wire::ecn::kNotCapable) ecn_seen_ = true;
-  if (!accurate_) return;
-  if (marks().on_segment(seg.ecn, seg.text_size, rcv_.unacknowledged > 0 || seg.text_size > 0))
-    owe_ack(Reason::kMarkReported);
+  if (accurate_)
+    return marks().on_segment(seg.ecn, seg.text_size, rcv_.unacknowledged > 0 || seg.text_size > 0);
+  if (seg.text_size == 0 || !takes_text()) return false;
+  // "the TCP receiver … sets the ECN-Echo … until it receives a CWR packet"  (RFC 3168 §6.1.3)
+  if (seg.flags().cwr()) echo_marks_ = false;
+  if (!seg.congestion_marked()) return false;
+  echo_marks_ = true;
+  return true;
 }
 
 Connection::BeforeAck Connection::before_ack(const Segment& seg) const {

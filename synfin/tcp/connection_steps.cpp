@@ -37,11 +37,12 @@ Reason Connection::on_segment_synchronized(const Segment& seg, Context& ctx) {
   step = fifth_check_ack(seg, ctx);
   if (step.next == Next::kStop) return step.reason;
   Reason fate = step.reason;
-  if ((ecn_ || accurate_) && sequence != Reason::kOldDuplicate) hear_codepoint(seg);
+  const bool told_now = (ecn_ || accurate_) && sequence != Reason::kOldDuplicate && hear_codepoint(seg);
   if (seg.flags().urg() || urgent_pending_) sixth_check_urg(seg);
   step = seventh_process_text(seg, ctx);
   if (step.reason != Reason::kNone) fate = step.reason;
   if (step.next == Next::kStop) return fate;
+  if (told_now) owe_ack(Reason::kMarkReported);
   step = eighth_check_fin(seg, ctx);
   if (step.reason != Reason::kNone) fate = step.reason;
   // Whatever else it brought, it was the third segment.
@@ -255,15 +256,6 @@ Connection::Step Connection::seventh_process_text(const Segment& seg, Context& c
   // CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT: "This should not occur since a FIN has been received from the
   // remote side. Ignore the segment text."  (§3.10.7.4)
   if (!takes_text()) return go_on(Reason::kDataAfterFin);
-  if (ecn_ && !accurate_) {
-    // "the TCP receiver … sets the ECN-Echo … until it receives a CWR packet"  (RFC 3168 §6.1.3)
-    if (seg.flags().cwr()) echo_marks_ = false;
-    if (seg.congestion_marked()) {
-      echo_marks_ = true;
-      owe_ack(Reason::kAckSent);
-    }
-  }
-
   // The part of the text that is new and in the window: [skip, end) of the segment's text.
   const SeqNum first = seg.flags().syn() ? seg.seq() + 1 : seg.seq();
   const std::uint32_t skip = first.before(rcv_.nxt) ? static_cast<std::uint32_t>(rcv_.nxt - first) : 0;
