@@ -82,6 +82,7 @@ TEST_P(AccEcnHostile, AnOptionThatIsZeroAtFirstIsIgnored) {
   gives(peer(), with_octets(ack(0, 2 * kMss, 6), 0, 1400, 0));
   EXPECT_EQ(info().delivered_octets.ce, 0u);
   EXPECT_EQ(info().delivered_ce, 1u) << "the ACE field counts on";
+  gives(peer(), ack(0, 8 * kMss, 6));
   EXPECT_TRUE(next_is_capable());
 }
 
@@ -139,18 +140,18 @@ TEST_P(AccEcnHostile, ACounterThatFlapsOnAnIdleConnectionDoesNothing) {
   TcpHeader h = syn();
   stamp(h, 1);
   open(kNotEct, h);
-  sends(1);
-  TcpHeader first = ack(0, kMss, 5);
+  writes(connection_, "x");
+  (void)sent();
+  TcpHeader first = ack(0, 1, 5);
   stamp(first, 2);
   gives(peer(), first);
   const std::uint32_t before = window();
   for (std::uint32_t n = 0; n < 1000; ++n) {
-    TcpHeader flap = ack(0, kMss, n & 7);
+    TcpHeader flap = ack(0, 1, n & 7);
     stamp(flap, 3 + n);
     gives(peer(), flap);
   }
-  const auto answers = sent();
-  EXPECT_TRUE(answers.empty()) << answers.size() << " " << answers.front().text << " " << int{answers.front().flags()};
+  sends_nothing();
   EXPECT_EQ(window(), before);
 }
 
