@@ -40,6 +40,7 @@ struct TcpInfo {
   std::uint32_t received_ce;
   std::uint32_t delivered_e1_bytes, delivered_e0_bytes, delivered_ce_bytes;
   std::uint32_t received_e1_bytes, received_e0_bytes, received_ce_bytes;
+  std::uint16_t accecn_fail_mode, accecn_opt_seen;  // Linux's own; 0
 };
 static_assert(sizeof(TcpInfo) == 280);
 

@@ -433,9 +433,9 @@ class Connection {
   bool scaling_ : 1 = false;            // window scaling is offered, then agreed on
   bool fast_open_ : 1 = false;          // the SYN may carry text: ours, or the peer's did
   bool ecn_ : 1 = false;                // our text may be marked; in SYN-SENT: asked for
-  bool accurate_ : 1 = false;           // marks are counted by AccECN (RFC 9768); in SYN-SENT: asked for
+  bool accurate_ : 1 = false;           // marks are counted by AccECN (RFC 9768)
   bool ecn_seen_ : 1 = false;           // something ECN-capable has arrived
-  bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since
+  bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since; in SYN-SENT: AccECN is asked for
   bool cwr_to_send_ : 1 = false;        // the window was reduced because of ECE
   bool urgent_sent_ : 1 = false;        // SND.UP of `Rare` lies ahead of SND.UNA
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read

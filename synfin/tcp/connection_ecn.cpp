@@ -17,12 +17,12 @@ void Connection::agree_on_accurate_ecn(bool answers, std::uint8_t syn_ecn, const
   rare().accurate_ecn = std::make_unique<AccurateEcn>(answers, syn_ecn, settings);
 }
 
-// Our SYN has been answered: `ecn_` and `accurate_` say what it asked for.
+// Our SYN has been answered: `ecn_` and `echo_marks_` say what it asked for.
 void Connection::agree_as_asked(const Segment& syn_ack, Context& ctx) {
-  const EcnMode asked = accurate_ ? EcnMode::kAccurate : ecn_ ? EcnMode::kClassic : EcnMode::kNone;
+  const EcnMode asked = echo_marks_ ? EcnMode::kAccurate : ecn_ ? EcnMode::kClassic : EcnMode::kNone;
   const EcnMode mode = agreed_by(syn_ack.header, asked);
   ecn_ = mode != EcnMode::kNone;
-  accurate_ = false;
+  echo_marks_ = false;
   if (mode == EcnMode::kNone) return;
   ecn_seen_ = syn_ack.ecn != wire::ecn::kNotCapable;
   if (mode != EcnMode::kAccurate) return;

@@ -37,7 +37,7 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   recover_ = snd_.iss;
   reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
   ecn_ = asked_by(ctx.settings) != EcnMode::kNone;
-  accurate_ = asked_by(ctx.settings) == EcnMode::kAccurate;
+  echo_marks_ = asked_by(ctx.settings) == EcnMode::kAccurate;
   begin_congestion_control(false, ctx.settings);
   last_heard_ = ctx.now;
   syn_to_send_ = true;
@@ -192,7 +192,7 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
     syn_to_send_ = true;
     const EcnMode mode = answer_to_syn(seg.header, ctx.settings);
     ecn_ = mode != EcnMode::kNone;
-    accurate_ = false;
+    echo_marks_ = false;
     if (mode == EcnMode::kAccurate) agree_on_accurate_ecn(true, seg.ecn, ctx.settings);
     // What our SYN carried, no cookie of ours vouches for at this peer: it goes again behind the handshake.
     fast_open_ = false;

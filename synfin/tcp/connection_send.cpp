@@ -90,8 +90,8 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
   out.header.flags = Flags{flags};
   if (answers) {
     add_ecn_answer(out, again);
-  } else if (ecn_ && (!again || (accurate_ && retries_ <= 1))) {
-    out.header.set_ace(accurate_ ? 7 : 3);
+  } else if (ecn_ && (!again || (echo_marks_ && retries_ <= 1))) {
+    out.header.set_ace(echo_marks_ ? 7 : 3);
   }
   if (!again) {
     if (!answers && fast_open_) add_fast_open(frame, out, ctx);

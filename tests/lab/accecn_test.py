@@ -21,9 +21,9 @@ set_kernel("tcp_ecn", KERNEL)
 def told_by(s):
     info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 280)
     names = ("received_ce", "delivered_e1", "delivered_e0", "delivered_ce_bytes", "received_e1", "received_e0", "received_ce_bytes")
-    told = dict(zip(names, struct.unpack_from("=7I", info, 252)))
+    told = dict(zip(names, struct.unpack_from("=7I", info, 248)))
     told["delivered_ce"] = struct.unpack_from("=I", info, 196)[0]
-    told["ss"] = subprocess.run(["ss", "-tinH"], capture_output=True, text=True).stdout
+    told["ss"] = subprocess.run(["ss", "-tinoH"], capture_output=True, text=True).stdout
     told["counters"] = kernel_counters()
     return told
 """
@@ -68,8 +68,8 @@ class EcnLab(LabTest):
         s = socket.create_connection((HOST, 80))
         s.sendall(b"PUT / HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: SIZE\\r\\n\\r\\n")
         s.sendall(open(FILE, "rb").read())
-        s.recv(65536)
-        print(json.dumps(told_by(s)))
+        answer = s.recv(65536).decode()
+        print(json.dumps({**told_by(s), "answer": answer}))
         """
 
     def put(self, kernel, host, *options):
@@ -77,9 +77,9 @@ class EcnLab(LabTest):
         source = f"HOST, FILE = {host!r}, {self.path('up')!r}\n" + textwrap.dedent(self.PUT).replace("SIZE", str(self.SIZE))
         result = self.succeeds("serve", "--service", "sink", "--lab", "--set", "tcp_ecn=3", *options, "--events", self.path("events"),
                                "--", *program(kernel, source), timeout=300)
-        text = result.stdout.decode()
-        self.assertIn(f"{self.SIZE} octets sha256 {sha256_of(self.path('up'))}", text)
-        return json.loads(next(line for line in text.splitlines() if line.startswith("{")))
+        told = json.loads(result.stdout.decode().splitlines()[-1])
+        self.assertIn(f"{self.SIZE} octets sha256 {sha256_of(self.path('up'))}", told["answer"])
+        return told
 
     def agreed(self, ours, kernel):
         """What our SYN said, what the kernel's SYN-ACK said, and whether marks were counted by AccECN behind that."""
