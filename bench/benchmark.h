@@ -74,6 +74,10 @@ std::vector<Benchmark> all_benchmarks();
 // One a file.
 Benchmark synflood();
 Benchmark handshake();
+Benchmark lifecycle();
+Benchmark request();
+Benchmark memory();
+Benchmark bulk();
 Benchmark parts();
 
 }  // namespace synfin::bench

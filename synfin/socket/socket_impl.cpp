@@ -8,6 +8,15 @@ namespace synfin::socket_detail {
 namespace asio = boost::asio;
 using tcp::Error;
 
+namespace {
+
+// Why a write has to wait: for room in the send buffer, or for packet memory.
+bool waits(Error e) {
+  return e == Error::kWouldBlock || e == Error::kNoBuffers;
+}
+
+}  // namespace
+
 SocketImpl::~SocketImpl() {
   close();
 }
@@ -73,7 +82,15 @@ void SocketImpl::drop_attempt(error_code why) {
 
 std::optional<Transfer> SocketImpl::try_read(std::span<const MutableBytes> into) {
   if (!is_open()) return Transfer{asio::error::bad_descriptor};
-  const auto got = runtime()->stack().receive(handle_, into, runtime()->now());
+  return have_read(runtime()->stack().receive(handle_, into, runtime()->now()));
+}
+
+std::optional<Transfer> SocketImpl::try_read_shared(std::span<wire::Slice> into) {
+  if (!is_open()) return Transfer{asio::error::bad_descriptor};
+  return have_read(runtime()->stack().receive_shared(handle_, into, runtime()->now()));
+}
+
+std::optional<Transfer> SocketImpl::have_read(std::expected<std::size_t, Error> got) {
   // Reading may have opened the window, which the peer has to be told.
   if (runtime()->stack().has_output()) runtime()->schedule();
   if (!got) {
@@ -86,9 +103,17 @@ std::optional<Transfer> SocketImpl::try_read(std::span<const MutableBytes> into)
 
 std::optional<Transfer> SocketImpl::try_write(std::span<const Bytes> from) {
   if (!is_open()) return Transfer{asio::error::bad_descriptor};
-  const auto taken = runtime()->stack().send(handle_, from, runtime()->now());
+  return have_written(runtime()->stack().send(handle_, from, runtime()->now()));
+}
+
+std::optional<Transfer> SocketImpl::try_write_shared(std::span<wire::Slice> from) {
+  if (!is_open()) return Transfer{asio::error::bad_descriptor};
+  return have_written(runtime()->stack().send_shared(handle_, from, runtime()->now()));
+}
+
+std::optional<Transfer> SocketImpl::have_written(std::expected<std::size_t, Error> taken) {
   if (!taken) {
-    if (taken.error() == Error::kWouldBlock) return std::nullopt;
+    if (waits(taken.error())) return std::nullopt;
     return Transfer{runtime()->translate(taken.error())};
   }
   runtime()->schedule();
@@ -112,8 +137,8 @@ std::optional<error_code> SocketImpl::try_wait_write() {
       (status->state == trace::State::kSynSent || status->state == trace::State::kSynReceived);
   if (connecting && runtime()->stack().failure(handle_) == Error::kWouldBlock) return std::nullopt;
   const auto taken = runtime()->stack().send(handle_, {}, runtime()->now());
-  if (!taken && taken.error() == Error::kWouldBlock) return std::nullopt;
-  if (taken && status && status->send_queue >= runtime()->stack().settings().tcp_wmem) return std::nullopt;
+  if (!taken && waits(taken.error())) return std::nullopt;
+  if (taken && status && status->send_queue >= status->send_buffer) return std::nullopt;
   return error_code();
 }
 

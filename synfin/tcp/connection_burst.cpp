@@ -27,10 +27,10 @@ bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_
   return std::exchange(burst_, std::uint8_t{0}) > 1;
 }
 
-// Less than a full segment waits for more of it, but not behind the end of the stream, nor where no more fits
-// into the send buffer.
+// Less than a full segment waits for more of it, which the program wants or promised, but not behind the end
+// of the stream, nor where no more fits into the send buffer.
 bool Connection::corked(std::uint32_t size) const {
-  return cork_ && size > 0 && !snd_.fin_queued && refused_ == 0;
+  return (cork_ || more_follows_) && size > 0 && !snd_.fin_queued && refused_ == 0;
 }
 
 // As Linux computes it: more than a window a round trip, so that the window can grow.
@@ -90,7 +90,7 @@ void Connection::note_send_limit(Instant now) {
 // or once all that it had to keep fits; and once little enough waits to be sent.
 void Connection::tell_writable(const Settings& settings) {
   if (refused_ == 0) return;
-  const std::uint32_t most_queued = send_limit(settings), queued = snd_.queue.size();
+  const std::uint32_t most_queued = send_buffer(settings), queued = snd_.queue.size();
   const std::uint32_t room = most_queued > queued ? most_queued - queued : 0;
   if (room < std::min(refused_, most_queued - most_queued / 3 * 2)) return;
   const std::uint32_t most = rare_ != nullptr ? rare_->options.notsent_lowat : 0;

@@ -93,7 +93,8 @@ std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Se
   }
   // AccECN leaves its own trace: no other peer sends these values at this point (RFC 9768 §5.1).
   half.accurate_ecn = half.ecn && accepts_accurate(ctx.settings) && third.header.ace() >= kLeastAccurateCode;
-  if (scaled) half.receive_scale = scale_for(ctx.settings.tcp_rmem).shift() & 0xfu;
+  const Offer offer = offer_of({}, ctx, tuple.local.address.family());
+  if (scaled) half.receive_scale = scale_for(offer.largest_buffer).shift() & 0xfu;
   return half;
 }
 
