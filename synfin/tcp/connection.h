@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "synfin/tcp/accurate_ecn.h"
 #include "synfin/tcp/congestion/congestion.h"
 #include "synfin/tcp/context.h"
 #include "synfin/tcp/ending.h"
@@ -195,6 +196,8 @@ class Connection {
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
+  /// AE, CWR and ECE of the peer's segments, and of ours, are the ACE field (RFC 9768 §3.2.2).
+  bool counts_marks() const { return accurate_ && state_ != State::kSynSent; }
   /// Octets queued and unacknowledged at most, now.
   std::uint32_t send_buffer(const Settings& settings) const;
   /// TCP_INFO.
@@ -253,6 +256,7 @@ class Connection {
     std::optional<Duration> round_trip;  // of the latest segment that was sent once
     SeqNum reordered_from;
     std::uint32_t lost_before = 0;
+    std::uint32_t marked = 0;  // segments newly known to have been marked (ECN)
     trace::Reason fate = trace::Reason::kNone;
   };
 
@@ -267,7 +271,26 @@ class Connection {
   void window_opened(Context& ctx);
   void remember_timestamp(const Segment& seg, const Context& ctx);
   void hear_user_timeout(const Segment& seg);
-  void on_congestion_echo();
+
+  // Congestion marks (connection_ecn.cpp).
+  void agree_on_accurate_ecn(bool answers, std::uint8_t syn_ecn, const Settings& settings);
+  void agree_as_asked(const Segment& syn_ack, Context& ctx);
+  bool hear_syn_again(const Segment& syn, Context& ctx);
+  void hear_syn_ack_again(const Segment& syn_ack);
+  bool hear_codepoint(const Segment& seg);
+  // What is asked of an acknowledgement before it changes anything.
+  struct BeforeAck {
+    bool echoes = false;    // RFC 3168
+    bool answered = false;  // marks are of what was sent before the window was last reduced
+    bool later = false;     // by its timestamp
+    std::uint32_t in_flight = 0;
+  };
+  BeforeAck before_ack(const Segment& seg) const;
+  void hear_marks(const Segment& seg, const BeforeAck& before, Delivery& d, Context& ctx);
+  bool reduce_for_marks(const BeforeAck& before);
+  void add_ecn_answer(Sent& out, bool again);
+  void add_marks(Sent& out, SeqNum seq, std::uint32_t text, const Context& ctx);
+  AccurateEcn& marks() { return *rare_->accurate_ecn; }  // only with `accurate_`
 
   // Loss (connection_recovery.cpp).
   void recover(const Segment& seg, Delivery& d, Context& ctx);
@@ -442,8 +465,10 @@ class Connection {
   bool tail_probe_resent_ : 1 = false;  // it was sent before
   bool scaling_ : 1 = false;            // window scaling is offered, then agreed on
   bool fast_open_ : 1 = false;          // the SYN may carry text: ours, or the peer's did
-  bool ecn_ : 1 = false;                // agreed on (RFC 3168 §6.1.1)
-  bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since
+  bool ecn_ : 1 = false;                // our text may be marked; in SYN-SENT: asked for
+  bool accurate_ : 1 = false;           // marks are counted by AccECN (RFC 9768)
+  bool ecn_seen_ : 1 = false;           // something ECN-capable has arrived
+  bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since; in SYN-SENT: AccECN is asked for
   bool cwr_to_send_ : 1 = false;        // the window was reduced because of ECE
   bool urgent_sent_ : 1 = false;        // SND.UP of `Rare` lies ahead of SND.UNA
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
@@ -490,6 +515,9 @@ class Connection {
     SeqNum rcv_up;             // the same of the peer's
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
+    std::uint32_t delivered_ce = 0;  // segments that the peer said were marked
+    std::uint32_t unsaid_marks = 0;  // of these, those that congestion control has not heard of
+    std::unique_ptr<AccurateEcn> accurate_ecn;
     Instant answered_bare;  // when a bare segment that was not acceptable was last answered
     Timeouts timeouts;
   };

@@ -243,8 +243,8 @@ void Connection::owe_ack(Reason why) {
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
   }
   // Every other is an acknowledgement of what has just arrived.
-  const bool special =
-      why == Reason::kDelayedAck || why == Reason::kChallengeAckSent || why == Reason::kWindowUpdateSent;
+  const bool special = why == Reason::kDelayedAck || why == Reason::kChallengeAckSent ||
+                       why == Reason::kWindowUpdateSent || why == Reason::kMarkReported;
   ack_reason_ = special ? why : Reason::kAckSent;
 }
 
@@ -370,7 +370,7 @@ TimeWait Connection::time_wait() const {
   tw.window = Window{receive_window() + unit} >> rcv_.scale;
   tw.scale = rcv_.scale.shift() & 0xf;
   tw.timestamps = timestamps_;
-  tw.traffic_class = traffic_class_;
+  tw.set_traffic_class(traffic_class_, accurate_ ? rare_->accurate_ecn->ace_of(false) : std::uint8_t{0});
   return tw;
 }
 

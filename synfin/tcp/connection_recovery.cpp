@@ -281,6 +281,7 @@ void Connection::grow_window(const Delivery& d, Context& ctx) {
   event.smoothed = rtt_.smoothed();
   event.una = snd_.una;
   event.nxt = snd_.nxt;
+  event.ce_marked = rare_ != nullptr ? std::exchange(rare_->unsaid_marks, 0u) : 0;
   congestion_.on_ack(event);
 }
 
