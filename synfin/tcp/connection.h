@@ -205,7 +205,8 @@ class Connection {
 
   // RFC 9293 §3.10.7.3 (connection_open.cpp).
   void adopt_half_open(const HalfOpen& half, Context& ctx);
-  void begin_congestion_control(bool syn_lost, const Settings& settings);
+  void begin_congestion_control(bool syn_lost, Context& ctx);
+  void change_controller(CongestionControl control, std::uint32_t initial_segments, Context& ctx);
   trace::Reason on_segment_syn_sent(const Segment& seg, Context& ctx);
   trace::Reason take_syn_ack_for_text(const Segment& seg, Context& ctx);
   void count_syn_text(std::uint32_t taken);
@@ -253,7 +254,7 @@ class Connection {
   void window_opened(Context& ctx);
   void remember_timestamp(const Segment& seg, const Context& ctx);
   void hear_user_timeout(const Segment& seg);
-  void on_congestion_echo();
+  void on_congestion_echo(const Context& ctx);
 
   // Loss (connection_recovery.cpp).
   void recover(const Segment& seg, Delivery& d, Context& ctx);
@@ -269,7 +270,13 @@ class Connection {
   bool was_for_nothing(const Segment& seg) const;
   void undo(trace::Counter counter, trace::Reason why, Delivery& d, Context& ctx);
   void judge_tail_probe(const Segment& seg, const Delivery& d, Context& ctx);
-  void grow_window(const Delivery& d, Context& ctx);
+  void mark_lost(std::uint32_t place, Context& ctx);
+  void note_lost(const SentSegment& s, Context& ctx);
+  LossEvent loss_event(CongestionSign sign, std::uint32_t in_flight, const Context& ctx) const;
+  RateSample sample_rate();
+  void tell_controller(const Delivery& d, const Context& ctx);
+  void check_app_limited();
+  void release_flight(Context& ctx);
   bool has_new_text() const;
   /// Octets that may be in the network, and that are.
   std::uint32_t window() const;
@@ -308,13 +315,17 @@ class Connection {
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
   bool corked(std::uint32_t size) const;
   void tell_writable(const Settings& settings);
-  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available, const Settings& settings);
-  /// Octets a second by the window and the round trip; 0: not known yet.
+  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available, std::uint32_t paced_burst);
+  /// Octets a second by the controller, or by the window and the round trip; 0: not known yet.
   std::uint64_t pacing_rate(const Settings& settings) const;
-  /// Octets of a paced burst; 0: nothing is paced.
-  std::uint32_t paced_burst(const Settings& settings) const;
+  struct Pacing {
+    std::uint64_t rate = 0;   // octets a second
+    std::uint32_t burst = 0;  // octets; 0: nothing is paced
+  };
+  Pacing pacing(const Settings& settings) const;
   bool held_back(const Context& ctx);
-  void pace(std::uint32_t octets, const Context& ctx);
+  void pace(std::uint32_t octets, const Pacing& p, const Context& ctx);
+  void resume(const Context& ctx);
   std::uint32_t peer_room() const;
   bool record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx);
   void note_usage();
@@ -417,6 +428,8 @@ class Connection {
   bool fin_taken_ : 1 = false;          // RCV.NXT lies behind the peer's FIN
   bool may_fragment_ : 1 = false;       // leaves without DF (Options::may_fragment)
   SendLimit send_limit_ : 2 = SendLimit::kIdle;
+  bool starved_ : 1 = true;            // all was acknowledged, and the program had nothing more
+  bool rate_app_limited_ : 1 = false;  // `delivery_rate_` is the program's, not the path's
 
   std::uint8_t acks_owed_ = 0;
   std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
@@ -430,6 +443,7 @@ class Connection {
   std::uint32_t refused_ = 0;  // octets that the program had to keep when it last found the send buffer full
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
+  float delivery_rate_ = 0;  // octets a second, of the last sample worth showing
 
   SendState snd_;
   ReceiveState rcv_;

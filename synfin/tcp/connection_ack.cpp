@@ -25,6 +25,7 @@ Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
   // a closed window is none.
   const bool repeats = seg.ack() == snd_.una && snd_.nxt.after(snd_.una) && seg.length() == 0;
   if (flight_ != nullptr) d.lost_before = flight_->sent.lost();
+  check_app_limited();
 
   if (d.advanced) acknowledge(seg, d, ctx);
   const bool changed = update_window(seg, ctx) && snd_.wnd != window_before;
@@ -85,6 +86,7 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
   d.octets += s.length;
   ++d.segments;
   ++traffic_.delivered;
+  f.rate.segment_delivered(s.mark, s.length, s.sent_at, s.end(), ctx.now);
   std::optional<bool> second_time;
   if (s.ever_retransmitted) {
     d.resent = true;
@@ -217,7 +219,7 @@ void Connection::window_opened(Context& ctx) {
     traffic_.resent += static_cast<std::uint32_t>(earlier(snd_.nxt, stream_end()) - snd_.una);
     snd_.nxt = snd_.una;
     timers_.stop(Timer::kRetransmit);
-    ctx.flights.give(std::move(flight_));
+    release_flight(ctx);
     return;
   }
   // What else was in flight when it closed has waited for a timeout at least, so it is lost; not by
@@ -237,9 +239,10 @@ void Connection::window_opened(Context& ctx) {
 
 // Congestion without loss: the window is reduced once for what was in flight, nothing is sent again, and the
 // peer is told by CWR (RFC 3168 §6.1.2).
-void Connection::on_congestion_echo() {
+void Connection::on_congestion_echo(const Context& ctx) {
   if (flight_ == nullptr || snd_.una.before(flight_->ecn_high) || in_loss_recovery()) return;
-  congestion_.on_loss(static_cast<std::uint32_t>(snd_.nxt - snd_.una), CongestionSign::kMarked);
+  congestion_.on_loss(
+      loss_event(CongestionSign::kMarked, static_cast<std::uint32_t>(snd_.nxt - snd_.una), ctx));
   flight_->ecn_high = snd_.nxt;
   cwr_to_send_ = true;
 }

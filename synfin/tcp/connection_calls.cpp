@@ -18,6 +18,7 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
   const std::uint32_t used = snd_.queue.size();
   const std::uint32_t limit = send_limit(ctx.settings);
   const std::uint32_t room = limit > used ? limit - used : 0;
+  check_app_limited();
   std::size_t given = 0, taken = 0;
   for (const Bytes piece : data) {
     const bool behind_all = taken == given;
@@ -254,7 +255,7 @@ void Connection::set_options(const Options& options, Context& ctx) {
     rare().options = rest;
   }
   if (ended()) return;
-  if (options.congestion) congestion_.change(*options.congestion, text_limit(), ctx.settings.tcp_init_cwnd);
+  if (options.congestion) change_controller(*options.congestion, ctx.settings.tcp_init_cwnd, ctx);
 
   // What was offered when the connection opened stays; the scale bounds what a larger buffer can offer.
   if (options.receive_buffer > 0 && is_synchronized(state_))

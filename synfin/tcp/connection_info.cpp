@@ -64,6 +64,8 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
   i.data_segs_out = traffic_.text_segments_out;
   i.data_segs_in = traffic_.text_segments_in;
   i.delivered = traffic_.delivered;
+  i.delivery_rate = static_cast<std::uint64_t>(delivery_rate_);
+  i.delivery_rate_app_limited = rate_app_limited_;
   i.dsack_dups = traffic_.duplicates;
   i.rcv_ooopack = traffic_.out_of_order;
   if (stream_end().after(snd_.max)) i.notsent_bytes = static_cast<std::uint32_t>(stream_end() - snd_.max);

@@ -191,7 +191,7 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
     return stop(Reason::kAckTooOld);
   }
 
-  if (ecn_ && seg.flags().ece() && !seg.flags().syn()) on_congestion_echo();
+  if (ecn_ && seg.flags().ece() && !seg.flags().syn()) on_congestion_echo(ctx);
   const Reason fate = accept_ack(seg, ctx);
   switch (state_) {
     case State::kFinWait1:
