@@ -215,7 +215,8 @@ void Connection::remember_for_undo() {
   f.before = congestion_;
   f.undo_from = snd_.una;
   f.undo_left = f.sent.retransmitted() > 0 ? static_cast<std::int32_t>(f.sent.retransmitted()) : -1;
-  f.first_resent = Instant{};
+  // What the recovery before sent again and is still on its way must not be taken for a first transmission.
+  if (f.sent.retransmitted() == 0) f.first_resent = Instant{};
 }
 
 void Connection::enter_recovery(Context& ctx) {
