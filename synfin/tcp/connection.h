@@ -234,6 +234,8 @@ class Connection {
     bool probe_dsack = false;  // … of a tail loss probe
     bool original = false;     // something that was in flight before recovery, and sent once
     bool resent = false;       // something that was sent twice
+    bool first_time = false;   // … of which, by the echo, the first transmission arrived
+    bool second_time = false;  // … or the second
     bool sampled = false;      // something that was sent once, at `sampled_at`, and can be timed
     bool reordered = false;
     Instant sampled_at;
@@ -267,7 +269,7 @@ class Connection {
   void enter_loss(Context& ctx);
   void notice_reneging(Context& ctx);
   void remember_for_undo();
-  bool was_for_nothing(const Segment& seg) const;
+  bool was_for_nothing(const Segment& seg, const Delivery& d) const;
   void undo(trace::Counter counter, trace::Reason why, Delivery& d, Context& ctx);
   void judge_tail_probe(const Segment& seg, const Delivery& d, Context& ctx);
   void mark_lost(std::uint32_t place, Context& ctx);

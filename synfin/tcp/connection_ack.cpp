@@ -94,6 +94,7 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
     if (timestamps_ && seg.has_timestamps() && s.end().at_or_before(seg.ack())) {
       second_time = static_cast<std::int32_t>(seg.header.options.timestamps.echo -
                                               timestamp_value(s.sent_at, timestamp_offset_)) >= 0;
+      (*second_time ? d.second_time : d.first_time) = true;
     }
   } else {
     const Duration rtt = ctx.now - s.sent_at;

@@ -97,7 +97,7 @@ void Connection::count_duplicates(Delivery& d) {
 // Everything that was in flight when it began is acknowledged.
 void Connection::leave_recovery(const Segment& seg, Delivery& d, Context& ctx) {
   Flight& f = *flight_;
-  if (was_for_nothing(seg)) {
+  if (was_for_nothing(seg, d)) {
     const bool timeout = f.state == CaState::kLoss;
     undo(timeout ? Counter::kTCPLossUndo : Counter::kTCPFullUndo,
          timeout ? Reason::kSpuriousTimeout : Reason::kSpuriousRecovery, d, ctx);
@@ -117,7 +117,7 @@ void Connection::within_recovery(const Segment& seg, Delivery& d, Context& ctx) 
   }
   if (d.dsack && f.undo && f.undo_left == 0) {
     undo(Counter::kTCPDSACKUndo, Reason::kSpuriousRecovery, d, ctx);
-  } else if (d.advanced && was_for_nothing(seg)) {
+  } else if (d.advanced && was_for_nothing(seg, d)) {
     undo(Counter::kTCPPartialUndo, Reason::kSpuriousRecovery, d, ctx);
   } else if (!sack_ && d.advanced) {
     // "retransmit the first unacknowledged segment"  (RFC 6582 §3.2 step 3, partial acknowledgement)
@@ -135,7 +135,7 @@ bool Connection::has_new_text() const {
 // RFC 5682 §2.1 and, with SACK, §3.1: was the timeout spurious?
 void Connection::judge_timeout(const Segment& seg, Delivery& d, Context& ctx) {
   Flight& f = *flight_;
-  if ((d.dsack && f.undo && f.undo_left == 0) || (d.advanced && was_for_nothing(seg))) {
+  if ((d.dsack && f.undo && f.undo_left == 0) || (d.advanced && was_for_nothing(seg, d))) {
     undo(Counter::kTCPLossUndo, Reason::kSpuriousTimeout, d, ctx);
     return;
   }
@@ -215,8 +215,7 @@ void Connection::remember_for_undo() {
   f.before = congestion_;
   f.undo_from = snd_.una;
   f.undo_left = f.sent.retransmitted() > 0 ? static_cast<std::int32_t>(f.sent.retransmitted()) : -1;
-  // What the recovery before sent again and is still on its way must not be taken for a first transmission.
-  if (f.sent.retransmitted() == 0) f.first_resent = Instant{};
+  f.first_resent = Instant{};
 }
 
 void Connection::enter_recovery(Context& ctx) {
@@ -263,13 +262,15 @@ void Connection::notice_reneging(Context& ctx) {
   f.any_sacked = false;
 }
 
-// Eifel detection (RFC 3522): the acknowledgement echoes a time before the first retransmission; or DSACKs
-// have called every retransmission needless.
-bool Connection::was_for_nothing(const Segment& seg) const {
+// Eifel detection (RFC 3522): the acknowledgement is for the first transmission of a segment that was sent
+// again, and echoes a time before the first retransmission of all; or DSACKs have called every retransmission
+// needless. Where recovery begins right behind another, what lies before its first hole proves nothing, and
+// neither does what the other one sent again and is still on its way.
+bool Connection::was_for_nothing(const Segment& seg, const Delivery& d) const {
   const Flight& f = *flight_;
   if (!f.undo) return false;
   if (f.undo_left == 0) return true;
-  if (!timestamps_ || !seg.has_timestamps() || f.first_resent == Instant{}) return false;
+  if (!d.first_time || d.second_time || f.first_resent == Instant{}) return false;
   const std::uint32_t echo = seg.header.options.timestamps.echo;
   return echo != 0 &&
          static_cast<std::int32_t>(echo - timestamp_value(f.first_resent, timestamp_offset_)) < 0;

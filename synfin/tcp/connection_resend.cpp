@@ -96,6 +96,12 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
   if (shared > 0) ++traffic_.text_segments_out;
   pace(shared, pacing(ctx.settings), ctx);
   last_sent_ = ctx.now;
+  // The timer is for the first segment, and this is another chance for it: a timeout now would only cut
+  // recovery short. Linux begins anew here too.
+  if (place == 0 && snd_.wnd > 0) {
+    f.timeout_at = ctx.now + rtt_.timeout();
+    if (f.wait == Flight::Wait::kTimeout) timers_.set(Timer::kRetransmit, f.timeout_at);
+  }
   return true;
 }
 

@@ -58,7 +58,7 @@ struct FlightState {
   Congestion before{CongestionControl::kNone, 1, 1};  // … it
   wire::SeqNum undo_from;
   std::int32_t undo_left = -1;  // retransmissions that no DSACK has called needless yet
-  Instant first_resent;         // of this recovery, or of those before that have some of it in flight
+  Instant first_resent;         // of this recovery
 };
 
 /// What a connection must know only while it has text in flight. An idle connection has none, and neither has
