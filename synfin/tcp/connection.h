@@ -133,10 +133,16 @@ class Connection {
 
   // Commands.
 
-  [[nodiscard]] std::expected<std::size_t, Error> send(std::span<const Bytes> data, Context& ctx);
+  [[nodiscard]] std::expected<std::size_t, Error> send(std::span<const Bytes> data, More more, Context& ctx);
+  /// The same without a copy: the slices, or the first parts of them, leave `data` as they are taken.
+  [[nodiscard]] std::expected<std::size_t, Error> send_shared(std::span<wire::Slice> data, More more,
+                                                              Context& ctx);
   /// As `send`; what is queued so far is urgent.
   [[nodiscard]] std::expected<std::size_t, Error> send_urgent(std::span<const Bytes> data, Context& ctx);
   [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into);
+  /// The same without a copy: at most `most` octets, in as many slices as `into` has.
+  [[nodiscard]] std::expected<std::size_t, Error> receive_shared(std::span<wire::Slice> into,
+                                                                 std::uint32_t most);
   /// What `receive` would give, which stays where it is.
   [[nodiscard]] std::expected<std::size_t, Error> peek(std::span<const MutableBytes> into) const;
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
@@ -367,7 +373,12 @@ class Connection {
   void heard_from_peer(Context& ctx);
 
   // Both ends of a life.
+  /// Octets that the send buffer has room for, or why nothing can be sent.
+  std::expected<std::uint32_t, Error> send_room(const Settings& settings) const;
+  std::expected<std::size_t, Error> queued(std::size_t taken, std::size_t given, More more,
+                                           const Settings& settings);
   std::expected<std::size_t, Error> nothing_to_read() const;
+  void note_read();
   void queue_fin(Context& ctx);
   void transition_to(State to, trace::Reason why, Context& ctx);
   void fail(Error error, trace::Reason why, Context& ctx);
@@ -429,6 +440,7 @@ class Connection {
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
   bool fin_taken_ : 1 = false;          // RCV.NXT lies behind the peer's FIN
   bool may_fragment_ : 1 = false;       // leaves without DF (Options::may_fragment)
+  bool more_follows_ : 1 = false;       // so the program said with the last octet (More::kYes)
   SendLimit send_limit_ : 2 = SendLimit::kIdle;
   bool starved_ : 1 = true;            // all was acknowledged, and the program had nothing more
   bool rate_app_limited_ : 1 = false;  // `delivery_rate_` is the program's, not the path's

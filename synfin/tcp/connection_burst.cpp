@@ -27,10 +27,10 @@ bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_
   return std::exchange(burst_, std::uint8_t{0}) > 1;
 }
 
-// Less than a full segment waits for more of it, but not behind the end of the stream, nor where no more fits
-// into the send buffer.
+// Less than a full segment waits for more of it, which the program wants or promised, but not behind the end
+// of the stream, nor where no more fits into the send buffer.
 bool Connection::corked(std::uint32_t size) const {
-  return cork_ && size > 0 && !snd_.fin_queued && refused_ == 0;
+  return (cork_ || more_follows_) && size > 0 && !snd_.fin_queued && refused_ == 0;
 }
 
 // Where the controller has no rate, as Linux computes it: more than a window a round trip, so that the window
