@@ -288,11 +288,11 @@ void BbrModel::undo() {
 }
 
 // Until the pipe is known to be full the rate only grows: what the program held back is no reason to slow
-// down.
+// down. A segment a second is the least: after long silence that is how fast a path is found usable again.
 void BbrModel::set_pacing_rate(std::uint32_t gain_percent) {
   const std::uint64_t bw = bandwidth();
   if (bw == 0) return;
-  const std::uint64_t rate = std::max<std::uint64_t>(bw * gain_percent / 100 * kPacingMargin / 100, 1);
+  const std::uint64_t rate = std::max<std::uint64_t>(bw * gain_percent / 100 * kPacingMargin / 100, mss_);
   if (full_bw_reached_ || rate > pacing_rate_) pacing_rate_ = rate;
 }
 

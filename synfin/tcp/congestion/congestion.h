@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <variant>
 
 #include "synfin/tcp/congestion/bbr.h"
@@ -66,7 +67,7 @@ class Congestion {
 
  private:
   using Controller = std::variant<Cubic, NewReno, NoControl, Bbr>;  // as in CongestionControl
-  explicit Congestion(Controller c) : controller_(c) {}
+  explicit Congestion(Controller c) : controller_(std::move(c)) {}
   Controller controller_;
 };
 
