@@ -222,7 +222,8 @@ class Connection {
 
   // RFC 9293 §3.10.7.3 (connection_open.cpp).
   void adopt_half_open(const HalfOpen& half, Context& ctx);
-  void begin_congestion_control(bool syn_lost, const Settings& settings);
+  void begin_congestion_control(bool syn_lost, Context& ctx);
+  void change_controller(CongestionControl control, std::uint32_t initial_segments, Context& ctx);
   trace::Reason on_segment_syn_sent(const Segment& seg, Context& ctx);
   trace::Reason take_syn_ack_for_text(const Segment& seg, Context& ctx);
   void count_syn_text(std::uint32_t taken);
@@ -250,6 +251,8 @@ class Connection {
     bool probe_dsack = false;  // … of a tail loss probe
     bool original = false;     // something that was in flight before recovery, and sent once
     bool resent = false;       // something that was sent twice
+    bool first_time = false;   // … of which, by the echo, the first transmission arrived
+    bool second_time = false;  // … or the second
     bool sampled = false;      // something that was sent once, at `sampled_at`, and can be timed
     bool reordered = false;
     Instant sampled_at;
@@ -287,7 +290,7 @@ class Connection {
   };
   BeforeAck before_ack(const Segment& seg) const;
   void hear_marks(const Segment& seg, const BeforeAck& before, Delivery& d, Context& ctx);
-  bool reduce_for_marks(const BeforeAck& before);
+  bool reduce_for_marks(const BeforeAck& before, const Context& ctx);
   void add_ecn_answer(Sent& out, bool again);
   void add_marks(Sent& out, SeqNum seq, std::uint32_t text, const Context& ctx);
   AccurateEcn& marks() { return *rare_->accurate_ecn; }  // only with `accurate_`
@@ -303,10 +306,16 @@ class Connection {
   void enter_loss(Context& ctx);
   void notice_reneging(Context& ctx);
   void remember_for_undo();
-  bool was_for_nothing(const Segment& seg) const;
+  bool was_for_nothing(const Segment& seg, const Delivery& d) const;
   void undo(trace::Counter counter, trace::Reason why, Delivery& d, Context& ctx);
   void judge_tail_probe(const Segment& seg, const Delivery& d, Context& ctx);
-  void grow_window(const Delivery& d, Context& ctx);
+  void mark_lost(std::uint32_t place, Context& ctx);
+  void note_lost(const SentSegment& s, Context& ctx);
+  LossEvent loss_event(CongestionSign sign, std::uint32_t in_flight, const Context& ctx) const;
+  RateSample sample_rate();
+  void tell_controller(const Delivery& d, const Context& ctx);
+  void check_app_limited();
+  void release_flight(Context& ctx);
   bool has_new_text() const;
   /// Octets that may be in the network, and that are.
   std::uint32_t window() const;
@@ -345,13 +354,17 @@ class Connection {
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
   bool corked(std::uint32_t size) const;
   void tell_writable(const Settings& settings);
-  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available, const Settings& settings);
-  /// Octets a second by the window and the round trip; 0: not known yet.
+  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available, std::uint32_t paced_burst);
+  /// Octets a second by the controller, or by the window and the round trip; 0: not known yet.
   std::uint64_t pacing_rate(const Settings& settings) const;
-  /// Octets of a paced burst; 0: nothing is paced.
-  std::uint32_t paced_burst(const Settings& settings) const;
+  struct Pacing {
+    std::uint64_t rate = 0;   // octets a second
+    std::uint32_t burst = 0;  // octets; 0: nothing is paced
+  };
+  Pacing pacing(const Settings& settings) const;
   bool held_back(const Context& ctx);
-  void pace(std::uint32_t octets, const Context& ctx);
+  void pace(std::uint32_t octets, const Pacing& p, const Context& ctx);
+  void resume(const Context& ctx);
   std::uint32_t peer_room() const;
   bool record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx);
   void note_usage();
@@ -476,6 +489,8 @@ class Connection {
   bool may_fragment_ : 1 = false;       // leaves without DF (Options::may_fragment)
   bool more_follows_ : 1 = false;       // so the program said with the last octet (More::kYes)
   SendLimit send_limit_ : 2 = SendLimit::kIdle;
+  bool starved_ : 1 = true;            // all was acknowledged, and the program had nothing more
+  bool rate_app_limited_ : 1 = false;  // `delivery_rate_` is the program's, not the path's
 
   std::uint8_t acks_owed_ = 0;
   std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
@@ -489,6 +504,7 @@ class Connection {
   std::uint32_t refused_ = 0;  // octets that the program had to keep when it last found the send buffer full
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
+  float delivery_rate_ = 0;  // octets a second, of the last sample worth showing
 
   SendState snd_;
   ReceiveState rcv_;

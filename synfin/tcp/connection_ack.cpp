@@ -26,6 +26,7 @@ Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
   // a closed window is none.
   const bool repeats = seg.ack() == snd_.una && snd_.nxt.after(snd_.una) && seg.length() == 0;
   if (flight_ != nullptr) d.lost_before = flight_->sent.lost();
+  check_app_limited();
 
   if (d.advanced) acknowledge(seg, d, ctx);
   const bool changed = update_window(seg, ctx) && snd_.wnd != window_before;
@@ -88,6 +89,7 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
   d.octets += s.length;
   ++d.segments;
   ++traffic_.delivered;
+  f.rate.segment_delivered(s.mark, s.length, s.sent_at, s.end(), ctx.now);
   std::optional<bool> second_time;
   if (s.ever_retransmitted) {
     d.resent = true;
@@ -95,6 +97,7 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
     if (timestamps_ && seg.has_timestamps() && s.end().at_or_before(seg.ack())) {
       second_time = static_cast<std::int32_t>(seg.header.options.timestamps.echo -
                                               timestamp_value(s.sent_at, timestamp_offset_)) >= 0;
+      (*second_time ? d.second_time : d.first_time) = true;
     }
   } else {
     const Duration rtt = ctx.now - s.sent_at;
@@ -220,7 +223,7 @@ void Connection::window_opened(Context& ctx) {
     traffic_.resent += static_cast<std::uint32_t>(earlier(snd_.nxt, stream_end()) - snd_.una);
     snd_.nxt = snd_.una;
     timers_.stop(Timer::kRetransmit);
-    ctx.flights.give(std::move(flight_));
+    release_flight(ctx);
     return;
   }
   // What else was in flight when it closed has waited for a timeout at least, so it is lost; not by

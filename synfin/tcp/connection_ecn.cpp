@@ -31,7 +31,7 @@ void Connection::agree_as_asked(const Segment& syn_ack, Context& ctx) {
   const std::uint8_t code = syn_ack.header.ace();
   if (!arrived_unchanged(code)) ecn_ = false;
   // "the TCP Client still triggers the congestion control actions"  (RFC 9768 §3.2.2.2)
-  if (code == kMarkedCode) begin_congestion_control(true, ctx.settings);
+  if (code == kMarkedCode) begin_congestion_control(true, ctx);
 }
 
 bool Connection::hear_syn_again(const Segment& syn, Context& ctx) {
@@ -83,7 +83,7 @@ Connection::BeforeAck Connection::before_ack(const Segment& seg) const {
 void Connection::hear_marks(const Segment& seg, const BeforeAck& before, Delivery& d, Context& ctx) {
   if (before.echoes) {
     d.marked = d.segments;
-    if (reduce_for_marks(before)) cwr_to_send_ = true;
+    if (reduce_for_marks(before, ctx)) cwr_to_send_ = true;
   } else {
     const AccurateEcn::Heard heard = marks().on_ack(seg, {.segments = d.segments,
                                                           .octets = d.octets,
@@ -93,8 +93,8 @@ void Connection::hear_marks(const Segment& seg, const BeforeAck& before, Deliver
                                                           .nxt = snd_.nxt});
     d.marked = heard.marked;
     if (heard.of_syn_ack && heard.marked > 0 && flight_ == nullptr) {
-      begin_congestion_control(true, ctx.settings);
-    } else if (heard.marked > 0 && reduce_for_marks(before)) {
+      begin_congestion_control(true, ctx);
+    } else if (heard.marked > 0 && reduce_for_marks(before, ctx)) {
       d.fate = Reason::kMarksHeard;
     }
     if (heard.mangled && ecn_) {
@@ -110,9 +110,9 @@ void Connection::hear_marks(const Segment& seg, const BeforeAck& before, Deliver
 
 // Congestion without loss: the window is reduced once for what was in flight, and nothing is sent again. With
 // RFC 3168 the peer is told by CWR (§6.1.2).
-bool Connection::reduce_for_marks(const BeforeAck& before) {
+bool Connection::reduce_for_marks(const BeforeAck& before, const Context& ctx) {
   if (flight_ == nullptr || before.answered || in_loss_recovery()) return false;
-  congestion_.on_loss(before.in_flight, CongestionSign::kMarked);
+  congestion_.on_loss(loss_event(CongestionSign::kMarked, before.in_flight, ctx));
   flight_->ecn_high = snd_.nxt;
   return true;
 }

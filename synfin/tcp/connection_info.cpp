@@ -73,6 +73,8 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
     i.received_octets = marks.received_octets();
     i.delivered_octets = marks.delivered_octets();
   }
+  i.delivery_rate = static_cast<std::uint64_t>(delivery_rate_);
+  i.delivery_rate_app_limited = rate_app_limited_;
   i.dsack_dups = traffic_.duplicates;
   i.rcv_ooopack = traffic_.out_of_order;
   if (stream_end().after(snd_.max)) i.notsent_bytes = static_cast<std::uint32_t>(stream_end() - snd_.max);

@@ -14,8 +14,16 @@ using trace::Reason;
 using wire::TcpOptions;
 
 // One segment where the SYN or SYN-ACK was lost (RFC 5681 §3.1).
-void Connection::begin_congestion_control(bool syn_lost, const Settings& settings) {
-  congestion_ = Congestion{congestion_control(settings), text_limit(), syn_lost ? 1 : settings.tcp_init_cwnd};
+void Connection::begin_congestion_control(bool syn_lost, Context& ctx) {
+  const std::uint32_t initial = syn_lost ? 1 : ctx.settings.tcp_init_cwnd;
+  congestion_ = Congestion{CongestionControl::kCubic, text_limit(), initial};
+  change_controller(congestion_control(ctx.settings), initial, ctx);
+}
+
+// Without memory for a model of the path the connection goes on with the controller that it has.
+void Connection::change_controller(CongestionControl control, std::uint32_t initial_segments, Context& ctx) {
+  if (!congestion_.change(control, text_limit(), initial_segments, timestamp_offset_))
+    ctx.called(tuple_, state_, Reason::kNoPathModel);
 }
 
 void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx,
@@ -38,7 +46,7 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
   ecn_ = asked_by(ctx.settings) != EcnMode::kNone;
   echo_marks_ = asked_by(ctx.settings) == EcnMode::kAccurate;
-  begin_congestion_control(false, ctx.settings);
+  begin_congestion_control(false, ctx);
   last_heard_ = ctx.now;
   syn_to_send_ = true;
   ctx.count(Counter::kActiveOpens);
@@ -75,7 +83,7 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
                                    std::max<std::uint32_t>(half.peer_mss(), ctx.settings.tcp_min_snd_mss)));
   recover_ = snd_.iss;
   reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
-  begin_congestion_control(half.retransmissions > 1, ctx.settings);
+  begin_congestion_control(half.retransmissions > 1, ctx);
   last_heard_ = ctx.now;
   ctx.count(Counter::kPassiveOpens);
 }
@@ -156,7 +164,7 @@ void Connection::adopt_syn(const Segment& syn, Context& ctx) {
   snd_.wnd = snd_.max_wnd = (syn.header.window << WindowScale::none()).octets;
   snd_.wl1 = syn.seq();
   snd_.wl2 = syn.ack();
-  begin_congestion_control(retries_ > 1, ctx.settings);
+  begin_congestion_control(retries_ > 1, ctx);
 }
 
 Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {

@@ -84,7 +84,8 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
   out.text_size = shared;
   out.retransmission = true;
   out.reason = why;
-  for (std::uint32_t i = place; i <= last; ++i) f.sent.mark_retransmitted(i, ctx.now);
+  const SendMark mark = f.rate.mark(pipe() + static_cast<std::uint32_t>(end - start));
+  for (std::uint32_t i = place; i <= last; ++i) f.sent.mark_retransmitted(i, ctx.now, mark);
   if (f.state == CaState::kRecovery) f.prr.sent(static_cast<std::uint32_t>(end - start));
   if (shared > 0 && ends_resent_burst()) out.header.flags = out.header.flags.with(Flags::kPsh);
   if (f.first_resent == Instant{}) f.first_resent = ctx.now;
@@ -93,8 +94,14 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
   traffic_.sent += shared;
   traffic_.resent += shared;
   if (shared > 0) ++traffic_.text_segments_out;
-  pace(shared, ctx);
+  pace(shared, pacing(ctx.settings), ctx);
   last_sent_ = ctx.now;
+  // The timer is for the first segment, and this is another chance for it: a timeout now would only cut
+  // recovery short. Linux begins anew here too.
+  if (place == 0 && snd_.wnd > 0) {
+    f.timeout_at = ctx.now + rtt_.timeout();
+    if (f.wait == Flight::Wait::kTimeout) timers_.set(Timer::kRetransmit, f.timeout_at);
+  }
   return true;
 }
 

@@ -228,9 +228,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   if (flight_ != nullptr && flight_->frto != Flight::Frto::kSecond && flight_->sent.next_lost()) return false;
 
   // Only now that something can leave: what waited at a closed window still has its window till then.
-  const bool resumes = snd_.una == snd_.nxt && peer_room() > 0 && ctx.now - last_sent_ > rtt_.timeout();
-  if (resumes && ctx.settings.tcp_slow_start_after_idle)
-    congestion_.on_idle(text_limit() * ctx.settings.tcp_init_cwnd);
+  if (snd_.una == snd_.nxt && peer_room() > 0) resume(ctx);
   const std::uint32_t allowed = window(), in_network = pipe();
   const std::uint32_t network_room = limit == Limit::kPeerOnly ? available
                                      : allowed > in_network    ? allowed - in_network
@@ -254,7 +252,8 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
     fin = false;
   }
   const std::uint32_t room = std::min(network_room, peer_room());
-  const bool ends = limit == Limit::kAll && ends_burst(size, room, available, ctx.settings);
+  const Pacing paced = pacing(ctx.settings);
+  const bool ends = limit == Limit::kAll && ends_burst(size, room, available, paced.burst);
   const bool push = size > 0 && (size == available || ends);
   std::uint8_t flags = push ? Flags::kPsh : 0;
   if (fin) flags |= Flags::kFin;
@@ -278,7 +277,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   snd_.nxt += size + (fin ? 1u : 0u);
   snd_.max = later(snd_.max, snd_.nxt);
   if (flight_ != nullptr) {
-    pace(size, ctx);
+    pace(size, paced, ctx);
     if (flight_->state == CaState::kRecovery) flight_->prr.sent(size);
     note_usage();
   }
@@ -338,13 +337,17 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
     flight_ = ctx.flights.take();
     if (flight_ == nullptr) return false;
     flight_->high = flight_->sample_from = flight_->usage_until = flight_->ecn_high = start;
+    // All before it is delivered; so it counts on where the last flight ended.
+    flight_->rate.begin(start.raw(), ctx.now, starved_);
+    flight_->pacer.begin(timers_.armed(Timer::kPacing) ? timers_.at(Timer::kPacing) : ctx.now);
   }
   if (flight_ != nullptr) {
     // What small segments cost beside their text counts against the send buffer (attack D6).
     const std::uint32_t most =
         std::clamp(send_buffer(ctx.settings) / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
     if (flight_->sent.size() >= most && text > 0) return false;
-    if (!flight_->sent.push(start, static_cast<std::uint16_t>(length), push, ctx.now)) return false;
+    const SendMark mark = flight_->rate.mark(pipe() + length);
+    if (!flight_->sent.push(start, static_cast<std::uint16_t>(length), push, ctx.now, mark)) return false;
   }
   traffic_.sent += text;
   if (text > 0) ++traffic_.text_segments_out;

@@ -151,6 +151,7 @@ void Connection::one_more_retry(Context& ctx) {
 }
 
 void Connection::on_retransmit_timer(Context& ctx) {
+  check_app_limited();
   if (flight_ != nullptr && is_synchronized(state_) && flight_->wait == Flight::Wait::kReordering) {
     ctx.timer_fired(tuple_, state_, Reason::kReorderTimeout);
     const auto next = detect_losses(ctx);
@@ -223,7 +224,7 @@ void Connection::on_timeout(Context& ctx) {
   if (flight_ != nullptr) {
     enter_loss(ctx);
   } else if (retries_ == 1) {
-    congestion_.on_timeout(0);  // a FIN alone
+    congestion_.on_loss(loss_event(CongestionSign::kTimeout, 0, ctx));  // a FIN alone
   }
   resend_first_ = true;
   arm_retransmit(ctx);

@@ -52,8 +52,7 @@ struct Timeouts {
 /// TCP_INFO: one connection as Linux's `struct tcp_info` shows it, by the same names and meanings; segments
 /// where Linux counts segments. Times are durations; rates are octets a second.
 ///
-/// Not filled, so what they are here: `rcv_rtt`, `delivery_rate` and `delivery_rate_app_limited`; and
-/// `last_ack_sent` and `fackets`, which are 0 on Linux too.
+/// Not filled, so what they are here: `last_ack_sent` and `fackets`, which are 0 on Linux too.
 struct Info {
   // Bits of `options`.
   static constexpr std::uint8_t kTimestamps = 1;
@@ -73,7 +72,7 @@ struct Info {
   std::uint8_t options = 0;
   std::uint8_t snd_wscale = 0;
   std::uint8_t rcv_wscale = 0;
-  bool delivery_rate_app_limited = false;
+  bool delivery_rate_app_limited = false;  // the program limited `delivery_rate`, not the path
 
   Duration rto;
   Duration ato;               // how long an acknowledgement may wait for company
@@ -117,6 +116,8 @@ struct Info {
   std::uint32_t data_segs_in = 0;   // RFC 4898 tcpEStatsDataSegsIn
   std::uint32_t data_segs_out = 0;  // RFC 4898 tcpEStatsDataSegsOut
 
+  /// Of the last sample that the path limited, or of a later one above it that the program did; good to six
+  /// digits.
   std::uint64_t delivery_rate = 0;
 
   Duration busy_time;       // with text that was not acknowledged; whole milliseconds, as all three

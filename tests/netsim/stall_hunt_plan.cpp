@@ -100,7 +100,7 @@ void Hunt::draw_settings(SeededEntropy& random) {
   s.tcp_init_cwnd = one_in(random, 3) ? 1 + random.below(30) : 10;
   s.tcp_rmem = spread(random, 2048, 4 << 20);
   s.tcp_wmem = spread(random, 2048, 4 << 20);
-  s.tcp_congestion_control = static_cast<tcp::CongestionControl>(random.below(3));
+  s.tcp_congestion_control = static_cast<tcp::CongestionControl>(random.below(4));
   constexpr Duration kDelays[] = {0_ms, 40_ms, 40_ms, 200_ms, 499_ms};
   s.tcp_delack_max = kDelays[random.below(5)];
   s.tcp_quick_acks = one_in(random, 2) ? 16 : 0;
