@@ -24,6 +24,10 @@ std::uint32_t Connection::pipe() const {
 }
 
 Duration Connection::reordering_window() const {
+  // What was just taken for lost and was not would be so again by the next acknowledgement, each time for one
+  // more retransmission: DSACKs, which widen the window, take a round trip longer. SRTT is the most that RFC
+  // 8985 §6.2 step 4 allows.
+  if (flight_->patient) return rtt_.smoothed();
   const bool early = in_loss_recovery() || flight_->sent.sacked() >= reordering_.degree;
   return Rack::window(reordering_, early, rtt_.minimum(), rtt_.smoothed());
 }
@@ -38,6 +42,7 @@ void Connection::recover(const Segment& seg, Delivery& d, Context& ctx) {
     reordering_.note((distance + text_limit() - 1) / text_limit());
     ctx.count(Counter::kTCPSACKReorder);
   }
+  forget_passed_marks();
   if (!sack_) count_duplicates(d);
   const bool in_recovery = in_loss_recovery();
   if (in_recovery && d.advanced && snd_.una.at_or_after(f.high)) {
@@ -63,6 +68,14 @@ void Connection::recover(const Segment& seg, Delivery& d, Context& ctx) {
     return;
   }
   arm_for_flight(d.advanced || d.sacked, reordering, ctx);
+}
+
+// Numbers that SND.UNA has left behind would lie ahead of it again 2 GiB later.
+void Connection::forget_passed_marks() {
+  Flight& f = *flight_;
+  if (f.any_sacked && snd_.una.at_or_after(f.highest_sacked)) f.any_sacked = false;
+  if (f.patient && snd_.una.at_or_after(f.patient_until)) f.patient = false;
+  f.rack.end_dsack_round(snd_.una);
 }
 
 // Without SACK a duplicate acknowledgement only says that some segment has arrived: RFC 6582, counted as
@@ -245,6 +258,8 @@ void Connection::undo(Counter counter, Reason why, Delivery& d, Context& ctx) {
   f.state = CaState::kOpen;
   f.frto = Flight::Frto::kOff;
   f.undo = false;
+  f.patient = true;
+  f.patient_until = snd_.nxt;
   recover_ = snd_.una - 1;
   d.fate = why;
 }
@@ -266,7 +281,10 @@ void Connection::judge_tail_probe(const Segment& seg, const Delivery& d, Context
 
 void Connection::grow_window(const Delivery& d, Context& ctx) {
   const Flight& f = *flight_;
-  if (!d.advanced || d.octets == 0 || f.state == CaState::kRecovery) return;
+  if (d.octets == 0 || f.state == CaState::kRecovery) return;
+  // Where segments overtake each other, most acknowledgements are selective: as on Linux they count like the
+  // others then, or the window would grow by a part of what arrives.
+  if (!d.advanced && (!d.sacked || reordering_.degree <= ctx.settings.tcp_reordering)) return;
   const bool slow_start = congestion_.window() < congestion_.slow_start_threshold();
   const bool limited =
       f.window_limited || (slow_start && congestion_.window() < std::uint64_t{f.most_used} * 2);
