@@ -32,7 +32,7 @@ GRID_RATE = 20_000_000
 LOSSES = [0, 0.01, 0.1, 1, 2, 5, 10]
 ROUND_TRIPS = [1, 20, 100, 300]
 REORDERINGS = [0, 1, 10]
-SECONDS = {1: 4, 20: 5, 100: 10, 300: 20}  # how long a run lasts, by round trip
+SECONDS = {1: 3, 20: 4, 100: 8, 300: 15}  # how long a run lasts, by round trip
 FAIR_RATE, FAIR_ROUND_TRIP, FAIR_SKIP, FAIR_SECONDS = 50_000_000, 40, 5, 20
 FLOWS = [2, 8, 32, 64]
 CONTROLLERS = ["reno", "cubic", "bbr"]
@@ -149,9 +149,7 @@ def account(run):
                 octets=[f["octets"] for f in result["flows"]],
                 stacks=[f["stack"] for f in result["flows"]],
                 retransmitted=[f.get("retransmitted", 0) for f in result["flows"]])
-    counters = next((f["counters"] for f in result["flows"] if "counters" in f), None)
-    if counters:
-        kept["counters"] = counters
+    kept["counters"] = {f["stack"]: f["counters"] for f in result["flows"] if "counters" in f}
     return kept
 
 
@@ -278,7 +276,7 @@ def main():
     parser.add_argument("--cell", default="", metavar="KEY=VALUE,…", help="of controller, rtt, loss, reorder")
     parser.add_argument("--quick", action="store_true", help="one seed, half the time, a coarse grid")
     parser.add_argument("--runs", type=int, default=len(SEEDS), help="seeds, the same for both senders")
-    parser.add_argument("--jobs", type=int, default=16, help="most runs side by side")
+    parser.add_argument("--jobs", type=int, default=24, help="most runs side by side")
     parser.add_argument("--load", type=float, default=2.5 * os.cpu_count(),
                         help="most of them together, in links of 20 Mbit/s that are full")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of Synfin")

@@ -7,7 +7,10 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 #include <stdexcept>
 
 #include "bottleneck.h"
@@ -59,6 +62,23 @@ bool write_some(Flow& flow, const std::vector<std::byte>& block) {
   return false;
 }
 
+// What the namespace has counted, apart from zeros: TcpExt of `nstat`.
+nlohmann::json extended_counters() {
+  nlohmann::json counters = nlohmann::json::object();
+  std::ifstream in{"/proc/self/net/netstat"};
+  for (std::string names, values; std::getline(in, names) && std::getline(in, values);) {
+    std::istringstream n{names}, v{values};
+    std::string key, value;
+    n >> key;
+    v >> value;
+    if (key != "TcpExt:") continue;
+    while (n >> key && v >> value) {
+      if (value != "0") counters[key] = std::strtoull(value.c_str(), nullptr, 10);
+    }
+  }
+  return counters;
+}
+
 }  // namespace
 
 nlohmann::json send_by_kernel(const Plan& plan) {
@@ -90,6 +110,7 @@ nlohmann::json send_by_kernel(const Plan& plan) {
                        {"cwnd", info.tcpi_snd_cwnd},
                        {"rtt", info.tcpi_rtt / 1e6}});
   }
+  if (!account.empty()) account.front()["counters"] = extended_counters();
   return account;
 }
 
