@@ -74,6 +74,9 @@ std::vector<Benchmark> all_benchmarks();
 // One a file.
 Benchmark synflood();
 Benchmark handshake();
+Benchmark lifecycle();
+Benchmark request();
+Benchmark bulk();
 Benchmark parts();
 
 }  // namespace synfin::bench

@@ -21,7 +21,11 @@ class Pair {
   static constexpr std::size_t kBatch = 64;
   static constexpr std::uint16_t kPort = 80;
 
-  explicit Pair(std::uint64_t seed) : client_entropy_(seed * 2), server_entropy_(seed * 2 + 1) {}
+  explicit Pair(std::uint64_t seed, std::uint32_t mtu = 1500)
+      : client_entropy_(seed * 2),
+        server_entropy_(seed * 2 + 1),
+        client_(config(1, mtu), pool_, client_entropy_),
+        server_(config(2, mtu), pool_, server_entropy_) {}
 
   stack::Stack& client() { return client_; }
   stack::Stack& server() { return server_; }
@@ -45,19 +49,20 @@ class Pair {
   }
 
  private:
-  static stack::Config config(int host) {
+  static stack::Config config(int host, std::uint32_t mtu) {
     const std::string last = std::to_string(host);
     stack::Config c;
     c.addresses = {*wire::Prefix::parse("10.77.0." + last + "/24"),
                    *wire::Prefix::parse("fd77::" + last + "/64")};
+    c.mtu = mtu;
     return c;
   }
 
   wire::BlockPool pool_;
   SeededEntropy client_entropy_;
   SeededEntropy server_entropy_;
-  stack::Stack client_{config(1), pool_, client_entropy_};
-  stack::Stack server_{config(2), pool_, server_entropy_};
+  stack::Stack client_;
+  stack::Stack server_;
   std::array<wire::Frame, kBatch> frames_;
 };
 

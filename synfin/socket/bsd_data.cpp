@@ -39,6 +39,10 @@ bool sendable(int flags) {
   return (flags & ~kSendFlags) == 0 && (flags & kNotBoth) != kNotBoth;
 }
 
+More more(int flags) {
+  return (flags & MSG_MORE) != 0 ? More::kYes : More::kNo;
+}
+
 /// Null is the one address of which it is known that nothing is there.
 template <typename View>
 bool readable_memory(std::span<const View> parts) {
@@ -58,7 +62,7 @@ ssize_t Bsd::write_parts(int fd, std::span<const Bytes> parts, int flags) {
   if (parts.empty()) return 0;
   if (!readable_memory(parts)) return failed(EFAULT);
   const auto taken = (flags & MSG_OOB) != 0 ? stack_.send_urgent(e->handle, parts, now())
-                                            : stack_.send(e->handle, parts, now());
+                                            : stack_.send(e->handle, parts, now(), more(flags));
   std::size_t wanted = 0;
   for (const Bytes& part : parts) wanted += part.size();
   if (!taken || *taken < wanted) ++e->refusals;

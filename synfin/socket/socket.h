@@ -143,6 +143,21 @@ class basic_socket : public boost::asio::socket_base {
     return boost::asio::async_initiate<Token, void(error_code, std::size_t)>(Write{this}, token, buffers);
   }
 
+  /// As `async_read_some`, without a copy: fills `into` from its front with the slices in which octets
+  /// arrived; those behind stay as they are. They live in the runtime's pool, on its thread, and must not
+  /// outlive it. The span must last until the handler is called. Signature void(error_code, std::size_t).
+  template <typename Token = boost::asio::default_completion_token_t<executor_type>>
+  auto async_read_shared(std::span<wire::Slice> into, Token&& token = Token()) {
+    return boost::asio::async_initiate<Token, void(error_code, std::size_t)>(ReadShared{this}, token, into);
+  }
+  /// As `async_write_some`, without a copy: what is taken leaves `from`, and the stack shares it until it is
+  /// acknowledged. Slices come from `async_read_shared`, or from `Runtime::pool()`, which takes a program's
+  /// own memory by `lend`. The span must last until the handler is called.
+  template <typename Token = boost::asio::default_completion_token_t<executor_type>>
+  auto async_write_shared(std::span<wire::Slice> from, Token&& token = Token()) {
+    return boost::asio::async_initiate<Token, void(error_code, std::size_t)>(WriteShared{this}, token, from);
+  }
+
   // The names that `boost::asio::ip::tcp::socket` has for the same.
   template <typename MutableBuffers, typename Token = boost::asio::default_completion_token_t<executor_type>>
   auto async_receive(const MutableBuffers& buffers, Token&& token = Token()) {
@@ -342,6 +357,14 @@ class basic_socket : public boost::asio::socket_base {
   struct Write : Initiation {
     template <typename Handler, typename Buffers>
     void operator()(Handler&& handler, const Buffers& buffers) const;
+  };
+  struct ReadShared : Initiation {
+    template <typename Handler>
+    void operator()(Handler&& handler, std::span<wire::Slice> into) const;
+  };
+  struct WriteShared : Initiation {
+    template <typename Handler>
+    void operator()(Handler&& handler, std::span<wire::Slice> from) const;
   };
   struct Wait : Initiation {
     template <typename Handler>

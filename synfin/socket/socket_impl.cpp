@@ -73,7 +73,15 @@ void SocketImpl::drop_attempt(error_code why) {
 
 std::optional<Transfer> SocketImpl::try_read(std::span<const MutableBytes> into) {
   if (!is_open()) return Transfer{asio::error::bad_descriptor};
-  const auto got = runtime()->stack().receive(handle_, into, runtime()->now());
+  return have_read(runtime()->stack().receive(handle_, into, runtime()->now()));
+}
+
+std::optional<Transfer> SocketImpl::try_read_shared(std::span<wire::Slice> into) {
+  if (!is_open()) return Transfer{asio::error::bad_descriptor};
+  return have_read(runtime()->stack().receive_shared(handle_, into, runtime()->now()));
+}
+
+std::optional<Transfer> SocketImpl::have_read(std::expected<std::size_t, Error> got) {
   // Reading may have opened the window, which the peer has to be told.
   if (runtime()->stack().has_output()) runtime()->schedule();
   if (!got) {
@@ -86,7 +94,15 @@ std::optional<Transfer> SocketImpl::try_read(std::span<const MutableBytes> into)
 
 std::optional<Transfer> SocketImpl::try_write(std::span<const Bytes> from) {
   if (!is_open()) return Transfer{asio::error::bad_descriptor};
-  const auto taken = runtime()->stack().send(handle_, from, runtime()->now());
+  return have_written(runtime()->stack().send(handle_, from, runtime()->now()));
+}
+
+std::optional<Transfer> SocketImpl::try_write_shared(std::span<wire::Slice> from) {
+  if (!is_open()) return Transfer{asio::error::bad_descriptor};
+  return have_written(runtime()->stack().send_shared(handle_, from, runtime()->now()));
+}
+
+std::optional<Transfer> SocketImpl::have_written(std::expected<std::size_t, Error> taken) {
   if (!taken) {
     if (taken.error() == Error::kWouldBlock) return std::nullopt;
     return Transfer{runtime()->translate(taken.error())};

@@ -54,6 +54,8 @@ class SocketImpl final : public runtime::Watcher {
   /// One try to move octets; nothing where that would block.
   std::optional<Transfer> try_read(std::span<const MutableBytes> into);
   std::optional<Transfer> try_write(std::span<const Bytes> from);
+  std::optional<Transfer> try_read_shared(std::span<wire::Slice> into);
+  std::optional<Transfer> try_write_shared(std::span<wire::Slice> from);
   std::optional<error_code> try_wait_read();
   std::optional<error_code> try_wait_write();
   std::optional<error_code> try_wait_error();
@@ -84,6 +86,8 @@ class SocketImpl final : public runtime::Watcher {
   bool fast_open = false;
 
  private:
+  std::optional<Transfer> have_read(std::expected<std::size_t, tcp::Error> got);
+  std::optional<Transfer> have_written(std::expected<std::size_t, tcp::Error> taken);
   template <typename T>
   T ask(std::expected<T, tcp::Error> (stack::Stack::*question)(stack::Handle) const, error_code& ec) const;
   void fail_all(error_code ec);
@@ -145,6 +149,24 @@ struct TransferAction {
     const BufferArray<View> array(buffers);
     if (array.empty()) return true;  // as Asio has it: nothing to move is success at once
     const auto moved = (socket->*Try)(array.views());
+    if (moved) transfer = *moved;
+    return moved.has_value();
+  }
+  std::tuple<error_code, std::size_t> result() { return {transfer.ec, transfer.octets}; }
+  std::tuple<error_code, std::size_t> failure(error_code ec) { return {ec, 0}; }
+  void undo() {}
+};
+
+/// The same of slices: `Try` is SocketImpl::try_read_shared or try_write_shared.
+template <auto Try>
+struct SharedAction {
+  SocketImpl* socket;
+  std::span<wire::Slice> slices;
+  Transfer transfer{};
+
+  bool attempt() {
+    if (slices.empty()) return true;
+    const auto moved = (socket->*Try)(slices);
     if (moved) transfer = *moved;
     return moved.has_value();
   }

@@ -91,6 +91,24 @@ void basic_socket<Executor>::Write::operator()(Handler&& handler, const Buffers&
 
 template <typename Executor>
 template <typename Handler>
+void basic_socket<Executor>::ReadShared::operator()(Handler&& handler, std::span<wire::Slice> into) const {
+  auto& impl = this->self->impl();
+  socket_detail::start_operation(impl.reads, this->self->executor_,
+                                 socket_detail::SharedAction<&Impl::try_read_shared>{&impl, into},
+                                 std::decay_t<Handler>(std::forward<Handler>(handler)));
+}
+
+template <typename Executor>
+template <typename Handler>
+void basic_socket<Executor>::WriteShared::operator()(Handler&& handler, std::span<wire::Slice> from) const {
+  auto& impl = this->self->impl();
+  socket_detail::start_operation(impl.writes, this->self->executor_,
+                                 socket_detail::SharedAction<&Impl::try_write_shared>{&impl, from},
+                                 std::decay_t<Handler>(std::forward<Handler>(handler)));
+}
+
+template <typename Executor>
+template <typename Handler>
 void basic_socket<Executor>::Wait::operator()(Handler&& handler, wait_type what) const {
   auto& impl = this->self->impl();
   const auto start = [&](auto& queue, auto action) {

@@ -266,11 +266,22 @@ std::expected<std::uint16_t, Error> Stack::Impl::pick_port(wire::FourTuple tuple
   return *port;
 }
 
-std::expected<std::size_t, Error> Stack::send(Handle handle, std::span<const Bytes> data, Instant now) {
+std::expected<std::size_t, Error> Stack::send(Handle handle, std::span<const Bytes> data, Instant now,
+                                              tcp::More more) {
   ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
-  auto result = record->tcp.send(data, ctx);
+  auto result = record->tcp.send(data, more, ctx);
+  impl_->settle(handle.index(), ctx);
+  return result;
+}
+
+std::expected<std::size_t, Error> Stack::send_shared(Handle handle, std::span<wire::Slice> data, Instant now,
+                                                     tcp::More more) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  tcp::Context ctx = impl_->context(now);
+  auto result = record->tcp.send_shared(data, more, ctx);
   impl_->settle(handle.index(), ctx);
   return result;
 }
@@ -291,6 +302,16 @@ std::expected<std::size_t, Error> Stack::receive(Handle handle, std::span<const 
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.receive(into);
+  impl_->settle(handle.index(), ctx);
+  return result;
+}
+
+std::expected<std::size_t, Error> Stack::receive_shared(Handle handle, std::span<wire::Slice> into,
+                                                        Instant now, std::uint32_t most) {
+  ConnectionRecord* record = impl_->connection(handle);
+  if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
+  tcp::Context ctx = impl_->context(now);
+  auto result = record->tcp.receive_shared(into, most);
   impl_->settle(handle.index(), ctx);
   return result;
 }

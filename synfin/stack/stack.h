@@ -219,7 +219,14 @@ class Stack {
   /// handshake has ended. Errors: kWouldBlock (buffer full; kWritable follows), kClosing (after shutdown),
   /// kInvalidHandle, or what ended the connection.
   [[nodiscard]] std::expected<std::size_t, tcp::Error> send(Handle connection, std::span<const Bytes> data,
-                                                            Instant now);
+                                                            Instant now, tcp::More more = tcp::More::kNo);
+  /// As `send`, without a copy: the stack shares the blocks until what they hold is acknowledged. Slices that
+  /// were taken are left empty, one that was taken in part begins behind it. They are of the stack's pool, or
+  /// of memory lent to it (`BlockPool::lend`), and nothing writes to what they cover. A slice that is small
+  /// against its block is copied, so that it does not hold it. Errors as `send`.
+  [[nodiscard]] std::expected<std::size_t, tcp::Error> send_shared(Handle connection,
+                                                                   std::span<wire::Slice> data, Instant now,
+                                                                   tcp::More more = tcp::More::kNo);
   /// SEND with the URGENT flag (§3.10.2): as `send`, and the peer is told at once, whatever its window, that
   /// there is urgent data up to the last octet taken here. The data stays in the stream. Kept for what
   /// exists; new programs do without (SHLD-13, RFC 6093).
@@ -231,7 +238,13 @@ class Stack {
   [[nodiscard]] std::expected<std::size_t, tcp::Error> receive(Handle connection,
                                                                std::span<const MutableBytes> into,
                                                                Instant now);
-  /// The same, and what was copied stays to be received. Errors as `receive`.
+  /// As `receive`, without a copy: `into` takes the slices in which the text arrived, from its front on and
+  /// as many as it has places for, at most `most` octets (not 0); the places behind them stay as they are.
+  /// The slices keep their blocks of the stack's pool, which must outlive them, and belong to its thread.
+  [[nodiscard]] std::expected<std::size_t, tcp::Error> receive_shared(Handle connection,
+                                                                      std::span<wire::Slice> into,
+                                                                      Instant now, std::uint32_t most = ~0u);
+  /// As `receive`, and what was copied stays to be received. Errors as `receive`.
   [[nodiscard]] std::expected<std::size_t, tcp::Error> peek(Handle connection,
                                                             std::span<const MutableBytes> into) const;
   /// Octets that `receive` would give.

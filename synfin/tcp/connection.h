@@ -18,6 +18,7 @@
 #include "synfin/tcp/reassembly.h"
 #include "synfin/tcp/rtt.h"
 #include "synfin/tcp/segment.h"
+#include "synfin/tcp/send_times.h"
 #include "synfin/tcp/slice_queue.h"
 #include "synfin/tcp/socket_event.h"
 #include "synfin/tcp/state.h"
@@ -132,10 +133,16 @@ class Connection {
 
   // Commands.
 
-  [[nodiscard]] std::expected<std::size_t, Error> send(std::span<const Bytes> data, Context& ctx);
+  [[nodiscard]] std::expected<std::size_t, Error> send(std::span<const Bytes> data, More more, Context& ctx);
+  /// The same without a copy: the slices, or the first parts of them, leave `data` as they are taken.
+  [[nodiscard]] std::expected<std::size_t, Error> send_shared(std::span<wire::Slice> data, More more,
+                                                              Context& ctx);
   /// As `send`; what is queued so far is urgent.
   [[nodiscard]] std::expected<std::size_t, Error> send_urgent(std::span<const Bytes> data, Context& ctx);
   [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into);
+  /// The same without a copy: at most `most` octets, in as many slices as `into` has.
+  [[nodiscard]] std::expected<std::size_t, Error> receive_shared(std::span<wire::Slice> into,
+                                                                 std::uint32_t most);
   /// What `receive` would give, which stays where it is.
   [[nodiscard]] std::expected<std::size_t, Error> peek(std::span<const MutableBytes> into) const;
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
@@ -318,6 +325,9 @@ class Connection {
   std::uint32_t peer_room() const;
   bool record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx);
   void note_usage();
+  /// What text waits for now that nothing more leaves.
+  SendLimit send_limit() const;
+  void note_send_limit(Instant now);
 
   // Sending again (connection_resend.cpp).
   bool resend(wire::Frame& frame, Sent& out, Context& ctx);
@@ -352,7 +362,12 @@ class Connection {
   void heard_from_peer(Context& ctx);
 
   // Both ends of a life.
+  /// Octets that the send buffer has room for, or why nothing can be sent.
+  std::expected<std::uint32_t, Error> send_room(const Settings& settings) const;
+  std::expected<std::size_t, Error> queued(std::size_t taken, std::size_t given, More more,
+                                           const Settings& settings);
   std::expected<std::size_t, Error> nothing_to_read() const;
+  void note_read();
   void queue_fin(Context& ctx);
   void transition_to(State to, trace::Reason why, Context& ctx);
   void fail(Error error, trace::Reason why, Context& ctx);
@@ -414,6 +429,8 @@ class Connection {
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
   bool fin_taken_ : 1 = false;          // RCV.NXT lies behind the peer's FIN
   bool may_fragment_ : 1 = false;       // leaves without DF (Options::may_fragment)
+  bool more_follows_ : 1 = false;       // so the program said with the last octet (More::kYes)
+  SendLimit send_limit_ : 2 = SendLimit::kIdle;
 
   std::uint8_t acks_owed_ = 0;
   std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
@@ -427,7 +444,6 @@ class Connection {
   std::uint32_t refused_ = 0;  // octets that the program had to keep when it last found the send buffer full
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
-  SeqNum ecn_recover_;  // ECE for what was sent before this is about a reduction already made
 
   SendState snd_;
   ReceiveState rcv_;
@@ -438,6 +454,7 @@ class Connection {
   Congestion congestion_{CongestionControl::kCubic, 536, 10};
   std::unique_ptr<Flight> flight_;
   Traffic traffic_;
+  SendTimes send_times_;
   TimerTable timers_;
 
   Instant last_heard_;
@@ -453,6 +470,7 @@ class Connection {
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
     Instant answered_bare;  // when a bare segment that was not acceptable was last answered
+    Timeouts timeouts;
   };
   Rare& rare() {
     if (rare_ == nullptr) rare_ = std::make_unique<Rare>();

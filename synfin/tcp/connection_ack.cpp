@@ -57,9 +57,7 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
   }
   timing_ = false;
   snd_.una = ack;
-  // Or they would lie ahead again 2 GiB later.
-  ecn_recover_ = later(ecn_recover_, ack);
-  recover_ = later(recover_, ack - 1);
+  recover_ = later(recover_, ack - 1);  // or it would lie ahead again 2 GiB later
   snd_.nxt = later(snd_.nxt, ack);
   snd_.max = later(snd_.max, ack);
   if (flight_ != nullptr) {
@@ -69,6 +67,7 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
     });
     measure(seg, d, ctx);
   }
+  if (rare_ != nullptr) rare_->timeouts.over(ctx.now);
   retries_ = 0;
   resend_first_ = false;
   soft_error_ = Error::kWouldBlock;
@@ -245,9 +244,9 @@ void Connection::window_opened(Context& ctx) {
 // Congestion without loss: the window is reduced once for what was in flight, nothing is sent again, and the
 // peer is told by CWR (RFC 3168 §6.1.2).
 void Connection::on_congestion_echo() {
-  if (snd_.una.before(ecn_recover_) || in_loss_recovery() || snd_.una == snd_.nxt) return;
+  if (flight_ == nullptr || snd_.una.before(flight_->ecn_high) || in_loss_recovery()) return;
   congestion_.on_loss(static_cast<std::uint32_t>(snd_.nxt - snd_.una), CongestionSign::kMarked);
-  ecn_recover_ = snd_.nxt;
+  flight_->ecn_high = snd_.nxt;
   cwr_to_send_ = true;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// When text leaves and when the program may bring more: corks, pacing, where a burst of segments ends, room
-// in the send buffer. Read first: RFC 9293 §3.9.1.2 on PSH.
+// When text leaves, what it waits for, and when the program may bring more: corks, pacing, where a burst of
+// segments ends, room in the send buffer. Read first: RFC 9293 §3.9.1.2 on PSH.
 #include <algorithm>
 
 #include "synfin/tcp/connection.h"
@@ -27,10 +27,10 @@ bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_
   return std::exchange(burst_, std::uint8_t{0}) > 1;
 }
 
-// Less than a full segment waits for more of it, but not behind the end of the stream, nor where no more fits
-// into the send buffer.
+// Less than a full segment waits for more of it, which the program wants or promised, but not behind the end
+// of the stream, nor where no more fits into the send buffer.
 bool Connection::corked(std::uint32_t size) const {
-  return cork_ && size > 0 && !snd_.fin_queued && refused_ == 0;
+  return (cork_ || more_follows_) && size > 0 && !snd_.fin_queued && refused_ == 0;
 }
 
 // As Linux computes it: more than a window a round trip, so that the window can grow.
@@ -68,6 +68,22 @@ void Connection::pace(std::uint32_t octets, const Context& ctx) {
   const std::uint32_t burst = paced_burst(ctx.settings);
   if (burst == 0 || traffic_.text_segments_out <= ctx.settings.tcp_init_cwnd) return;
   flight_->pacer.sent(octets, pacing_rate(ctx.settings), burst, ctx.now);
+}
+
+SendLimit Connection::send_limit() const {
+  if (snd_.queue.empty() || ended()) return SendLimit::kIdle;
+  if (window() < pipe() + text_room()) return SendLimit::kNetwork;
+  const SeqNum end = stream_end();
+  if (!end.after(snd_.nxt)) return refused_ > 0 ? SendLimit::kSendBuffer : SendLimit::kNetwork;
+  const auto unsent = static_cast<std::uint32_t>(end - snd_.nxt);
+  return peer_room() < std::min(unsent, text_room()) ? SendLimit::kPeerWindow : SendLimit::kNetwork;
+}
+
+void Connection::note_send_limit(Instant now) {
+  const SendLimit limit = send_limit();
+  if (limit == send_limit_) return;
+  send_times_.change(send_limit_, limit, now);
+  send_limit_ = limit;
 }
 
 // A program that found no room is told once a third of it is free, so that it finds some worth writing into,

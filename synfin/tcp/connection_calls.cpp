@@ -11,30 +11,60 @@ namespace synfin::tcp {
 using trace::Counter;
 using trace::Reason;
 
-std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, Context& ctx) {
+std::expected<std::uint32_t, Error> Connection::send_room(const Settings& settings) const {
   if (state_ == State::kClosed)
     return std::unexpected(failure_ == Error::kWouldBlock ? Error::kNotConnected : failure_);
   if (snd_.fin_queued || !may_send_text(state_)) return std::unexpected(Error::kClosing);
-  const std::uint32_t used = snd_.queue.size();
-  const std::uint32_t limit = send_limit(ctx.settings);
-  const std::uint32_t room = limit > used ? limit - used : 0;
+  const std::uint32_t used = snd_.queue.size(), limit = send_limit(settings);
+  return limit > used ? limit - used : 0;
+}
+
+// Behind the attempt to queue `given` octets, of which `taken` found room and memory.
+std::expected<std::size_t, Error> Connection::queued(std::size_t taken, std::size_t given, More more,
+                                                     const Settings& settings) {
+  const std::uint32_t limit = send_limit(settings);
+  if (given > 0) more_follows_ = more == More::kYes;
+  if (taken == given && (given > 0 || snd_.queue.size() < limit)) return taken;
+  refused_ = static_cast<std::uint32_t>(std::clamp<std::size_t>(given - taken, 1, limit));
+  if (taken > 0) return taken;
+  return std::unexpected(snd_.queue.empty() ? Error::kNoMemory : Error::kWouldBlock);
+}
+
+std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, More more, Context& ctx) {
+  const auto room = send_room(ctx.settings);
+  if (!room) return std::unexpected(room.error());
   std::size_t given = 0, taken = 0;
   for (const Bytes piece : data) {
     const bool behind_all = taken == given;
     given += piece.size();
     if (behind_all)
-      taken += snd_.queue.append_copy(piece.first(std::min(piece.size(), room - taken)), ctx.pool);
+      taken += snd_.queue.append_copy(piece.first(std::min(piece.size(), *room - taken)), ctx.pool);
   }
-  if (taken == given && room > 0) return taken;
-  refused_ = static_cast<std::uint32_t>(std::clamp<std::size_t>(given - taken, 1, limit));
-  if (taken > 0) return taken;
-  return std::unexpected(used == 0 ? Error::kNoMemory : Error::kWouldBlock);
+  return queued(taken, given, more, ctx.settings);
+}
+
+std::expected<std::size_t, Error> Connection::send_shared(std::span<wire::Slice> data, More more,
+                                                          Context& ctx) {
+  const auto room = send_room(ctx.settings);
+  if (!room) return std::unexpected(room.error());
+  std::size_t given = 0, taken = 0;
+  for (wire::Slice& piece : data) {
+    const bool behind_all = taken == given;
+    given += piece.size();
+    if (!behind_all) continue;
+    const auto fits = static_cast<std::uint32_t>(std::min<std::size_t>(piece.size(), *room - taken));
+    const std::uint32_t n = snd_.queue.append(piece.sub(0, fits), ctx.pool);
+    taken += n;
+    piece.drop_front(n);
+    if (piece.empty()) piece.reset();
+  }
+  return queued(taken, given, more, ctx.settings);
 }
 
 // "If the urgent flag is set, then SND.UP <- SND.NXT-1 and set the urgent pointer in the outgoing segments."
 //   (§3.10.2) It names the octet behind the urgent data (§3.8.5, MUST-62).
 std::expected<std::size_t, Error> Connection::send_urgent(std::span<const Bytes> data, Context& ctx) {
-  auto taken = send(data, ctx);
+  auto taken = send(data, More::kNo, ctx);
   if (!taken) return taken;
   rare().snd_up = stream_end();
   urgent_sent_ = true;
@@ -49,18 +79,33 @@ std::uint32_t Connection::urgent() const {
 }
 
 std::expected<std::size_t, Error> Connection::receive(std::span<const MutableBytes> into) {
-  if (!rcv_.queue.empty()) {
-    const std::size_t n = rcv_.queue.read(into);
-    // The peer is told once it has used up half of what it was offered and reading has made room for twice
-    // what is left (§3.8.6.2.2).
-    const std::uint32_t left = receive_window();
-    if (may_receive_text(state_) && left <= rcv_.offered / 2 && window_to_offer() >= 2 * left &&
-        window_to_offer() > left) {
-      owe_ack(Reason::kWindowUpdateSent);
-    }
-    return n;
+  if (rcv_.queue.empty()) return nothing_to_read();
+  const std::size_t n = rcv_.queue.read(into);
+  note_read();
+  return n;
+}
+
+std::expected<std::size_t, Error> Connection::receive_shared(std::span<wire::Slice> into,
+                                                             std::uint32_t most) {
+  if (rcv_.queue.empty()) return nothing_to_read();
+  std::uint32_t n = 0;
+  for (wire::Slice& slice : into) {
+    if (rcv_.queue.empty() || n == most) break;
+    slice = rcv_.queue.take_front(most - n);
+    n += slice.size();
   }
-  return nothing_to_read();
+  note_read();
+  return n;
+}
+
+// The peer is told once it has used up half of what it was offered and reading has made room for twice what
+// is left (§3.8.6.2.2).
+void Connection::note_read() {
+  const std::uint32_t left = receive_window();
+  if (may_receive_text(state_) && left <= rcv_.offered / 2 && window_to_offer() >= 2 * left &&
+      window_to_offer() > left) {
+    owe_ack(Reason::kWindowUpdateSent);
+  }
 }
 
 std::expected<std::size_t, Error> Connection::peek(std::span<const MutableBytes> into) const {
@@ -172,6 +217,7 @@ void Connection::transition_to(State to, Reason why, Context& ctx) {
   state_ = to;
   if (ended()) {
     note_ending(why, ctx.now);
+    note_send_limit(ctx.now);
     timers_.stop_all();
     snd_.queue.clear();
     rcv_.beyond.reset();
@@ -234,6 +280,8 @@ Options Connection::options() const {
 }
 
 void Connection::set_options(const Options& options, Context& ctx) {
+  // Turned on, it lets go what a cork holds back so far, as on Linux.
+  if (options.no_delay && !no_delay_ && stream_end().after(snd_.max)) send_small_ = true;
   no_delay_ = options.no_delay;
   cork_ = options.cork;
   quick_ack_ = options.quick_ack;

@@ -14,6 +14,7 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
   if (flight_ != nullptr) {
     const Scoreboard& sent = flight_->sent;
     i.ca_state = flight_->state;
+    if (i.ca_state == CaState::kOpen && snd_.una.before(flight_->ecn_high)) i.ca_state = CaState::kCwr;
     i.unacked = sent.size();
     i.sacked = sent.sacked() + flight_->duplicates;
     i.lost = sent.lost();
@@ -21,8 +22,6 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
   } else if (snd_.nxt != snd_.una) {
     i.unacked = 1;  // SYN or FIN
   }
-  if (i.ca_state == CaState::kOpen && snd_.una.before(ecn_recover_) && is_synchronized(state_))
-    i.ca_state = CaState::kCwr;
   const bool probing = timers_.armed(Timer::kPersist) || snd_.una == snd_.max;
   (probing ? i.probes : i.retransmits) = retries_;
   i.options = static_cast<std::uint8_t>(
@@ -33,6 +32,7 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
   i.rcv_wscale = scaling_ ? rcv_.scale.shift() : std::uint8_t{0};
   i.backoff = probing ? persist_backoff_ : retries_;
   i.rto = rtt_.timeout();
+  i.ato = settings.tcp_delack_max;
   i.snd_mss = mss;
   i.rcv_mss = seen_mss_;
   i.last_data_sent = now - last_sent_;
@@ -67,6 +67,16 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
   i.dsack_dups = traffic_.duplicates;
   i.rcv_ooopack = traffic_.out_of_order;
   if (stream_end().after(snd_.max)) i.notsent_bytes = static_cast<std::uint32_t>(stream_end() - snd_.max);
+  const auto spent = [&](SendLimit limit) { return send_times_.spent(limit, send_limit_, now); };
+  i.rwnd_limited = spent(SendLimit::kPeerWindow);
+  i.sndbuf_limited = spent(SendLimit::kSendBuffer);
+  i.busy_time = spent(SendLimit::kNetwork) + i.rwnd_limited + i.sndbuf_limited;
+  if (rare_ != nullptr) {
+    const Timeouts& t = rare_->timeouts;
+    i.total_rto = t.count;
+    i.total_rto_recoveries = t.spells;
+    i.total_rto_time = t.time;
+  }
   i.snd_wnd = snd_.wnd;
   i.rcv_wnd = receive_window();
   return i;

@@ -24,7 +24,7 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   snd_.iss = ctx.isn.next(tuple, ctx.now);
   if (reused != nullptr) snd_.iss = number_after(*reused, snd_.iss);
   snd_.una = snd_.nxt = snd_.max = snd_.iss;
-  snd_.base = ecn_recover_ = snd_.iss + 1;
+  snd_.base = snd_.iss + 1;
   const Offer own = offer(ctx);
   snd_.mss = std::min(default_mss(tuple.local.address.family()), own.mss);
   rcv_.buffer = own.receive_buffer;
@@ -50,7 +50,7 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
   passive_ = true;
   state_ = State::kSynReceived;
   snd_.iss = half.iss;
-  snd_.base = ecn_recover_ = half.iss + 1;
+  snd_.base = half.iss + 1;
   snd_.scale = half.peer_scale();
   rcv_.irs = half.irs;
   rcv_.nxt = rcv_.last_ack_sent = half.irs + 1;

@@ -46,6 +46,7 @@ bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
   if (probe_ && send_probe(frame, out, ctx)) return true;
   if (send_text(Limit::kAll, frame, out, ctx)) return true;
   burst_ = 0;
+  note_send_limit(ctx.now);
   return acks_owed_ > 0 && send_ack(out, ctx);
 }
 
@@ -322,7 +323,7 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
   if (flight_ == nullptr && text > 0) {
     flight_ = ctx.flights.take();
     if (flight_ == nullptr) return false;
-    flight_->high = flight_->sample_from = flight_->usage_until = start;
+    flight_->high = flight_->sample_from = flight_->usage_until = flight_->ecn_high = start;
   }
   if (flight_ != nullptr) {
     // What small segments cost beside their text counts against the send buffer (attack D6).

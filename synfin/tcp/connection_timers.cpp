@@ -208,6 +208,7 @@ void Connection::on_timeout(Context& ctx) {
                                                        : Reason::kRetransmitTimeout;
   ctx.timer_fired(tuple_, state_, fired);
   one_more_retry(ctx);
+  rare().timeouts.one_more(ctx.now);
   ctx.count(Counter::kTCPTimeouts);
   rtt_.back_off(ctx.settings);
   timing_ = false;

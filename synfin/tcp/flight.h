@@ -42,6 +42,7 @@ struct FlightState {
   Instant timeout_at;           // of the retransmission timeout proper
   wire::SeqNum high;            // what was sent when kRecovery or kLoss began ends here
   wire::SeqNum highest_sacked;  // the end of it
+  wire::SeqNum ecn_high;        // ECE for what was sent before this is about a reduction already made
   bool any_sacked = false;
   wire::SeqNum sample_from;  // one sample of the round trip a round trip: the next begins here
   wire::SeqNum usage_until;  // `most_used` is good until this is acknowledged

@@ -30,13 +30,30 @@ struct Traffic {
   std::uint16_t out_of_order = 0;  // segments that came beyond a hole
 };
 
+/// The retransmission timeouts of one connection; few have any.
+struct Timeouts {
+  std::uint16_t count = 0;
+  std::uint16_t spells = 0;          // of timeouts that no progress separates
+  Duration time;                     // that these spells took, up to the acknowledgement that ended each
+  Instant began = Instant::never();  // the spell under way
+
+  void one_more(Instant now) {
+    if (count < 0xffff) ++count;
+    if (!began.is_never()) return;
+    if (spells < 0xffff) ++spells;
+    began = now;
+  }
+  void over(Instant now) {
+    if (!began.is_never()) time += now - began;
+    began = Instant::never();
+  }
+};
+
 /// TCP_INFO: one connection as Linux's `struct tcp_info` shows it, by the same names and meanings; segments
 /// where Linux counts segments. Times are durations; rates are octets a second.
 ///
-/// Not filled, so what they are here: `ato` (there is no adaptive delay), `rcv_rtt`, `delivery_rate` and
-/// `delivery_rate_app_limited`, `busy_time`, `rwnd_limited`, `sndbuf_limited`, `delivered_ce`, `total_rto`,
-/// `total_rto_recoveries`, `total_rto_time`, kEcnSeen; and `last_ack_sent` and `fackets`, which are 0 on Linux
-/// too.
+/// Not filled, so what they are here: `rcv_rtt`, `delivery_rate` and `delivery_rate_app_limited`,
+/// `delivered_ce`, kEcnSeen; and `last_ack_sent` and `fackets`, which are 0 on Linux too.
 struct Info {
   // Bits of `options`.
   static constexpr std::uint8_t kTimestamps = 1;
@@ -59,7 +76,7 @@ struct Info {
   bool delivery_rate_app_limited = false;
 
   Duration rto;
-  Duration ato;
+  Duration ato;               // how long an acknowledgement may wait for company
   std::uint32_t snd_mss = 0;  // most text in a segment
   std::uint32_t rcv_mss = 0;  // the largest text that came
 
@@ -102,7 +119,7 @@ struct Info {
 
   std::uint64_t delivery_rate = 0;
 
-  Duration busy_time;       // with data in flight
+  Duration busy_time;       // with text that was not acknowledged; whole milliseconds, as all three
   Duration rwnd_limited;    // of it, with the peer's window as the limit
   Duration sndbuf_limited;  // of it, with the send buffer as the limit
 
@@ -120,7 +137,7 @@ struct Info {
   std::uint32_t rcv_wnd = 0;  // the window offered, octets
 
   std::uint16_t total_rto = 0;             // retransmission timeouts
-  std::uint16_t total_rto_recoveries = 0;  // times that such a timeout was got over
+  std::uint16_t total_rto_recoveries = 0;  // spells of such timeouts that no progress separates
   Duration total_rto_time;
 };
 

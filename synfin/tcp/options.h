@@ -9,6 +9,13 @@
 
 namespace synfin::tcp {
 
+/// Whether the program will send more at once, so that less than a full segment may wait for it: until then,
+/// or until it has waited for a retransmission timeout [MSG_MORE].
+enum class More : bool {
+  kNo,
+  kYes
+};
+
 /// What a program may choose for one connection, with the socket option of Linux that it is in brackets. What
 /// is zero or left out follows the settings. A plain value.
 struct Options {

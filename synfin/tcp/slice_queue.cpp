@@ -133,6 +133,13 @@ std::uint32_t SliceQueue::peek(std::span<const MutableBytes> into) const {
   return total;
 }
 
+wire::Slice SliceQueue::take_front(std::uint32_t most) {
+  const wire::Slice& first = at(0).slice;
+  wire::Slice taken = first.sub(0, std::min(first.size(), most));
+  drop_front(taken.size());
+  return taken;
+}
+
 std::uint32_t SliceQueue::index_of(std::uint32_t offset) const {
   const std::uint32_t base = at(0).start;
   std::uint32_t low = 0, high = count_;

@@ -36,6 +36,8 @@ class SliceQueue {
   std::uint32_t read(std::span<const MutableBytes> into);
   /// The same, dropping nothing.
   std::uint32_t peek(std::span<const MutableBytes> into) const;
+  /// Takes the first slice off, or its first `most` octets (not 0). Must not be empty.
+  wire::Slice take_front(std::uint32_t most);
   /// Adds [offset, offset + n) to the frame by sharing; returns how much fitted into its slices.
   std::uint32_t share(std::uint32_t offset, std::uint32_t n, wire::Frame& frame) const;
   void clear();

@@ -52,6 +52,26 @@ TEST(SliceQueue, SharedBytesSurviveWhatIsAppendedAndDroppedLater) {
   EXPECT_EQ(contents(frame), "first");
 }
 
+TEST(SliceQueue, ItsFrontIsTakenWithoutACopy) {
+  wire::BlockPool pool;
+  SliceQueue q;
+  const std::string memory = "lent to the queue";
+  EXPECT_EQ(q.append(pool.lend(
+                         bytes_of(memory), [](void*) {}, nullptr),
+                     pool),
+            memory.size());
+  EXPECT_EQ(q.append_copy(bytes_of(" and copied"), pool), 11u);
+  const wire::Slice first = q.take_front(4);
+  EXPECT_EQ(first.data(), bytes_of(memory).data());
+  EXPECT_EQ(first.size(), 4u);
+  const wire::Slice second = q.take_front(100);
+  EXPECT_EQ(second.data(), bytes_of(memory).data() + 4);
+  EXPECT_EQ(second.size(), memory.size() - 4);
+  EXPECT_EQ(q.size(), 11u);
+  EXPECT_EQ(q.take_front(100).size(), 11u);
+  EXPECT_TRUE(q.empty());
+}
+
 TEST(SliceQueue, TwoQueuesOverOneBlockDoNotOverwriteEachOther) {
   wire::BlockPool pool;
   SliceQueue sender, receiver;

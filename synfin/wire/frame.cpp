@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdlib>
+#include <memory>
 #include <new>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -44,6 +45,14 @@ Block* new_block(BlockPool* pool, std::uint32_t capacity) {
   if (memory == nullptr) return nullptr;
   return ::new (memory) Block{pool, static_cast<std::byte*>(memory) + kAlignment, capacity, 0, 0};
 }
+
+// What the memory of somebody else is held by. Nobody appends to it: no slice ends at `used`.
+struct Loan : Block {
+  void (*give_back)(void* context);
+  void* context;
+};
+constexpr std::uint32_t kNeverAppend = ~0u;
+constexpr std::uint32_t kMostLent = 1u << 30;
 
 Block* next_of(const Block* block) {
   Block* next;
@@ -103,8 +112,24 @@ Slice BlockPool::copy(Bytes bytes) {
   return Slice{block, 0, size};
 }
 
+Slice BlockPool::lend(Bytes bytes, void (*give_back)(void* context), void* context) {
+  if (bytes.empty() || bytes.size() > kMostLent) return {};
+  // Slices only read, but for `append`.
+  auto* const data = const_cast<std::byte*>(bytes.data());
+  Block* const loan = new (std::nothrow) Loan{{this, data, 0, kNeverAppend, 1}, give_back, context};
+  if (loan == nullptr) return {};
+  ++blocks_;
+  return Slice{loan, 0, static_cast<std::uint32_t>(bytes.size())};
+}
+
 void BlockPool::release(Block* block) {
   assert(block->pool == this && block->references == 0);
+  if (block->capacity == 0) {
+    const std::unique_ptr<Loan> loan{static_cast<Loan*>(block)};
+    --blocks_;
+    loan->give_back(loan->context);
+    return;
+  }
   const auto size = std::lower_bound(kSizes.begin(), kSizes.end(), block->capacity);
   Block*& head = free_[static_cast<std::size_t>(size - kSizes.begin())];
   in_use_ -= block->capacity;

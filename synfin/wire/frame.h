@@ -22,7 +22,7 @@ class BlockPool;
 struct Block {
   BlockPool* pool;
   std::byte* data;
-  std::uint32_t capacity;
+  std::uint32_t capacity;  // 0: the memory is somebody else's, who lent it
   /// How much has been filled; whoever holds the slice that ends here may append.
   std::uint32_t used;
   std::uint32_t references;
@@ -103,6 +103,12 @@ class BlockPool {
   Block* allocate(std::uint32_t capacity);
   /// A slice over a new block holding a copy of `bytes`; empty when there is no memory.
   Slice copy(Bytes bytes);
+  /// A slice over `bytes`, which stay somebody else's and must neither change nor go until
+  /// `give_back(context)` is called: once, when the last slice over any part of them is gone, on the thread
+  /// of the pool and from within whatever call of the stack or of the program that is; it must not call the
+  /// stack. They count as a block in use and not as bytes. Empty when there is no memory for the record, or
+  /// no bytes, or more than 1 GiB: then nothing is called.
+  Slice lend(Bytes bytes, void (*give_back)(void* context), void* context);
   void release(Block* block);
 
   std::uint64_t bytes_in_use() const { return in_use_; }

@@ -12,6 +12,29 @@ using testing::bytes_of;
 using testing::Octets;
 using testing::random_octets;
 
+TEST(BlockPool, GivesLentMemoryBackOnceWithItsLastSlice) {
+  BlockPool pool;
+  const std::string memory(3000, 'm');
+  int given_back = 0;
+  Slice whole = pool.lend(
+      std::as_bytes(std::span{memory}), [](void* n) { ++*static_cast<int*>(n); }, &given_back);
+  EXPECT_EQ(whole.data(), std::as_bytes(std::span{memory}).data());
+  EXPECT_EQ(pool.blocks_in_use(), 1u);
+  EXPECT_EQ(pool.bytes_in_use(), 0u) << "not the pool's";
+  EXPECT_EQ(whole.room(), 0u) << "nobody writes behind it";
+  EXPECT_EQ(whole.sub(0, 100).append(std::as_bytes(std::span{memory})), 0u);
+  Slice part = whole.sub(1000, 10);
+  whole.reset();
+  EXPECT_EQ(given_back, 0);
+  part.reset();
+  EXPECT_EQ(given_back, 1);
+  EXPECT_EQ(pool.blocks_in_use(), 0u);
+  EXPECT_TRUE(pool.lend(
+                      {}, [](void* n) { ++*static_cast<int*>(n); }, &given_back)
+                  .empty());
+  EXPECT_EQ(given_back, 1);
+}
+
 TEST(BlockPool, GivesTheSmallestSizeThatFits) {
   BlockPool pool;
   const std::pair<std::uint32_t, std::uint32_t> cases[] = {

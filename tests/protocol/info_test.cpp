@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What TCP_INFO says of the time that sending took: Linux's tcpi_busy_time, tcpi_rwnd_limited,
+// tcpi_sndbuf_limited and tcpi_total_rto*.
+#include "raw_host.h"
+
+namespace synfin::protocol_test {
+namespace {
+
+tcp::Info told(Ladder& l) {
+  const auto i = l.stack().info(l.connection(), l.now());
+  EXPECT_TRUE(i) << l.text();
+  return i.value_or(tcp::Info{});
+}
+
+#define EXPECT_TIMES(l, busy, peer_window, send_buffer)         \
+  do {                                                          \
+    const tcp::Info times = told(l);                            \
+    EXPECT_EQ(times.busy_time.ms(), (busy).ms()) << (l).text(); \
+    EXPECT_EQ(times.rwnd_limited.ms(), (peer_window).ms());     \
+    EXPECT_EQ(times.sndbuf_limited.ms(), (send_buffer).ms());   \
+  } while (false)
+
+LADDER_TEST(TimesOfSending, AreBusyFromTheFirstOctetToItsAcknowledgement) {
+  Ladder l(variant);
+  l.opened_passively().after(1_s);
+  EXPECT_TIMES(l, 0_ms, 0_ms, 0_ms);
+  l.app_sends(100).sends({.seq = 1, .len = 100}).after(70_ms);
+  EXPECT_TIMES(l, 70_ms, 0_ms, 0_ms);
+  l.receives({.seq = 1, .ack = 101}).after(5_s);
+  EXPECT_TIMES(l, 70_ms, 0_ms, 0_ms);
+  l.app_sends(100).sends({.seq = 101, .len = 100}).after(30_ms).receives({.seq = 1, .ack = 201});
+  EXPECT_TIMES(l, 100_ms, 0_ms, 0_ms);
+}
+
+LADDER_TEST(TimesOfSending, AWindowThatIsTooSmallIsThePeers) {
+  Ladder l(variant);
+  l.opened_passively().receives({.seq = 1, .ack = 1, .window = 0}).app_sends(1000).sends_nothing();
+  l.after(150_ms);
+  EXPECT_TIMES(l, 150_ms, 150_ms, 0_ms);
+  l.receives({.seq = 1, .ack = 1, .window = 5000}).sends({.seq = 1, .len = 1000}).after(20_ms);
+  EXPECT_TIMES(l, 170_ms, 150_ms, 0_ms);
+  l.receives({.seq = 1, .ack = 1001}).after(1_s);
+  EXPECT_TIMES(l, 170_ms, 150_ms, 0_ms);
+}
+
+// Two segments fill the buffer, the windows have room for more, and the program has more.
+LADDER_TEST(TimesOfSending, AFullSendBufferIsTheLimitOnlyWhereTheProgramWantsMore) {
+  Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_wmem = 2048; }});
+  l.opened_passively().app_sets_no_delay().app_sends(2048).whatever().after(40_ms);
+  EXPECT_TIMES(l, 40_ms, 0_ms, 0_ms);
+  l.app_send_fails(Error::kWouldBlock).whatever().after(60_ms);
+  EXPECT_TIMES(l, 100_ms, 0_ms, 60_ms);
+  l.receives({.seq = 1, .ack = 2049}).sends_nothing().after(1_s);
+  EXPECT_TIMES(l, 100_ms, 0_ms, 60_ms);
+}
+
+LADDER_TEST(TimesOfSending, StopWhereTheConnectionEnds) {
+  Ladder l(variant);
+  l.opened_passively().app_sends(100).whatever().after(50_ms).receives({.flags = RST, .seq = 1}).after(1_s);
+  EXPECT_TIMES(l, 50_ms, 0_ms, 0_ms);
+}
+
+// "total_rto_recoveries" is a spell of timeouts that no progress separates; the time is that of the spells.
+LADDER_TEST(TimesOfSending, TellsTimeoutsAndTheirSpells) {
+  Ladder l(variant);
+  l.opened_passively().app_sends(100).sends({.seq = 1, .len = 100});
+  EXPECT_EQ(told(l).total_rto, 0);
+  const auto timeouts = [&](int n) {
+    const int before = told(l).total_rto;
+    for (int i = 0; i < 1000 && told(l).total_rto < before + n; ++i) l.after(10_ms).whatever();
+  };
+  timeouts(2);
+  const Duration second = l.time();
+  EXPECT_EQ(told(l).total_rto, 2) << l.text();
+  EXPECT_EQ(told(l).total_rto_recoveries, 1);
+  EXPECT_EQ(told(l).total_rto_time, 0_ms) << "the spell is not over";
+  l.after(30_ms).receives({.seq = 1, .ack = 101});
+  const Duration spell = told(l).total_rto_time;
+  EXPECT_GE(spell, l.time() - second);
+  EXPECT_LE(spell, l.time());
+  l.app_sends(100).sends({.seq = 101, .len = 100});
+  timeouts(1);
+  l.receives({.seq = 1, .ack = 201});
+  EXPECT_EQ(told(l).total_rto, 3);
+  EXPECT_EQ(told(l).total_rto_recoveries, 2);
+}
+
+}  // namespace
+}  // namespace synfin::protocol_test
