@@ -181,7 +181,7 @@ std::optional<Stack::Impl::Fate> Stack::Impl::from_cookie(std::uint32_t index, s
   auto half = cookies.check(tuple, third, ctx);
   if (half && half->scaled()) {
     const tcp::Offer offer = offer_of(l, ctx, tuple.local.address.family());
-    half->receive_scale = tcp::scale_for(offer.receive_buffer).shift() & 0xfu;
+    half->receive_scale = tcp::scale_for(offer.largest_buffer).shift() & 0xfu;
   }
   if (!half) {
     ctx.count(Counter::kSyncookiesFailed);

@@ -24,6 +24,7 @@
 #include "synfin/tcp/state.h"
 #include "synfin/tcp/time_wait.h"
 #include "synfin/tcp/timers.h"
+#include "synfin/tcp/tuning.h"
 #include "synfin/wire/ip.h"
 
 namespace synfin::tcp {
@@ -59,7 +60,7 @@ struct ReceiveState {
   SeqNum edge;
   SeqNum last_ack_sent;
   std::uint32_t offered = 0;  // the window in the last segment sent
-  std::uint32_t buffer = 0;   // most octets that wait for the program
+  std::uint32_t buffer = 0;   // most octets that wait for the program; grows (Tuning)
   std::uint32_t ts_recent = 0;
   WindowScale scale;
   bool fin_waits = false;   // a FIN at `fin` lies beyond a hole
@@ -139,10 +140,10 @@ class Connection {
                                                               Context& ctx);
   /// As `send`; what is queued so far is urgent.
   [[nodiscard]] std::expected<std::size_t, Error> send_urgent(std::span<const Bytes> data, Context& ctx);
-  [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into);
+  [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into, Context& ctx);
   /// The same without a copy: at most `most` octets, in as many slices as `into` has.
   [[nodiscard]] std::expected<std::size_t, Error> receive_shared(std::span<wire::Slice> into,
-                                                                 std::uint32_t most);
+                                                                 std::uint32_t most, Context& ctx);
   /// What `receive` would give, which stays where it is.
   [[nodiscard]] std::expected<std::size_t, Error> peek(std::span<const MutableBytes> into) const;
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
@@ -153,6 +154,11 @@ class Connection {
   void abort(Error error, trace::Reason why, Context& ctx);
   /// Before opening or at any time later.
   void set_options(const Options& options, Context& ctx);
+  /// The stack's memory is under pressure: text beyond a hole goes, but for `tcp_rmem`'s minimum unless
+  /// memory is full. Returns whether there was any.
+  bool prune(Context& ctx);
+  /// The same: small pieces of text are copied together.
+  void collapse(Context& ctx);
 
   // Questions.
 
@@ -189,6 +195,8 @@ class Connection {
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
+  /// Octets queued and unacknowledged at most, now.
+  std::uint32_t send_buffer(const Settings& settings) const;
   /// TCP_INFO.
   Info info(Instant now, std::uint32_t mtu, const Settings& settings) const;
 
@@ -337,9 +345,23 @@ class Connection {
   bool ends_resent_burst();
   bool resend_fin(Sent& out, Context& ctx);
   bool send_tail_probe(wire::Frame& frame, Sent& out, Context& ctx);
-  wire::WireWindow offer_window();
-  std::uint32_t window_to_offer() const;
   Reply reset_reply(trace::Reason why, Context& ctx) const;
+
+  // Windows and buffers (connection_window.cpp).
+  wire::WireWindow offer_window(Context& ctx);
+  std::uint32_t window_to_offer(Context& ctx) const;
+  std::uint32_t receive_capacity() const;
+  std::uint32_t full_segment() const { return mss_for(1500, tuple_.local.address.family()); }
+  std::uint64_t memory_received() const;
+  std::uint64_t memory_limit() const;
+  void stay_within_buffer(Context& ctx);
+  std::size_t prune_to(std::uint64_t memory, Context& ctx);
+  /// What the first round trip may bring: the peer's initial window.
+  std::uint32_t first_space() const { return std::min(rcv_.buffer, 10 * full_segment()); }
+  void make_tuning(const Context& ctx);
+  void time_receiver(const Segment& seg, Context& ctx);
+  void tune_receive_buffer(Context& ctx);
+  void tune_send_buffer(const Context& ctx);
 
   // Timers (connection_timers.cpp).
   void on_retransmit_timer(Context& ctx);
@@ -363,11 +385,11 @@ class Connection {
 
   // Both ends of a life.
   /// Octets that the send buffer has room for, or why nothing can be sent.
-  std::expected<std::uint32_t, Error> send_room(const Settings& settings) const;
+  std::expected<std::uint32_t, Error> send_room(const Context& ctx) const;
   std::expected<std::size_t, Error> queued(std::size_t taken, std::size_t given, More more,
                                            const Settings& settings);
   std::expected<std::size_t, Error> nothing_to_read() const;
-  void note_read();
+  void note_read(Context& ctx);
   void queue_fin(Context& ctx);
   void transition_to(State to, trace::Reason why, Context& ctx);
   void fail(Error error, trace::Reason why, Context& ctx);
@@ -453,6 +475,7 @@ class Connection {
   SeqNum tail_probe_end_;  // SND.NXT when it was sent
   Congestion congestion_{CongestionControl::kCubic, 536, 10};
   std::unique_ptr<Flight> flight_;
+  std::unique_ptr<Tuning> tuning_;
   Traffic traffic_;
   SendTimes send_times_;
   TimerTable timers_;
@@ -495,7 +518,6 @@ class Connection {
     return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
                                                           : rare_->agreed_user_timeout;
   }
-  std::uint32_t send_limit(const Settings& s) const { return chosen(choices().send_buffer, s.tcp_wmem); }
   Offer offer(const Context& ctx) const {
     return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
   }

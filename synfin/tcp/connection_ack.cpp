@@ -48,6 +48,7 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
     snd_.queue.drop_front(text);
     traffic_.acked += text;
     snd_.base = text_end;
+    tune_send_buffer(ctx);
     tell_writable(ctx.settings);
   }
   // Only the SYN-ACK can have been acknowledged: it was the first round trip.

@@ -38,7 +38,7 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
   i.last_data_sent = now - last_sent_;
   i.last_data_recv = i.last_ack_recv = now - last_heard_;
   i.pmtu = mtu;
-  i.rcv_ssthresh = rcv_.buffer;
+  i.rcv_ssthresh = receive_capacity();
   i.rtt = rtt_.smoothed();
   i.rttvar = rtt_.variation();
   const std::uint32_t threshold = congestion_.slow_start_threshold();
@@ -47,7 +47,8 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
   i.advmss = mss_for(mtu, tuple_.local.address.family());
   if (rare_ != nullptr && rare_->options.max_segment > 0)
     i.advmss = std::min<std::uint32_t>(i.advmss, rare_->options.max_segment);
-  i.rcv_space = rcv_.buffer;
+  i.rcv_rtt = tuning_ != nullptr ? tuning_->round_trip() : Duration::zero();
+  i.rcv_space = tuning_ != nullptr ? tuning_->copied() : first_space();
   i.pacing_rate = pacing_rate(settings);
   if (rare_ != nullptr && rare_->options.max_pacing_rate > 0)
     i.max_pacing_rate = rare_->options.max_pacing_rate;

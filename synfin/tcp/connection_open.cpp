@@ -29,7 +29,7 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   snd_.mss = std::min(default_mss(tuple.local.address.family()), own.mss);
   rcv_.buffer = own.receive_buffer;
   scaling_ = ctx.settings.tcp_window_scaling;
-  rcv_.scale = scaling_ ? scale_for(rcv_.buffer) : WindowScale::none();
+  rcv_.scale = scaling_ ? scale_for(own.largest_buffer) : WindowScale::none();
   timestamps_ = ctx.settings.tcp_timestamps;
   sack_ = ctx.settings.tcp_sack;
   fast_open_ = fast_open == FastOpen::kYes;

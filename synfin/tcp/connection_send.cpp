@@ -127,7 +127,7 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
   allow_fragments(out);
   out.header.ack = rcv_.nxt;
   out.header.flags = flags.with(Flags::kAck | (echo_marks_ ? Flags::kEce : 0));
-  out.header.window = offer_window();
+  out.header.window = offer_window(ctx);
   if (urgent_sent_) point_to_urgent(out);
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   // What is sent again was cut to size without them.
@@ -328,7 +328,7 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
   if (flight_ != nullptr) {
     // What small segments cost beside their text counts against the send buffer (attack D6).
     const std::uint32_t most =
-        std::clamp(ctx.settings.tcp_wmem / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
+        std::clamp(send_buffer(ctx.settings) / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
     if (flight_->sent.size() >= most && text > 0) return false;
     if (!flight_->sent.push(start, static_cast<std::uint16_t>(length), push, ctx.now)) return false;
   }
@@ -340,29 +340,6 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
   if (flight_ != nullptr && flight_->wait != Flight::Wait::kReordering)
     arm_for_flight(true, std::nullopt, ctx);
   return true;
-}
-
-// The right edge moves only by steps worth telling (RFC 9293 §3.8.6.2.2, MUST-39), and never to the left
-// (SHLD-14).
-std::uint32_t Connection::window_to_offer() const {
-  const std::uint32_t used = rcv_.queue.size();
-  const std::uint32_t room = rcv_.buffer > used ? rcv_.buffer - used : 0;
-  const std::uint32_t told = receive_window();
-  const std::uint32_t step =
-      std::min<std::uint32_t>(rcv_.buffer / 2, mss_for(1500, tuple_.local.address.family()));
-  return room >= told + step ? room : told;
-}
-
-wire::WireWindow Connection::offer_window() {
-  // Rounded up: rounding down could take back octets that were offered. The buffer may be exceeded by less
-  // than one unit of the scale.
-  const std::uint8_t shift = rcv_.scale.shift();
-  const std::uint32_t unit = (1u << shift) - 1;
-  const std::uint32_t window = (window_to_offer() + unit) & ~unit;
-  const wire::WireWindow field = Window{window} >> rcv_.scale;
-  rcv_.offered = (field << rcv_.scale).octets;
-  rcv_.edge = later(rcv_.edge, rcv_.nxt + rcv_.offered);
-  return field;
 }
 
 Reply Connection::reset_reply(Reason why, Context& ctx) const {

@@ -287,7 +287,7 @@ void Connection::send_reminder(Reason why, Context& ctx) {
   probe.header.seq = snd_.una - 1;
   probe.header.ack = rcv_.nxt;
   probe.header.flags = Flags::kAck;
-  probe.header.window = offer_window();
+  probe.header.window = offer_window(ctx);
   probe.scale = rcv_.scale.shift();
   if (timestamps_) stamp(probe.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   ctx.replies.push_back(probe);

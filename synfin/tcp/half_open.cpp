@@ -31,7 +31,7 @@ void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn,
   half.peer_mss = o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple.local.address.family());
   if (o.has(TcpOptions::kWindowScale) && ctx.settings.tcp_window_scaling) {
     half.send_scale = WindowScale{o.window_scale}.shift() & 0xf;
-    half.receive_scale = scale_for(offer.receive_buffer).shift() & 0xf;
+    half.receive_scale = scale_for(offer.largest_buffer).shift() & 0xf;
   }
   half.sack = o.has(TcpOptions::kSackPermitted) && ctx.settings.tcp_sack;
   half.timestamps = o.has(TcpOptions::kTimestamps) && ctx.settings.tcp_timestamps;
@@ -79,7 +79,7 @@ Reply half_open_ack(const HalfOpen& half, const Context& ctx, Reason why) {
   r.header.seq = half.iss + 1;
   r.header.ack = half.irs + 1;
   r.header.flags = Flags::kAck;
-  r.header.window = Window{std::min(ctx.settings.tcp_rmem, 0xffffu)} >> half.own_scale();
+  r.header.window = Window{std::min(ctx.settings.tcp_rmem.initial, 0xffffu)} >> half.own_scale();
   r.scale = half.own_scale().shift();
   if (half.timestamps) stamp(r.header.options, ctx.now, ctx.timestamp_offset(half.tuple), half.ts_recent);
   return r;
@@ -88,7 +88,7 @@ Reply half_open_ack(const HalfOpen& half, const Context& ctx, Reason why) {
 HalfOpenDisposition judge_half_open(const HalfOpen& half, const Segment& seg, const Context& ctx) {
   const Flags f = seg.flags();
   const SeqNum rcv_nxt = half.irs + 1;
-  const std::uint32_t rcv_wnd = std::min(ctx.settings.tcp_rmem, 0xffffu);
+  const std::uint32_t rcv_wnd = std::min(ctx.settings.tcp_rmem.initial, 0xffffu);
 
   // The SYN that made this record, again: not acceptable by its number, and the RFC's answer, an ACK, would
   // not help a peer that never saw the SYN-ACK; so it gets that, as from every deployed stack.

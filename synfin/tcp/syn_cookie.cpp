@@ -89,7 +89,8 @@ std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Se
     half.sack = (bits & kSackBit) != 0;
     half.ecn = (bits & kEcnBit) != 0;
   }
-  if (scaled) half.receive_scale = scale_for(ctx.settings.tcp_rmem).shift() & 0xfu;
+  const Offer offer = offer_of({}, ctx, tuple.local.address.family());
+  if (scaled) half.receive_scale = scale_for(offer.largest_buffer).shift() & 0xfu;
   return half;
 }
 

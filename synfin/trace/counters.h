@@ -78,6 +78,12 @@ namespace synfin::trace {
   X(DelayedACKs,          "Acknowledgements that left by the delayed-ACK timer.") \
   X(TCPOFOQueue,          "Segments kept out of order.") \
   X(TCPBacklogDrop,       "Data dropped because packet memory was used up.") \
+  X(TCPOFODrop,           "Segments beyond a hole dropped because packet memory was used up.") \
+  X(TCPMemoryPressures,   "Times that packet memory came under pressure (tcp_mem).") \
+  X(PruneCalled,          "Times that a connection had to give packet memory back: beyond its buffer, or in pressure.") \
+  X(RcvPruned,            "Times that this left it with more than its buffer still.") \
+  X(OfoPruned,            "Times that text beyond a hole was dropped for it.") \
+  X(TCPRcvCollapsed,      "Pieces of text that were copied together for it.") \
   X(InCEPkts,             "Packets received with a congestion mark (ECN).") \
   X(InEchos,              "Pings received.") \
   X(InIcmpErrors,         "ICMP errors received.")

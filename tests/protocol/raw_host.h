@@ -46,6 +46,8 @@ class RawHost : public testing::TestWithParam<wire::Family> {
     stack::Config c;
     c.addresses = {*wire::Prefix::parse("10.77.0.2/24"), *wire::Prefix::parse("10.77.0.3/24"),
                    *wire::Prefix::parse("fd77::2/64"), *wire::Prefix::parse("fd77::3/64")};
+    // As in ladders.
+    c.settings.tcp_rmem = c.settings.tcp_wmem = 1 << 20;
     return c;
   }
   bool v4() const { return GetParam() == wire::Family::kIpv4; }
