@@ -33,12 +33,17 @@ LOSSES = [0, 0.01, 0.1, 1, 2, 5, 10]
 ROUND_TRIPS = [1, 20, 100, 300]
 REORDERINGS = [0, 1, 10]
 SECONDS = {1: 3, 20: 4, 100: 8, 300: 15}  # how long a run lasts, by round trip
-FAIR_RATE, FAIR_ROUND_TRIP, FAIR_SKIP, FAIR_SECONDS = 50_000_000, 40, 5, 20
+FAIR_RATE, FAIR_ROUND_TRIP, FAIR_SKIP, FAIR_SECONDS = 30_000_000, 60, 4, 16
 FLOWS = [2, 8, 32, 64]
 CONTROLLERS = ["reno", "cubic", "bbr"]
 SEEDS = [1, 2, 3]
 STACKS = ["synfin", "kernel"]
 MIXES = ["synfin", "kernel", "mixed"]
+FAIR_WORDS = f"""Flows that begin together share {FAIR_RATE // 1_000_000} Mbit/s at {FAIR_ROUND_TRIP} ms with a tail-drop queue of one
+bandwidth-delay product, for {FAIR_SECONDS} s behind the first {FAIR_SKIP} s. Mixed: half of them are Synfin's and half Linux's, through one queue.
+Jain's index is 1 where all get the same; a share of 0.5 is even. Medians of the runs.
+
+"""
 
 
 def queue(rate, round_trip):
@@ -229,10 +234,15 @@ def fair_table(results):
 def page(results, conditions):
     with open(os.path.join(HERE, "quality_head.md"), encoding="utf-8") as file:
         head = file.read()
-    text = head.replace("{conditions}", conditions) + "\n## Goodput\n\n" + "\n".join(grid_tables(results))
+    seeds = len({r["seed"] for r in results if r["kind"] == "grid"})
+    lasts = ", ".join(f"{SECONDS[rtt]} s" for rtt in ROUND_TRIPS)
+    for name, value in (("conditions", conditions), ("grid_rate", GRID_RATE // 1_000_000), ("seconds", lasts),
+                        ("runs", seeds)):
+        head = head.replace("{" + name + "}", str(value))
+    text = head + "\n## Goodput\n\n" + "\n".join(grid_tables(results))
     fair = fair_table(results)
     if fair:
-        text += "\n## Fairness at one bottleneck\n\n" + fair
+        text += "\n## Fairness at one bottleneck\n\n" + FAIR_WORDS + fair
     return text
 
 
@@ -286,12 +296,14 @@ def main():
     parser.add_argument("--update", action="store_true", help="write bench/quality.md")
     options = parser.parse_args()
     if options.earlier:
-        results, conditions = [], ""
+        results, conditions = [], []
         for name in options.earlier:
             with open(name, encoding="utf-8") as file:
                 stored = json.load(file)
             results += stored["runs"]
-            conditions = stored["conditions"]
+            what = sorted({f"{r['kind']} {r['controller']}" for r in stored["runs"]}, key=str)
+            conditions.append(f"- {', '.join(what)}: {stored['conditions']}.")
+        conditions = "\n".join(conditions)
     else:
         runs = plan(options)
         if not runs:
@@ -306,7 +318,7 @@ def main():
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"conditions": conditions, "runs": results}, file, indent=0)
-    text = page(results, conditions)
+    text = page(results, conditions if options.earlier else f"{conditions}.")
     if options.update:
         with open(PAGE, "w", encoding="utf-8") as file:
             file.write(text)
