@@ -67,6 +67,11 @@ void Connection::recover(const Segment& seg, Delivery& d, Context& ctx) {
     ctx.flights.give(std::move(flight_));
     return;
   }
+  // What has just arrived shows how long the path takes by now. The first segment, sent again, takes as long,
+  // and no sample tells the timeout so while SND.UNA stands still: a queue that slow start has filled would
+  // make it too early. Linux too lets selective acknowledgements postpone it.
+  if (f.state == CaState::kRecovery && d.sacked && d.round_trip && !f.sent.empty())
+    f.timeout_at = std::max(f.timeout_at, f.sent[0].sent_at + *d.round_trip + ctx.settings.tcp_rto_min);
   arm_for_flight(d.advanced || d.sacked, reordering, ctx);
 }
 

@@ -136,5 +136,16 @@ LADDER_TEST(Rfc6675, TheFirstSegmentSentAgainHasItsTime_6) {
   l.sends_within(10_ms + Ladder::kSlack, ladder_segment(1)).whatever().counter(Counter::kTCPTimeouts, 1);
 }
 
+// … and where blocks show that the path takes longer by now, as long as that.
+LADDER_TEST(Rfc6675, BlocksThatTookLongPostponeTheTimeout_6) {
+  Ladder l(variant, ladder_reno());
+  ladder_opened(l).app_sends(10 * kLadderMss).whatever().after(190_ms);
+  l.receives(ladder_ack(1, {{1001, 4001}})).sends(ladder_segment(1)).sends_nothing();
+  // 460 ms behind the segment.
+  l.after(270_ms).receives(ladder_ack(1, {{1001, 5001}})).whatever();
+  for (int i = 0; i < 37; ++i) l.after(10_ms).whatever();
+  l.counter(Counter::kTCPTimeouts, 0).after(30_ms).whatever().counter(Counter::kTCPTimeouts, 1);
+}
+
 }  // namespace
 }  // namespace synfin::protocol_test
