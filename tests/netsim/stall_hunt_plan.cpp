@@ -93,7 +93,7 @@ void Hunt::draw_settings(SeededEntropy& random) {
   s.tcp_window_scaling = !one_in(random, 3);
   s.tcp_pacing = one_in(random, 4);
   s.window_probe_octet = one_in(random, 2);
-  s.tcp_ecn = random.below(6);
+  s.tcp_ecn = random.below(3);
   s.tcp_early_retrans = one_in(random, 3) ? 0 : 3;
   s.tcp_frto = one_in(random, 3) ? 0 : 2;
   s.tcp_slow_start_after_idle = one_in(random, 2);
