@@ -76,6 +76,7 @@ Benchmark synflood();
 Benchmark handshake();
 Benchmark lifecycle();
 Benchmark request();
+Benchmark memory();
 Benchmark bulk();
 Benchmark parts();
 

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -28,6 +29,17 @@ constexpr int kBacklog = 4096;
 constexpr std::uint32_t kLoopback = 0x7f00'0000;
 constexpr std::uint32_t kPeers = 60'000;
 constexpr std::size_t kPiece = 64 * 1024;
+
+// What the kernel's own objects take.
+std::uint64_t slab_octets() {
+  std::ifstream in{"/proc/meminfo"};
+  for (std::string key, unit; in >> key;) {
+    std::uint64_t value = 0;
+    if (key == "Slab:" && in >> value) return value * 1024;
+    std::getline(in, unit);
+  }
+  return 0;
+}
 
 std::string problem(const char* what) {
   return link::system_error(what, errno).message;
@@ -127,6 +139,30 @@ std::expected<std::vector<double>, std::string> KernelSockets::pings(std::uint64
     nanoseconds.push_back(watch.seconds() * 1e9);
   }
   return nanoseconds;
+}
+
+std::expected<double, std::string> KernelSockets::memory(Kind kind) {
+  if (auto set = set_loopback(Loopback::kAsItIs); !set) return std::unexpected(set.error());
+  if (kind == Kind::kTimeWait) {
+    constexpr std::uint64_t kCount = 100'000;
+    const std::uint64_t before = slab_octets();
+    if (const auto rate = lifecycles(kCount); !rate) return std::unexpected(rate.error());
+    return static_cast<double>(slab_octets() - before) / static_cast<double>(kCount);
+  }
+  constexpr std::size_t kPairs = 8'000;
+  rlimit files{};
+  (void)::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &files);
+  std::vector<Pair> open_now;
+  open_now.reserve(kPairs);
+  const std::uint64_t before = slab_octets();
+  for (std::size_t n = 0; n < kPairs; ++n) {
+    auto pair = open(next_peer_++);
+    if (!pair) return std::unexpected(pair.error());
+    open_now.push_back(std::move(*pair));
+  }
+  return static_cast<double>(slab_octets() - before) / static_cast<double>(2 * kPairs);
 }
 
 std::expected<void, std::string> KernelSockets::set_loopback(Loopback wanted) {

@@ -27,6 +27,14 @@ class KernelSockets {
   /// Nanoseconds of each of `count` times that `octets` went there and back on one connection.
   std::expected<std::vector<double>, std::string> pings(std::uint64_t count, std::size_t octets);
 
+  enum class Kind : std::uint8_t {
+    kEstablished,
+    kTimeWait
+  };
+  /// Octets of the kernel's slabs for each end in ESTABLISHED, its file included, or each in TIME-WAIT: of
+  /// some thousands, as a process may have only so many files. Good to a few percent.
+  std::expected<double, std::string> memory(Kind kind);
+
   /// How the loopback device treats a stream.
   enum class Loopback : std::uint8_t {
     kAsItIs,   // segments of 64 KiB, no checksums

@@ -40,7 +40,7 @@ struct WrongUse : std::runtime_error {
 void print_list(const std::vector<Benchmark>& all) {
   for (const Benchmark& b : all) {
     fmt::print("{}: {}\n", b.name, b.description);
-    for (const Case& c : b.cases) fmt::print("  {:<16}{} [{}]\n", c.name, c.description, c.unit);
+    for (const Case& c : b.cases) fmt::print("  {:<30} {} [{}]\n", c.name, c.description, c.unit);
   }
 }
 

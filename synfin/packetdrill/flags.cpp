@@ -23,15 +23,15 @@ void follow_linux(tcp::Settings& s) {
   s.window_probe_octet = false;
 }
 
-// One sysctl as Synfin's setting. A triple says minimum, default and maximum; a connection's window may grow
-// to the maximum, and its send buffer begins with the default.
+// One sysctl as Synfin's setting. Of a triple, a connection's window may be as large as the maximum from the
+// beginning, and its send buffer is the default: scripts count on what Linux, too, gives them at once.
 void take_sysctl(tcp::Settings& settings, std::string_view name, const std::string& value) {
   std::istringstream words(value);
   std::vector<std::string> parts;
   for (std::string word; words >> word;) parts.push_back(word);
   if (parts.empty()) return;
   std::string one = parts.front();
-  if (parts.size() == 3) one = name == "tcp_rmem" ? parts[2] : parts[1];
+  if (parts.size() == 3) one = name == "tcp_rmem" ? parts[2] : name == "tcp_wmem" ? parts[1] : value;
   // Bits of Linux's that Synfin does not have are left out.
   if (name == "tcp_fastopen") one = std::to_string(std::strtoul(one.c_str(), nullptr, 0) & 0x607);
   // What Linux allows and Synfin does not keeps its default.

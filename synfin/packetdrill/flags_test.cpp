@@ -28,23 +28,23 @@ class FlagsTest : public testing::Test {
 
 TEST_F(FlagsTest, WithoutFlagsTheBuffersAreLinuxs) {
   const tcp::Settings s = settings("");
-  EXPECT_EQ(s.tcp_rmem, 15u << 20);
-  EXPECT_EQ(s.tcp_wmem, 256u << 10);
+  EXPECT_EQ(s.tcp_rmem, tcp::Triple{15u << 20});
+  EXPECT_EQ(s.tcp_wmem, tcp::Triple{256u << 10});
   EXPECT_EQ(s.tcp_quick_acks, 16u);
 }
 
 TEST_F(FlagsTest, NamesSettings) {
   const tcp::Settings s = settings("tcp_sack=0,tcp_rmem=64k");
   EXPECT_FALSE(s.tcp_sack);
-  EXPECT_EQ(s.tcp_rmem, 65536u);
+  EXPECT_EQ(s.tcp_rmem, tcp::Triple{65536u});
 }
 
 TEST_F(FlagsTest, ReadsSysctlsAnew) {
   sysctl("tcp_rmem", "4096\t540000\t15728640");
   sysctl("tcp_wmem", "4096\t50000\t4194304");
   sysctl("tcp_timestamps", "0");
-  EXPECT_EQ(settings("sysctl").tcp_rmem, 15728640u) << "the maximum";
-  EXPECT_EQ(settings("sysctl").tcp_wmem, 50000u) << "the default";
+  EXPECT_EQ(settings("sysctl").tcp_rmem, tcp::Triple{15728640u}) << "the maximum";
+  EXPECT_EQ(settings("sysctl").tcp_wmem, tcp::Triple{50000u}) << "the default";
   EXPECT_FALSE(settings("sysctl").tcp_timestamps);
   EXPECT_TRUE(settings("").tcp_timestamps) << "only where it is asked for";
   sysctl("tcp_timestamps", "1");

@@ -34,6 +34,8 @@ stack::Config make_config(const LadderOptions& options) {
   stack::Config config;
   config.addresses = {{host_address(wire::Family::kIpv4, 2), 24}, {host_address(wire::Family::kIpv6, 2), 64}};
   config.mtu = options.mtu;
+  // Buffers that do not grow, and a window that is hardly ever in the way: ladders about either say so.
+  config.settings.tcp_rmem = config.settings.tcp_wmem = 1 << 20;
   if (options.settings) options.settings(config.settings);
   return config;
 }

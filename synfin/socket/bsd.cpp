@@ -326,7 +326,9 @@ bool Bsd::is_writable(const Entry& e) const {
   const auto status = stack_.status(e.handle);
   if (e.send_shut || !status) return true;
   const std::uint32_t most = e.options.notsent_lowat;
-  return status->send_queue <= send_buffer_of(e) / 3 * 2 && (most == 0 || status->not_sent < most);
+  if (status->send_queue > send_buffer_of(e) / 3 * 2 || (most > 0 && status->not_sent >= most)) return false;
+  const auto memory = stack_.send(e.handle, {}, now());
+  return memory || memory.error() != Error::kNoBuffers;
 }
 
 }  // namespace synfin::tcp

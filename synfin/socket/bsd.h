@@ -188,6 +188,9 @@ class Bsd {
   std::uint64_t received(const Entry& e) const;
   bool is_writable(const Entry& e) const;
   std::uint32_t send_buffer_of(const Entry& e) const;
+  std::uint32_t receive_buffer_of(const Entry& e) const;
+  /// Nothing: it is none yet, or no more.
+  std::optional<stack::Status> status_of_connection(const Entry& e) const;
   ssize_t write_parts(int fd, std::span<const Bytes> parts, int flags);
   ssize_t write_with_syn(Entry& e, const wire::Endpoint& remote, std::span<const Bytes> parts);
   ssize_t fast_open_parts(int fd, std::span<const Bytes> parts, int flags, const sockaddr* address,

@@ -198,6 +198,25 @@ TEST_P(BsdControlTest, EdgeTriggeredEpollTellsOfRoom) {
   EXPECT_NE(next_event(), 0u) << "full in between, though nobody looked";
 }
 
+// What Linux does: the program may try again, and is told when.
+TEST_P(BsdControlTest, NoPacketMemoryIsNoRoom) {
+  open();
+  watch(EPOLLOUT | EPOLLET);
+  EXPECT_NE(next_event(), 0u);
+  stack_b.settings().tcp_mem = {16, 24, 32};
+  wire::Slice all[3];
+  for (wire::Slice& s : all) s = pool.copy(std::vector<std::byte>(50'000));
+  const char octet = 'x';
+  EXPECT_ERRNO(b.send(server, &octet, 1, 0), EAGAIN);
+  EXPECT_EQ(poll(b, server) & POLLOUT, 0);
+  EXPECT_EQ(next_event(), 0u);
+  for (wire::Slice& s : all) s.reset();
+  pass(20_ms);
+  EXPECT_NE(next_event(), 0u);
+  EXPECT_EQ(poll(b, server) & POLLOUT, POLLOUT);
+  EXPECT_EQ(b.send(server, &octet, 1, 0), 1);
+}
+
 TEST_P(BsdControlTest, OneShotTellsOnce) {
   open();
   watch(EPOLLIN | EPOLLONESHOT);

@@ -67,7 +67,7 @@ ssize_t Bsd::write_parts(int fd, std::span<const Bytes> parts, int flags) {
   for (const Bytes& part : parts) wanted += part.size();
   if (!taken || *taken < wanted) ++e->refusals;
   if (taken) return static_cast<ssize_t>(*taken);
-  if (taken.error() == Error::kWouldBlock || taken.error() == Error::kNoMemory)
+  if (taken.error() == Error::kWouldBlock || taken.error() == Error::kNoBuffers)
     return failed(to_errno(taken.error()));
   // "[EPIPE] The socket is shut down for writing, or … is no longer connected."
   return failed(EPIPE);

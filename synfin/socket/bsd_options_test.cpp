@@ -93,8 +93,8 @@ TEST_P(BsdOptionsTest, WhatWasNotSetShowsTheSettings) {
   EXPECT_EQ(get(a, fd, TCP_LINGER2), 60);
   EXPECT_EQ(get(a, fd, TCP_MAXSEG), 536);
   EXPECT_EQ(get(a, fd, TCP_NOTSENT_LOWAT), 0);
-  EXPECT_EQ(get(a, fd, SOL_SOCKET, SO_SNDBUF), 1 << 20);
-  EXPECT_EQ(get(a, fd, SOL_SOCKET, SO_RCVBUF), 1 << 20);
+  EXPECT_EQ(get(a, fd, SOL_SOCKET, SO_SNDBUF), 16'384);
+  EXPECT_EQ(get(a, fd, SOL_SOCKET, SO_RCVBUF), 131'072);
 }
 
 TEST_P(BsdOptionsTest, Linger2IsBoundedAndCanBeNone) {

@@ -52,7 +52,21 @@ CongestionControl Bsd::congestion_control_of(const Entry& e) const {
 }
 
 std::uint32_t Bsd::send_buffer_of(const Entry& e) const {
-  return e.options.send_buffer > 0 ? e.options.send_buffer : stack_.settings().tcp_wmem;
+  if (e.options.send_buffer > 0) return e.options.send_buffer;
+  const auto status = status_of_connection(e);
+  return status ? status->send_buffer : stack_.settings().tcp_wmem.initial;
+}
+
+std::uint32_t Bsd::receive_buffer_of(const Entry& e) const {
+  if (e.options.receive_buffer > 0) return e.options.receive_buffer;
+  const auto status = status_of_connection(e);
+  return status ? status->receive_buffer : stack_.settings().tcp_rmem.initial;
+}
+
+std::optional<stack::Status> Bsd::status_of_connection(const Entry& e) const {
+  if (e.handle.kind() != stack::HandleKind::kConnection) return std::nullopt;
+  const auto status = stack_.status(e.handle);
+  return status ? std::optional(*status) : std::nullopt;
 }
 
 // How much memory a socket has and may have; what is counted here are octets of data.
@@ -65,7 +79,7 @@ int Bsd::give_memory(const Entry& e, void* value, socklen_t* size) {
     memory[SK_MEMINFO_WMEM_QUEUED] = status->send_queue;
   }
   memory[SK_MEMINFO_RCVBUF] = static_cast<std::uint32_t>(
-      e.receive_buffer > 0 ? e.receive_buffer : clamped(stack_.settings().tcp_rmem));
+      e.receive_buffer > 0 ? e.receive_buffer : clamped(receive_buffer_of(e)));
   memory[SK_MEMINFO_SNDBUF] = send_buffer_of(e);
   return give(memory, value, size);
 }
@@ -99,11 +113,11 @@ int Bsd::get_socket_option(Entry& e, int name, void* value, socklen_t* size) {
     case SO_ACCEPTCONN:
       return flag(e.phase == Entry::Phase::kListening);
     case SO_SNDBUF:
-      return give(e.send_buffer > 0 ? e.send_buffer : clamped(stack_.settings().tcp_wmem), value, size);
+      return give(e.send_buffer > 0 ? e.send_buffer : clamped(send_buffer_of(e)), value, size);
     case SO_MAX_PACING_RATE:
       return give_max_pacing_rate(e, value, size);
     case SO_RCVBUF:
-      return give(e.receive_buffer > 0 ? e.receive_buffer : clamped(stack_.settings().tcp_rmem), value, size);
+      return give(e.receive_buffer > 0 ? e.receive_buffer : clamped(receive_buffer_of(e)), value, size);
     case SO_MEMINFO:
       return give_memory(e, value, size);
   }

@@ -8,6 +8,15 @@ namespace synfin::socket_detail {
 namespace asio = boost::asio;
 using tcp::Error;
 
+namespace {
+
+// Why a write has to wait: for room in the send buffer, or for packet memory.
+bool waits(Error e) {
+  return e == Error::kWouldBlock || e == Error::kNoBuffers;
+}
+
+}  // namespace
+
 SocketImpl::~SocketImpl() {
   close();
 }
@@ -104,7 +113,7 @@ std::optional<Transfer> SocketImpl::try_write_shared(std::span<wire::Slice> from
 
 std::optional<Transfer> SocketImpl::have_written(std::expected<std::size_t, Error> taken) {
   if (!taken) {
-    if (taken.error() == Error::kWouldBlock) return std::nullopt;
+    if (waits(taken.error())) return std::nullopt;
     return Transfer{runtime()->translate(taken.error())};
   }
   runtime()->schedule();
@@ -128,8 +137,8 @@ std::optional<error_code> SocketImpl::try_wait_write() {
       (status->state == trace::State::kSynSent || status->state == trace::State::kSynReceived);
   if (connecting && runtime()->stack().failure(handle_) == Error::kWouldBlock) return std::nullopt;
   const auto taken = runtime()->stack().send(handle_, {}, runtime()->now());
-  if (!taken && taken.error() == Error::kWouldBlock) return std::nullopt;
-  if (taken && status && status->send_queue >= runtime()->stack().settings().tcp_wmem) return std::nullopt;
+  if (!taken && waits(taken.error())) return std::nullopt;
+  if (taken && status && status->send_queue >= status->send_buffer) return std::nullopt;
   return error_code();
 }
 

@@ -122,6 +122,23 @@ TEST_F(SocketTest, ForwardsSlicesWithoutACopyUnderBackPressure) {
   EXPECT_EQ(given_back, 1);
 }
 
+// No error that a program would have to know: the write waits, as for room in the buffer.
+TEST_F(SocketTest, AWriteWaitsForPacketMemory) {
+  open();
+  net.a->stack().settings().tcp_mem = {16, 24, 32};
+  std::array<wire::Slice, 3> all;
+  for (wire::Slice& s : all) s = net.a->pool().copy(std::vector<std::byte>(50'000));
+  std::size_t written = 0;
+  client.async_write_some(asio::buffer("hello", 5), [&](error_code ec, std::size_t n) {
+    EXPECT_FALSE(ec);
+    written = n;
+  });
+  net.settle();
+  EXPECT_EQ(written, 0u);
+  for (wire::Slice& s : all) s.reset();
+  ASSERT_TRUE(net.run_until([&] { return written == 5; }));
+}
+
 TEST_F(SocketTest, ReadsCompleteInTheOrderOfTheirBeginning) {
   open();
   std::string order;

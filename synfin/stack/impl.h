@@ -40,6 +40,7 @@ struct ConnectionRecord {
   bool opening : 1 = false;    // open by a SYN alone: in SYN-RECEIVED, and came through a listener
   bool fast_open : 1 = false;  // counts among the listener's Fast Open connections
   bool orphan : 1 = false;     // the program has closed it; counts in `orphans`
+  bool starved : 1 = false;    // its program waits for packet memory; is in `starved`
   Instant armed_for = Instant::never();
 };
 
@@ -57,7 +58,7 @@ struct Stack::Impl {
 
   tcp::Context context(Instant now) {
     return {now,       config.settings, counters,        sink,    pool,   entropy, isn,
-            tuple_key, config.mtu,      fast_open_cache, flights, replies};
+            tuple_key, config.mtu,      fast_open_cache, flights, memory, replies};
   }
 
   // For the timing wheel.
@@ -75,6 +76,7 @@ struct Stack::Impl {
     trace::State from = trace::State::kClosed;
     trace::State to = trace::State::kClosed;
     std::uint8_t window_scale = 0;  // of the sender's window field
+    bool counts_marks = false;      // AE, CWR and ECE are the ACE field (RFC 9768 §3.2.2)
   };
   Fate deliver(const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_connection(RecordRef ref, const tcp::Segment& seg, tcp::Context& ctx);
@@ -170,6 +172,14 @@ struct Stack::Impl {
   ConnectionRecord* connection(Handle h);
   Listener* listener(Handle h);
 
+  // Packet memory (stack_memory.cpp).
+  /// To be called when blocks may have been taken or given back: what has to give way does, and who waits for
+  /// memory is told.
+  void watch_memory(tcp::Context& ctx);
+  void relieve(tcp::Context& ctx);
+  /// The program of this connection could not write for want of memory: it is told once there is some.
+  void wait_for_memory(std::uint32_t index, Instant now);
+
   // Sending (stack_transmit.cpp).
   std::size_t transmit(std::span<wire::Frame> out, Instant now);
   void write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
@@ -192,6 +202,7 @@ struct Stack::Impl {
   tcp::FastOpenCookies fast_open_cookies;
   tcp::FastOpenCache fast_open_cache;
   tcp::FlightPool flights;
+  tcp::MemoryBudget memory;
   ProvenPeers proven;
 
   Pool<ConnectionRecord, std::uint32_t> connections;
@@ -205,6 +216,12 @@ struct Stack::Impl {
   Instant wheel_time;  // when it was last advanced
 
   std::size_t orphans = 0;  // records with `orphan`
+
+  tcp::MemoryLevel relieved_at = tcp::MemoryLevel::kPlenty;  // what was last acted on
+  Instant relieved_last;
+  std::uint32_t relieve_from = 0;  // the connection that gives way first
+  std::deque<Handle> starved;      // connections whose programs wait for memory
+  Instant look_for_memory = Instant::never();
 
   std::vector<tcp::Reply> replies;     // in the order in which they leave
   std::size_t replies_sent = 0;        // how many of them have left

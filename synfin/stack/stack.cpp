@@ -65,12 +65,15 @@ void Stack::receive(std::span<wire::Frame> frames, Instant now) {
     impl_->receive(frame, now);
     frame.clear();
   }
+  tcp::Context ctx = impl_->context(now);
+  impl_->watch_memory(ctx);
 }
 
 void Stack::advance(Instant now) {
   tcp::Context ctx = impl_->context(now);
   impl_->advance(now, ctx);
   impl_->judge_floods(ctx);
+  impl_->watch_memory(ctx);
 }
 
 std::size_t Stack::transmit(std::span<wire::Frame> out, Instant now) {
@@ -82,7 +85,7 @@ bool Stack::has_output() const {
 }
 
 Instant Stack::next_deadline() const {
-  return std::min(impl_->wheel.next_deadline(), impl_->next_judgement());
+  return std::min({impl_->wheel.next_deadline(), impl_->next_judgement(), impl_->look_for_memory});
 }
 
 std::optional<SocketEvent> Stack::poll_event() {
@@ -272,6 +275,7 @@ std::expected<std::size_t, Error> Stack::send(Handle handle, std::span<const Byt
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.send(data, more, ctx);
+  if (!result && result.error() == Error::kNoBuffers) impl_->wait_for_memory(handle.index(), now);
   impl_->settle(handle.index(), ctx);
   return result;
 }
@@ -282,6 +286,7 @@ std::expected<std::size_t, Error> Stack::send_shared(Handle handle, std::span<wi
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.send_shared(data, more, ctx);
+  if (!result && result.error() == Error::kNoBuffers) impl_->wait_for_memory(handle.index(), now);
   impl_->settle(handle.index(), ctx);
   return result;
 }
@@ -292,6 +297,7 @@ std::expected<std::size_t, Error> Stack::send_urgent(Handle handle, std::span<co
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.send_urgent(data, ctx);
+  if (!result && result.error() == Error::kNoBuffers) impl_->wait_for_memory(handle.index(), now);
   impl_->settle(handle.index(), ctx);
   return result;
 }
@@ -301,8 +307,9 @@ std::expected<std::size_t, Error> Stack::receive(Handle handle, std::span<const 
   ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
-  auto result = record->tcp.receive(into);
+  auto result = record->tcp.receive(into, ctx);
   impl_->settle(handle.index(), ctx);
+  if (!impl_->starved.empty()) impl_->watch_memory(ctx);
   return result;
 }
 
@@ -311,8 +318,9 @@ std::expected<std::size_t, Error> Stack::receive_shared(Handle handle, std::span
   ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
-  auto result = record->tcp.receive_shared(into, most);
+  auto result = record->tcp.receive_shared(into, most, ctx);
   impl_->settle(handle.index(), ctx);
+  if (!impl_->starved.empty()) impl_->watch_memory(ctx);
   return result;
 }
 
@@ -427,6 +435,8 @@ std::expected<Status, Error> Stack::status(Handle handle) const {
   s.not_sent =
       end.after(c.snd().max) ? static_cast<std::uint32_t>(end - later(c.snd().max, c.snd().base)) : 0;
   s.receive_queue = c.rcv().queue.size();
+  s.send_buffer = c.send_buffer(impl_->config.settings);
+  s.receive_buffer = c.rcv().buffer;
   s.urgent = c.urgent();
   s.send_window = c.snd().wnd;
   s.receive_window = static_cast<std::uint32_t>(c.rcv().edge - c.rcv().nxt);

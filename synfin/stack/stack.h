@@ -110,6 +110,8 @@ struct Status {
   std::uint32_t send_queue = 0;     // octets not yet acknowledged
   std::uint32_t not_sent = 0;       // of these, octets that were never sent
   std::uint32_t receive_queue = 0;  // octets not yet read
+  std::uint32_t send_buffer = 0;    // what `send_queue` may grow to now
+  std::uint32_t receive_buffer = 0;
   std::uint32_t send_window = 0;
   std::uint32_t receive_window = 0;
   std::uint32_t congestion_window = 0;
@@ -216,7 +218,8 @@ class Stack {
                                                           const ConnectOptions& options, Instant now);
 
   /// SEND: queues a copy of as much of `data` as fits and returns how much, at least 1. Allowed before the
-  /// handshake has ended. Errors: kWouldBlock (buffer full; kWritable follows), kClosing (after shutdown),
+  /// handshake has ended. Errors: kWouldBlock (buffer full; kWritable follows), kNoBuffers (the packet memory
+  /// of the stack is used up, see `tcp_mem`; kWritable follows, too), kClosing (after shutdown),
   /// kInvalidHandle, or what ended the connection.
   [[nodiscard]] std::expected<std::size_t, tcp::Error> send(Handle connection, std::span<const Bytes> data,
                                                             Instant now, tcp::More more = tcp::More::kNo);

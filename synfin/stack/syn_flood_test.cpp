@@ -185,6 +185,7 @@ TEST_P(SynFlood, ACookieKeepsWhatARecordWouldHaveKept) {
 
 TEST_P(SynFlood, ACookieWithoutTimestampsKeepsScaleAndMssInItsOwnBits) {
   a_.settings().tcp_timestamps = false;
+  a_.settings().tcp_rmem = 1 << 20;
   b_.settings().tcp_syncookies = 2;
   const auto client = a_.connect(server(), {}, now_);
   pump();
@@ -340,6 +341,7 @@ TEST_P(SynFlood, AConnectionWhoseSynAnotherHostAnsweredIsAsGoodAsAny) {
     host->set_cookie_keys(key, other);
     host->settings().tcp_syncookies = 2;
   }
+  a_.settings().tcp_wmem = twin.settings().tcp_wmem = 1 << 20;
   const auto listener = twin.listen(server(), {}, now_);
   ASSERT_TRUE(listener);
   const auto client = a_.connect(server(), {}, now_);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "synfin/tcp/accurate_ecn.h"
 #include "synfin/tcp/congestion/congestion.h"
 #include "synfin/tcp/context.h"
 #include "synfin/tcp/ending.h"
@@ -24,6 +25,7 @@
 #include "synfin/tcp/state.h"
 #include "synfin/tcp/time_wait.h"
 #include "synfin/tcp/timers.h"
+#include "synfin/tcp/tuning.h"
 #include "synfin/wire/ip.h"
 
 namespace synfin::tcp {
@@ -59,7 +61,7 @@ struct ReceiveState {
   SeqNum edge;
   SeqNum last_ack_sent;
   std::uint32_t offered = 0;  // the window in the last segment sent
-  std::uint32_t buffer = 0;   // most octets that wait for the program
+  std::uint32_t buffer = 0;   // most octets that wait for the program; grows (Tuning)
   std::uint32_t ts_recent = 0;
   WindowScale scale;
   bool fin_waits = false;   // a FIN at `fin` lies beyond a hole
@@ -139,10 +141,10 @@ class Connection {
                                                               Context& ctx);
   /// As `send`; what is queued so far is urgent.
   [[nodiscard]] std::expected<std::size_t, Error> send_urgent(std::span<const Bytes> data, Context& ctx);
-  [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into);
+  [[nodiscard]] std::expected<std::size_t, Error> receive(std::span<const MutableBytes> into, Context& ctx);
   /// The same without a copy: at most `most` octets, in as many slices as `into` has.
   [[nodiscard]] std::expected<std::size_t, Error> receive_shared(std::span<wire::Slice> into,
-                                                                 std::uint32_t most);
+                                                                 std::uint32_t most, Context& ctx);
   /// What `receive` would give, which stays where it is.
   [[nodiscard]] std::expected<std::size_t, Error> peek(std::span<const MutableBytes> into) const;
   [[nodiscard]] std::expected<void, Error> shutdown_send(Context& ctx);
@@ -153,6 +155,11 @@ class Connection {
   void abort(Error error, trace::Reason why, Context& ctx);
   /// Before opening or at any time later.
   void set_options(const Options& options, Context& ctx);
+  /// The stack's memory is under pressure: text beyond a hole goes, but for `tcp_rmem`'s minimum unless
+  /// memory is full. Returns whether there was any.
+  bool prune(Context& ctx);
+  /// The same: small pieces of text are copied together.
+  void collapse(Context& ctx);
 
   // Questions.
 
@@ -189,6 +196,10 @@ class Connection {
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
+  /// AE, CWR and ECE of the peer's segments, and of ours, are the ACE field (RFC 9768 §3.2.2).
+  bool counts_marks() const { return accurate_ && state_ != State::kSynSent; }
+  /// Octets queued and unacknowledged at most, now.
+  std::uint32_t send_buffer(const Settings& settings) const;
   /// TCP_INFO.
   Info info(Instant now, std::uint32_t mtu, const Settings& settings) const;
 
@@ -248,6 +259,7 @@ class Connection {
     std::optional<Duration> round_trip;  // of the latest segment that was sent once
     SeqNum reordered_from;
     std::uint32_t lost_before = 0;
+    std::uint32_t marked = 0;  // segments newly known to have been marked (ECN)
     trace::Reason fate = trace::Reason::kNone;
   };
 
@@ -262,7 +274,26 @@ class Connection {
   void window_opened(Context& ctx);
   void remember_timestamp(const Segment& seg, const Context& ctx);
   void hear_user_timeout(const Segment& seg);
-  void on_congestion_echo(const Context& ctx);
+
+  // Congestion marks (connection_ecn.cpp).
+  void agree_on_accurate_ecn(bool answers, std::uint8_t syn_ecn, const Settings& settings);
+  void agree_as_asked(const Segment& syn_ack, Context& ctx);
+  bool hear_syn_again(const Segment& syn, Context& ctx);
+  void hear_syn_ack_again(const Segment& syn_ack);
+  bool hear_codepoint(const Segment& seg);
+  // What is asked of an acknowledgement before it changes anything.
+  struct BeforeAck {
+    bool echoes = false;    // RFC 3168
+    bool answered = false;  // marks are of what was sent before the window was last reduced
+    bool later = false;     // by its timestamp
+    std::uint32_t in_flight = 0;
+  };
+  BeforeAck before_ack(const Segment& seg) const;
+  void hear_marks(const Segment& seg, const BeforeAck& before, Delivery& d, Context& ctx);
+  bool reduce_for_marks(const BeforeAck& before, const Context& ctx);
+  void add_ecn_answer(Sent& out, bool again);
+  void add_marks(Sent& out, SeqNum seq, std::uint32_t text, const Context& ctx);
+  AccurateEcn& marks() { return *rare_->accurate_ecn; }  // only with `accurate_`
 
   // Loss (connection_recovery.cpp).
   void recover(const Segment& seg, Delivery& d, Context& ctx);
@@ -348,9 +379,23 @@ class Connection {
   bool ends_resent_burst();
   bool resend_fin(Sent& out, Context& ctx);
   bool send_tail_probe(wire::Frame& frame, Sent& out, Context& ctx);
-  wire::WireWindow offer_window();
-  std::uint32_t window_to_offer() const;
   Reply reset_reply(trace::Reason why, Context& ctx) const;
+
+  // Windows and buffers (connection_window.cpp).
+  wire::WireWindow offer_window(Context& ctx);
+  std::uint32_t window_to_offer(Context& ctx) const;
+  std::uint32_t receive_capacity() const;
+  std::uint32_t full_segment() const { return mss_for(1500, tuple_.local.address.family()); }
+  std::uint64_t memory_received() const;
+  std::uint64_t memory_limit() const;
+  void stay_within_buffer(Context& ctx);
+  std::size_t prune_to(std::uint64_t memory, Context& ctx);
+  /// What the first round trip may bring: the peer's initial window.
+  std::uint32_t first_space() const { return std::min(rcv_.buffer, 10 * full_segment()); }
+  void make_tuning(const Context& ctx);
+  void time_receiver(const Segment& seg, Context& ctx);
+  void tune_receive_buffer(Context& ctx);
+  void tune_send_buffer(const Context& ctx);
 
   // Timers (connection_timers.cpp).
   void on_retransmit_timer(Context& ctx);
@@ -374,11 +419,11 @@ class Connection {
 
   // Both ends of a life.
   /// Octets that the send buffer has room for, or why nothing can be sent.
-  std::expected<std::uint32_t, Error> send_room(const Settings& settings) const;
+  std::expected<std::uint32_t, Error> send_room(const Context& ctx) const;
   std::expected<std::size_t, Error> queued(std::size_t taken, std::size_t given, More more,
                                            const Settings& settings);
   std::expected<std::size_t, Error> nothing_to_read() const;
-  void note_read();
+  void note_read(Context& ctx);
   void queue_fin(Context& ctx);
   void transition_to(State to, trace::Reason why, Context& ctx);
   void fail(Error error, trace::Reason why, Context& ctx);
@@ -433,8 +478,10 @@ class Connection {
   bool tail_probe_resent_ : 1 = false;  // it was sent before
   bool scaling_ : 1 = false;            // window scaling is offered, then agreed on
   bool fast_open_ : 1 = false;          // the SYN may carry text: ours, or the peer's did
-  bool ecn_ : 1 = false;                // agreed on (RFC 3168 §6.1.1)
-  bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since
+  bool ecn_ : 1 = false;                // our text may be marked; in SYN-SENT: asked for
+  bool accurate_ : 1 = false;           // marks are counted by AccECN (RFC 9768)
+  bool ecn_seen_ : 1 = false;           // something ECN-capable has arrived
+  bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since; in SYN-SENT: AccECN is asked for
   bool cwr_to_send_ : 1 = false;        // the window was reduced because of ECE
   bool urgent_sent_ : 1 = false;        // SND.UP of `Rare` lies ahead of SND.UNA
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
@@ -467,6 +514,7 @@ class Connection {
   SeqNum tail_probe_end_;  // SND.NXT when it was sent
   Congestion congestion_{CongestionControl::kCubic, 536, 10};
   std::unique_ptr<Flight> flight_;
+  std::unique_ptr<Tuning> tuning_;
   Traffic traffic_;
   SendTimes send_times_;
   TimerTable timers_;
@@ -483,6 +531,9 @@ class Connection {
     SeqNum rcv_up;             // the same of the peer's
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
+    std::uint32_t delivered_ce = 0;  // segments that the peer said were marked
+    std::uint32_t unsaid_marks = 0;  // of these, those that congestion control has not heard of
+    std::unique_ptr<AccurateEcn> accurate_ecn;
     Instant answered_bare;  // when a bare segment that was not acceptable was last answered
     Timeouts timeouts;
   };
@@ -509,7 +560,6 @@ class Connection {
     return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
                                                           : rare_->agreed_user_timeout;
   }
-  std::uint32_t send_limit(const Settings& s) const { return chosen(choices().send_buffer, s.tcp_wmem); }
   Offer offer(const Context& ctx) const {
     return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
   }

@@ -14,6 +14,7 @@ using trace::Counter;
 using trace::Reason;
 
 Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
+  const BeforeAck before = before_ack(seg);
   remember_timestamp(seg, ctx);
   heard_from_peer(ctx);
   hear_user_timeout(seg);
@@ -35,6 +36,7 @@ Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
     d.fate = Reason::kDuplicateAck;
   }
   if (sack_ && seg.header.options.has(wire::TcpOptions::kSack)) take_sacks(seg, d, ctx);
+  if (before.echoes || accurate_) hear_marks(seg, before, d, ctx);
   if (tail_probe_) judge_tail_probe(seg, d, ctx);
   if (flight_ != nullptr) recover(seg, d, ctx);
   return d.fate;
@@ -49,6 +51,7 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
     snd_.queue.drop_front(text);
     traffic_.acked += text;
     snd_.base = text_end;
+    tune_send_buffer(ctx);
     tell_writable(ctx.settings);
   }
   // Only the SYN-ACK can have been acknowledged: it was the first round trip.
@@ -236,16 +239,6 @@ void Connection::window_opened(Context& ctx) {
     resend_first_ = true;
   }
   arm_retransmit(ctx);
-}
-
-// Congestion without loss: the window is reduced once for what was in flight, nothing is sent again, and the
-// peer is told by CWR (RFC 3168 §6.1.2).
-void Connection::on_congestion_echo(const Context& ctx) {
-  if (flight_ == nullptr || snd_.una.before(flight_->ecn_high) || in_loss_recovery()) return;
-  congestion_.on_loss(
-      loss_event(CongestionSign::kMarked, static_cast<std::uint32_t>(snd_.nxt - snd_.una), ctx));
-  flight_->ecn_high = snd_.nxt;
-  cwr_to_send_ = true;
 }
 
 // RFC 7323 §4.3: TS.Recent takes SEG.TSval where that is not older and the segment begins at or before

@@ -116,7 +116,7 @@ void Connection::note_send_limit(Instant now) {
 // or once all that it had to keep fits; and once little enough waits to be sent.
 void Connection::tell_writable(const Settings& settings) {
   if (refused_ == 0) return;
-  const std::uint32_t most_queued = send_limit(settings), queued = snd_.queue.size();
+  const std::uint32_t most_queued = send_buffer(settings), queued = snd_.queue.size();
   const std::uint32_t room = most_queued > queued ? most_queued - queued : 0;
   if (room < std::min(refused_, most_queued - most_queued / 3 * 2)) return;
   const std::uint32_t most = rare_ != nullptr ? rare_->options.notsent_lowat : 0;

@@ -11,27 +11,30 @@ namespace synfin::tcp {
 using trace::Counter;
 using trace::Reason;
 
-std::expected<std::uint32_t, Error> Connection::send_room(const Settings& settings) const {
+std::expected<std::uint32_t, Error> Connection::send_room(const Context& ctx) const {
   if (state_ == State::kClosed)
     return std::unexpected(failure_ == Error::kWouldBlock ? Error::kNotConnected : failure_);
   if (snd_.fin_queued || !may_send_text(state_)) return std::unexpected(Error::kClosing);
-  const std::uint32_t used = snd_.queue.size(), limit = send_limit(settings);
-  return limit > used ? limit - used : 0;
+  const std::uint32_t used = snd_.queue.size(), limit = send_buffer(ctx.settings);
+  if (used >= limit) return 0;
+  const std::uint64_t memory = ctx.memory_room();
+  if (memory == 0) return std::unexpected(Error::kNoBuffers);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(limit - used, memory));
 }
 
 // Behind the attempt to queue `given` octets, of which `taken` found room and memory.
 std::expected<std::size_t, Error> Connection::queued(std::size_t taken, std::size_t given, More more,
                                                      const Settings& settings) {
-  const std::uint32_t limit = send_limit(settings);
+  const std::uint32_t limit = send_buffer(settings);
   if (given > 0) more_follows_ = more == More::kYes;
   if (taken == given && (given > 0 || snd_.queue.size() < limit)) return taken;
   refused_ = static_cast<std::uint32_t>(std::clamp<std::size_t>(given - taken, 1, limit));
   if (taken > 0) return taken;
-  return std::unexpected(snd_.queue.empty() ? Error::kNoMemory : Error::kWouldBlock);
+  return std::unexpected(snd_.queue.size() < limit ? Error::kNoBuffers : Error::kWouldBlock);
 }
 
 std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, More more, Context& ctx) {
-  const auto room = send_room(ctx.settings);
+  const auto room = send_room(ctx);
   if (!room) return std::unexpected(room.error());
   check_app_limited();
   std::size_t given = 0, taken = 0;
@@ -46,7 +49,7 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
 
 std::expected<std::size_t, Error> Connection::send_shared(std::span<wire::Slice> data, More more,
                                                           Context& ctx) {
-  const auto room = send_room(ctx.settings);
+  const auto room = send_room(ctx);
   if (!room) return std::unexpected(room.error());
   check_app_limited();
   std::size_t given = 0, taken = 0;
@@ -80,15 +83,15 @@ std::uint32_t Connection::urgent() const {
   return static_cast<std::uint32_t>(rare_->rcv_up - next_to_read());
 }
 
-std::expected<std::size_t, Error> Connection::receive(std::span<const MutableBytes> into) {
+std::expected<std::size_t, Error> Connection::receive(std::span<const MutableBytes> into, Context& ctx) {
   if (rcv_.queue.empty()) return nothing_to_read();
   const std::size_t n = rcv_.queue.read(into);
-  note_read();
+  note_read(ctx);
   return n;
 }
 
-std::expected<std::size_t, Error> Connection::receive_shared(std::span<wire::Slice> into,
-                                                             std::uint32_t most) {
+std::expected<std::size_t, Error> Connection::receive_shared(std::span<wire::Slice> into, std::uint32_t most,
+                                                             Context& ctx) {
   if (rcv_.queue.empty()) return nothing_to_read();
   std::uint32_t n = 0;
   for (wire::Slice& slice : into) {
@@ -96,17 +99,18 @@ std::expected<std::size_t, Error> Connection::receive_shared(std::span<wire::Sli
     slice = rcv_.queue.take_front(most - n);
     n += slice.size();
   }
-  note_read();
+  note_read(ctx);
   return n;
 }
 
 // The peer is told once it has used up half of what it was offered and reading has made room for twice what
 // is left (§3.8.6.2.2).
-void Connection::note_read() {
+void Connection::note_read(Context& ctx) {
+  if (tuning_ != nullptr) tune_receive_buffer(ctx);
   const std::uint32_t left = receive_window();
-  if (may_receive_text(state_) && left <= rcv_.offered / 2 && window_to_offer() >= 2 * left &&
-      window_to_offer() > left) {
-    owe_ack(Reason::kWindowUpdateSent);
+  if (may_receive_text(state_) && left <= rcv_.offered / 2) {
+    const std::uint32_t window = window_to_offer(ctx);
+    if (window >= 2 * left && window > left) owe_ack(Reason::kWindowUpdateSent);
   }
 }
 
@@ -223,6 +227,7 @@ void Connection::transition_to(State to, Reason why, Context& ctx) {
     timers_.stop_all();
     snd_.queue.clear();
     rcv_.beyond.reset();
+    tuning_.reset();
     if (flight_ != nullptr) ctx.flights.give(std::move(flight_));
     syn_to_send_ = resend_first_ = probe_ = false;
     if (to == State::kClosed) acks_owed_ = 0;
@@ -240,8 +245,8 @@ void Connection::owe_ack(Reason why) {
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
   }
   // Every other is an acknowledgement of what has just arrived.
-  const bool special =
-      why == Reason::kDelayedAck || why == Reason::kChallengeAckSent || why == Reason::kWindowUpdateSent;
+  const bool special = why == Reason::kDelayedAck || why == Reason::kChallengeAckSent ||
+                       why == Reason::kWindowUpdateSent || why == Reason::kMarkReported;
   ack_reason_ = special ? why : Reason::kAckSent;
 }
 
@@ -367,7 +372,7 @@ TimeWait Connection::time_wait() const {
   tw.window = Window{receive_window() + unit} >> rcv_.scale;
   tw.scale = rcv_.scale.shift() & 0xf;
   tw.timestamps = timestamps_;
-  tw.traffic_class = traffic_class_;
+  tw.set_traffic_class(traffic_class_, accurate_ ? rare_->accurate_ecn->ace_of(false) : std::uint8_t{0});
   return tw;
 }
 

@@ -37,13 +37,15 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   snd_.mss = std::min(default_mss(tuple.local.address.family()), own.mss);
   rcv_.buffer = own.receive_buffer;
   scaling_ = ctx.settings.tcp_window_scaling;
-  rcv_.scale = scaling_ ? scale_for(rcv_.buffer) : WindowScale::none();
+  rcv_.scale = scaling_ ? scale_for(own.largest_buffer) : WindowScale::none();
   timestamps_ = ctx.settings.tcp_timestamps;
   sack_ = ctx.settings.tcp_sack;
   fast_open_ = fast_open == FastOpen::kYes;
   timestamp_offset_ = ctx.timestamp_offset(tuple);
   recover_ = snd_.iss;
   reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
+  ecn_ = asked_by(ctx.settings) != EcnMode::kNone;
+  echo_marks_ = asked_by(ctx.settings) == EcnMode::kAccurate;
   begin_congestion_control(false, ctx);
   last_heard_ = ctx.now;
   syn_to_send_ = true;
@@ -72,9 +74,13 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
   timestamps_ = half.timestamps;
   sack_ = half.sack;
   ecn_ = half.ecn;
+  if (half.accurate_ecn) {
+    agree_on_accurate_ecn(true, half.syn_ecn, ctx.settings);
+    if (half.retransmissions >= kSynAcksWithEcn) ecn_ = false;
+  }
   timestamp_offset_ = ctx.timestamp_offset(tuple_);
   snd_.mss = std::min(own.mss, static_cast<std::uint16_t>(
-                                   std::max<std::uint32_t>(half.peer_mss, ctx.settings.tcp_min_snd_mss)));
+                                   std::max<std::uint32_t>(half.peer_mss(), ctx.settings.tcp_min_snd_mss)));
   recover_ = snd_.iss;
   reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
   begin_congestion_control(half.retransmissions > 1, ctx);
@@ -192,7 +198,10 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
   if (!f.ack()) {
     // "Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment … and send it."  (§3.10.7.3)
     syn_to_send_ = true;
-    ecn_ = asks_for_ecn(f) && ctx.settings.tcp_ecn != 0;
+    const EcnMode mode = answer_to_syn(seg.header, ctx.settings);
+    ecn_ = mode != EcnMode::kNone;
+    echo_marks_ = false;
+    if (mode == EcnMode::kAccurate) agree_on_accurate_ecn(true, seg.ecn, ctx.settings);
     // What our SYN carried, no cookie of ours vouches for at this peer: it goes again behind the handshake.
     fast_open_ = false;
     count_syn_text(0);
@@ -212,8 +221,7 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
   } else {
     rtt_.handshake_was_ambiguous(ctx.settings);
   }
-  // "An ECN-setup SYN-ACK packet": ECE without CWR (RFC 3168 §6.1.1).
-  ecn_ = ctx.settings.tcp_ecn == 1 && f.ece() && !f.cwr();
+  agree_as_asked(seg, ctx);
   const Reason fate = take_syn_ack_for_text(seg, ctx);
   syn_to_send_ = false;
   become_established(ctx, Reason::kSynAckAccepted);

@@ -46,6 +46,10 @@ std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std:
   std::uint32_t taken = 0;
   if (receive_shut_) {
     taken = count;
+  } else if (!rcv_.queue.empty() && ctx.memory_level() == MemoryLevel::kFull) {
+    // One segment is taken whatever the level, so that a program that reads gets on.
+    ctx.count(Counter::kTCPBacklogDrop);
+    return 0;
   } else {
     const bool was_empty = rcv_.queue.empty();
     for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](wire::Slice s) {
@@ -64,10 +68,18 @@ std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std:
     fill_from_beyond(ctx);
   }
   traffic_.received += static_cast<std::uint32_t>(rcv_.nxt - before);
+  time_receiver(seg, ctx);
+  stay_within_buffer(ctx);
   return taken;
 }
 
 Reason Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx) {
+  const MemoryLevel level = ctx.memory_level();
+  if (level == MemoryLevel::kFull || (level == MemoryLevel::kPressure && rcv_.beyond != nullptr &&
+                                      rcv_.beyond->memory() >= ctx.settings.tcp_rmem.min)) {
+    ctx.count(Counter::kTCPOFODrop);
+    return Reason::kNoMemory;
+  }
   if (rcv_.beyond == nullptr) rcv_.beyond = std::make_unique<Reassembly>(rcv_.nxt, rcv_.buffer);
   SeqNum at = (seg.flags().syn() ? seg.seq() + 1 : seg.seq()) + skip;
   const auto run = rcv_.beyond->touch_duplicate(at, count);
@@ -81,6 +93,7 @@ Reason Connection::keep_beyond(const Segment& seg, std::uint32_t skip, std::uint
     return true;
   });
   if (rcv_.beyond->empty()) rcv_.beyond.reset();
+  stay_within_buffer(ctx);
   return kept ? Reason::kDataOutOfOrder : run ? Reason::kOldDuplicate : Reason::kDataAfterWindow;
 }
 
@@ -113,6 +126,7 @@ void Connection::fill_from_beyond(Context& ctx) {
 void Connection::acknowledge_text(std::uint32_t octets, Context& ctx) {
   if (octets > seen_mss_) seen_mss_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(octets, 0xffff));
   rcv_.unacknowledged += octets;
+  if (accurate_) marks().on_new_text();
   if (quick_ack_ || quick_acks_ > 0) {
     // A peer in slow start is waiting for each of them.
     if (quick_acks_ > 0) --quick_acks_;

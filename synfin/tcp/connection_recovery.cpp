@@ -332,6 +332,7 @@ void Connection::tell_controller(const Delivery& d, const Context& ctx) {
   event.smoothed = rtt_.smoothed();
   event.una = snd_.una;
   event.nxt = snd_.nxt;
+  event.ce_marked = rare_ != nullptr ? std::exchange(rare_->unsaid_marks, 0u) : 0;
   event.newly_delivered = d.octets;
   event.delivered = f.rate.delivered();
   event.in_network = pipe();

@@ -31,7 +31,9 @@ std::uint32_t Connection::text_limit() const {
 std::uint32_t Connection::text_room() const {
   const std::uint32_t sack = !has_sack_blocks() ? 0 : timestamps_ ? 28 : 36;
   // Too many options: the time-out can wait for a segment with room.
-  const std::uint32_t others = sack + (user_timeout_to_send_ && sack == 0 ? 4 : 0);
+  // … and congestion marks go where SACK blocks leave room for them.
+  const std::uint32_t octets = accurate_ && sack == 0 ? rare_->accurate_ecn->octets_to_reserve() : 0;
+  const std::uint32_t others = sack + octets + (user_timeout_to_send_ && sack == 0 ? 4 : 0);
   return std::max(text_limit(), others + 1) - others;
 }
 
@@ -42,6 +44,8 @@ bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
     // "The server … MAY … send data to the client before it receives the client's ACK"  (RFC 7413 §4.2.2)
     return (fast_open_ && send_text(Limit::kAll, frame, out, ctx)) || (acks_owed_ > 0 && send_ack(out, ctx));
   }
+  // A pure ACK before all text (RFC 9768 §3.2.2.1).
+  if (accurate_ && acks_owed_ > 0 && marks().owes_handshake_ack()) return send_ack(out, ctx);
   if (resend(frame, out, ctx)) return true;
   if (probe_ && send_probe(frame, out, ctx)) return true;
   if (send_text(Limit::kAll, frame, out, ctx)) return true;
@@ -73,7 +77,6 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
     out.reason = again ? Reason::kSynAckRetransmitted : Reason::kSynAckSent;
     out.header.ack = rcv_.nxt;
     flags |= Flags::kAck;
-    if (ecn_) flags |= Flags::kEce;
     acks_owed_ = 0;
     timers_.stop(Timer::kDelayedAck);
     rcv_.last_ack_sent = rcv_.nxt;
@@ -82,9 +85,14 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
     out.reason = again ? Reason::kSynRetransmitted : Reason::kSynSent;
     // Neither ECN nor Fast Open is asked for again: it may be what kept the first from arriving (RFC 3168
     // §6.1.1.1, RFC 7413 §4.1.3).
-    if (ctx.settings.tcp_ecn == 1 && !again) flags |= Flags::kEce | Flags::kCwr;
+    // AccECN is asked for twice (RFC 9768 §3.1.4.1).
   }
   out.header.flags = Flags{flags};
+  if (answers) {
+    add_ecn_answer(out, again);
+  } else if (ecn_ && (!again || (echo_marks_ && retries_ <= 1))) {
+    out.header.set_ace(echo_marks_ ? 7 : 3);
+  }
   if (!again) {
     if (!answers && fast_open_) add_fast_open(frame, out, ctx);
     snd_.nxt = snd_.max = snd_.base + out.text_size;
@@ -127,15 +135,18 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
   allow_fragments(out);
   out.header.ack = rcv_.nxt;
   out.header.flags = flags.with(Flags::kAck | (echo_marks_ ? Flags::kEce : 0));
-  out.header.window = offer_window();
+  out.header.window = offer_window(ctx);
   if (urgent_sent_) point_to_urgent(out);
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   // What is sent again was cut to size without them.
-  if (has_sack_blocks()) add_sack_blocks(out.header.options, text_limit() - std::min(text, text_limit()));
+  const bool handshake = accurate_ && text == 0 && marks().owes_handshake_ack();
+  if (has_sack_blocks() && !handshake)
+    add_sack_blocks(out.header.options, text_limit() - std::min(text, text_limit()));
   if (user_timeout_to_send_ && (out.header.options.present & TcpOptions::kSack) == 0) {
     add_user_timeout(out.header.options);
     user_timeout_to_send_ = false;
   }
+  if (accurate_) add_marks(out, seq, text, ctx);
   rcv_.last_ack_sent = rcv_.nxt;
   rcv_.unacknowledged = 0;
   timers_.stop(Timer::kDelayedAck);
@@ -144,7 +155,10 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
 
 // As many blocks as fit into `room` octets. One about a duplicate goes first, once (RFC 2883 §4).
 void Connection::add_sack_blocks(TcpOptions& options, std::uint32_t room) {
-  const std::size_t most = std::min<std::size_t>(timestamps_ ? 3 : 4, room < 4 ? 0 : (room - 4) / 8);
+  // Counters of marks come before a last block, not before two (RFC 9768 §3.2.3.3).
+  const std::size_t spared = accurate_ && rare_->accurate_ecn->octets_to_reserve() > 0 ? 1 : 0;
+  const std::size_t most =
+      std::min<std::size_t>((timestamps_ ? 3 : 4) - spared, room < 4 ? 0 : (room - 4) / 8);
   const auto blocks = std::span{options.sack}.first(most);
   std::size_t n = 0;
   if (rcv_.twice > 0 && most > 0) {
@@ -249,7 +263,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
     return false;
   }
   const bool ecn_capable = ecn_ && size > 0;
-  if (ecn_capable && cwr_to_send_) {
+  if (ecn_capable && cwr_to_send_ && !accurate_) {
     flags |= Flags::kCwr;
     cwr_to_send_ = false;
   }
@@ -330,7 +344,7 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
   if (flight_ != nullptr) {
     // What small segments cost beside their text counts against the send buffer (attack D6).
     const std::uint32_t most =
-        std::clamp(ctx.settings.tcp_wmem / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
+        std::clamp(send_buffer(ctx.settings) / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
     if (flight_->sent.size() >= most && text > 0) return false;
     const SendMark mark = flight_->rate.mark(pipe() + length);
     if (!flight_->sent.push(start, static_cast<std::uint16_t>(length), push, ctx.now, mark)) return false;
@@ -341,29 +355,6 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
   if (!timers_.armed(Timer::kRetransmit)) arm_retransmit(ctx);
   if (flight_ != nullptr) arm_for_flight(true, std::nullopt, ctx);
   return true;
-}
-
-// The right edge moves only by steps worth telling (RFC 9293 §3.8.6.2.2, MUST-39), and never to the left
-// (SHLD-14).
-std::uint32_t Connection::window_to_offer() const {
-  const std::uint32_t used = rcv_.queue.size();
-  const std::uint32_t room = rcv_.buffer > used ? rcv_.buffer - used : 0;
-  const std::uint32_t told = receive_window();
-  const std::uint32_t step =
-      std::min<std::uint32_t>(rcv_.buffer / 2, mss_for(1500, tuple_.local.address.family()));
-  return room >= told + step ? room : told;
-}
-
-wire::WireWindow Connection::offer_window() {
-  // Rounded up: rounding down could take back octets that were offered. The buffer may be exceeded by less
-  // than one unit of the scale.
-  const std::uint8_t shift = rcv_.scale.shift();
-  const std::uint32_t unit = (1u << shift) - 1;
-  const std::uint32_t window = (window_to_offer() + unit) & ~unit;
-  const wire::WireWindow field = Window{window} >> rcv_.scale;
-  rcv_.offered = (field << rcv_.scale).octets;
-  rcv_.edge = later(rcv_.edge, rcv_.nxt + rcv_.offered);
-  return field;
 }
 
 Reply Connection::reset_reply(Reason why, Context& ctx) const {

@@ -218,6 +218,7 @@ void Connection::on_timeout(Context& ctx) {
     ctx.count(Counter::kTCPSynRetrans);
     return;
   }
+  if (accurate_) marks().on_timeout(snd_.una);
   // The earliest unacknowledged segment goes again (RFC 6298 §5.4), and the rest as acknowledgements let it.
   tail_probe_ = false;
   if (flight_ != nullptr) {
@@ -288,9 +289,13 @@ void Connection::send_reminder(Reason why, Context& ctx) {
   probe.header.seq = snd_.una - 1;
   probe.header.ack = rcv_.nxt;
   probe.header.flags = Flags::kAck;
-  probe.header.window = offer_window();
+  probe.header.window = offer_window(ctx);
   probe.scale = rcv_.scale.shift();
   if (timestamps_) stamp(probe.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
+  if (accurate_) {
+    probe.header.set_ace(marks().ace_of(false));
+    probe.counts_marks = true;
+  }
   ctx.replies.push_back(probe);
 }
 

@@ -54,9 +54,11 @@ WindowScale scale_for(std::uint32_t buffer) {
 }
 
 Offer offer_of(const Options& options, const Context& ctx, wire::Family family) {
-  Offer offer{mss_for(ctx.mtu, family), ctx.settings.tcp_rmem};
+  const Triple& sizes = ctx.settings.tcp_rmem;
+  Offer offer{mss_for(ctx.mtu, family), sizes.initial,
+              ctx.settings.tcp_moderate_rcvbuf ? sizes.max : sizes.initial};
   if (options.max_segment > 0) offer.mss = std::min(offer.mss, options.max_segment);
-  if (options.receive_buffer > 0) offer.receive_buffer = options.receive_buffer;
+  if (options.receive_buffer > 0) offer.receive_buffer = offer.largest_buffer = options.receive_buffer;
   return offer;
 }
 
@@ -65,7 +67,7 @@ void add_syn_options(wire::TcpOptions& o, const Offer& offer, bool scale, bool s
   o.mss = offer.mss;
   if (scale) {
     o.present |= wire::TcpOptions::kWindowScale;
-    o.window_scale = scale_for(offer.receive_buffer).shift();
+    o.window_scale = scale_for(offer.largest_buffer).shift();
   }
   if (sack) o.present |= wire::TcpOptions::kSackPermitted;
 }

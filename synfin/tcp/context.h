@@ -8,6 +8,7 @@
 #include "synfin/tcp/fast_open.h"
 #include "synfin/tcp/flight.h"
 #include "synfin/tcp/isn.h"
+#include "synfin/tcp/memory.h"
 #include "synfin/tcp/options.h"
 #include "synfin/tcp/segment.h"
 #include "synfin/tcp/settings.h"
@@ -30,12 +31,16 @@ struct Context {
   std::uint32_t mtu;
   FastOpenCache& fast_open;
   FlightPool& flights;
+  MemoryBudget& memory;
   /// Answers, in the order in which they are to leave.
   std::vector<Reply>& replies;
 
   std::uint32_t timestamp_offset(const wire::FourTuple& tuple) const {
     return tuple_hash(tuple_key, tuple).timestamp_offset;
   }
+  MemoryLevel memory_level() const { return memory.level(pool, settings.tcp_mem, counters); }
+  /// Octets of blocks that new data may still take.
+  std::uint64_t memory_room() const { return MemoryBudget::room(pool, settings.tcp_mem); }
   void count(trace::Counter c) { ++counters[c]; }
   void state_changed(const wire::FourTuple& tuple, trace::State from, trace::State to, trace::Reason why,
                      Instant deadline = Instant::never());
@@ -63,20 +68,15 @@ std::uint16_t default_mss(wire::Family family);
 /// What a connection offers of its own when it opens: the program's choice within what the link carries.
 struct Offer {
   std::uint16_t mss = 536;
-  std::uint32_t receive_buffer = 0;
+  std::uint32_t receive_buffer = 0;  // to begin with
+  std::uint32_t largest_buffer = 0;  // that it may grow to: what the window scale must allow for
 };
 Offer offer_of(const Options& options, const Context& ctx, wire::Family family);
 
 /// Adds what our SYN or SYN-ACK offers, timestamps left out.
 void add_syn_options(wire::TcpOptions& options, const Offer& offer, bool scale, bool sack);
-/// The smallest scale with which the whole receive buffer can be offered.
+/// The smallest scale with which a receive buffer of this size can be offered whole.
 WindowScale scale_for(std::uint32_t buffer);
-
-/// "An ECN-setup SYN packet" (RFC 3168 §6.1.1): ECE and CWR. With the AE bit beside them it asks for AccECN
-/// and is content with this (RFC 9768 §3.1.2).
-inline bool asks_for_ecn(Flags f) {
-  return f.ece() && f.cwr();
-}
 
 /// The reset that answers a segment nobody owns, or an unacceptable one (RFC 9293 §3.5.2 groups 1 and 2). Not
 /// for resets.

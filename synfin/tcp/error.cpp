@@ -31,6 +31,7 @@ constexpr std::array kTexts = {
     Text{"no ephemeral port is free", EADDRNOTAVAIL},
     Text{"invalid argument", EINVAL},
     Text{"insufficient resources", ENOBUFS},
+    Text{"the stack's packet memory is used up", EAGAIN},
     Text{"the stack has been shut down", ECANCELED},
 };
 static_assert(kTexts.size() == std::to_underlying(Error::kStackShutdown) + 1);

@@ -26,6 +26,7 @@ enum class Error : std::uint8_t {
   kNoPorts,  // every ephemeral port towards this peer is taken; `port_use` says by what [EADDRNOTAVAIL]
   kInvalidArgument,  // [EINVAL]
   kNoMemory,         // "insufficient resources" [ENOBUFS]
+  kNoBuffers,        // the stack's packet memory is used up (`tcp_mem`); kWritable follows [EAGAIN]
   kStackShutdown,    // the stack has been shut down [ECANCELED]
 };
 

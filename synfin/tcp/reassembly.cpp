@@ -48,12 +48,40 @@ bool Reassembly::keep(Offset at, wire::Slice text, wire::BlockPool& pool) {
     if (pieces_.size() >= most_pieces_) return false;
     if (size * kWorthKeeping < text.memory()) text = copy(text.bytes(), pool);
     if (text.empty()) return false;
-    pieces_.emplace_hint(next, at, std::move(text));
+    memory_ -= block_begun(next);
+    memory_ += block_begun(pieces_.emplace_hint(next, at, std::move(text)));
+    memory_ += block_begun(next);
   }
   octets_ += size;
   newest_ = at;
   add_run(at, at + size);
   return true;
+}
+
+std::uint32_t Reassembly::block_begun(Place piece) {
+  if (piece == pieces_.end()) return 0;
+  if (piece != pieces_.begin() && std::prev(piece)->second.shares_block_with(piece->second)) return 0;
+  return piece->second.memory();
+}
+
+std::size_t Reassembly::prune(std::uint64_t memory) {
+  std::size_t n = 0;
+  for (; !pieces_.empty() && this->memory() > memory; ++n) {
+    const auto last = std::prev(pieces_.end());
+    const Offset begin = last->first;
+    memory_ -= block_begun(last);
+    octets_ -= last->second.size();
+    pieces_.erase(last);
+    const auto run = std::prev(runs_.end());
+    if (run->first >= begin) {
+      runs_.erase(run);
+    } else {
+      run->second = begin;
+    }
+    ++visits_;
+  }
+  if (pieces_.empty()) crumbs_.reset();
+  return n;
 }
 
 std::optional<wire::SackBlock> Reassembly::touch_duplicate(wire::SeqNum seq, std::uint32_t size) {
@@ -110,10 +138,13 @@ std::optional<wire::Slice> Reassembly::take(wire::SeqNum next) {
   while (!pieces_.empty()) {
     const auto it = pieces_.begin();
     if (it->first > base_offset_) return std::nullopt;
-    wire::Slice slice = std::move(it->second);
     const Offset begin = it->first;
+    const auto behind = std::next(it);
+    memory_ -= block_begun(it) + block_begun(behind);
+    wire::Slice slice = std::move(it->second);
     octets_ -= slice.size();
     pieces_.erase(it);
+    memory_ += block_begun(behind);
     cut_runs(begin + slice.size());
     ++visits_;
     const auto stale = static_cast<std::uint32_t>(std::min<Offset>(base_offset_ - begin, slice.size()));

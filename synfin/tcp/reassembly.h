@@ -41,7 +41,13 @@ class Reassembly {
   /// The piece that begins at `next`, if there is one; removed.
   std::optional<wire::Slice> take(wire::SeqNum next);
 
+  /// Gives pieces up, those with the highest numbers first, until no more than `memory` is held. They were
+  /// acknowledged selectively at most, so the peer sends them again (RFC 2018 §8). Returns how many.
+  std::size_t prune(std::uint64_t memory);
+
   std::uint32_t octets() const { return octets_; }
+  /// Octets of the blocks held; one that pieces which are not neighbours share counts more than once.
+  std::uint64_t memory() const { return memory_ + crumbs_.memory(); }
   bool empty() const { return pieces_.empty(); }
   std::size_t pieces() const { return pieces_.size(); }
   /// Gaps, pieces and runs looked at since the beginning, each found in O(log n): what the peer has cost.
@@ -58,6 +64,9 @@ class Reassembly {
   wire::SeqNum seq_at(Offset o) const { return base_ + static_cast<std::uint32_t>(o - base_offset_); }
   bool keep(Offset at, wire::Slice text, wire::BlockPool& pool);
   wire::Slice copy(Bytes text, wire::BlockPool& pool);
+  using Place = std::map<Offset, wire::Slice>::iterator;
+  /// Octets of the block in which a piece lies; 0: of the one before it, too, or there is no piece.
+  std::uint32_t block_begun(Place piece);
   void add_run(Offset begin, Offset end);
   void cut_runs(Offset to);
 
@@ -67,6 +76,7 @@ class Reassembly {
   wire::SeqNum base_;
   std::uint32_t most_pieces_;
   std::uint32_t octets_ = 0;
+  std::uint64_t memory_ = 0;  // of the pieces
   Offset base_offset_ = 0;
   Offset newest_ = 0;
   std::uint64_t visits_ = 0;

@@ -187,6 +187,30 @@ TEST_P(ReassemblyTest, D3_BlocksAreNotHeldByTheirLastCrumb) {
             8 * r.octets() + Reassembly::most_pieces(kSmallBuffer) * wire::BlockPool::kSmall);
 }
 
+// "all SACK blocks MUST NOT report any old data which is no longer actually held by the receiver"  (RFC 2018
+// §8)
+TEST_P(ReassemblyTest, PruningTakesTheHighestNumbersAndTheirSackBlocks) {
+  Reassembly r{at(0), kBuffer};
+  for (std::uint32_t i = 1; i <= 10; ++i)
+    EXPECT_TRUE(r.insert(at(2000 * i), text(std::string(1000, static_cast<char>('a' + i))), pool_));
+  EXPECT_TRUE(r.insert(at(7000), text(std::string(1000, 'x')), pool_));  // 6000 to 9000 is one run
+  EXPECT_EQ(r.memory(), pool_.bytes_in_use());
+  // One of 1,000 octets lies in the block of its neighbour.
+  EXPECT_EQ(pool_.blocks_in_use(), 10u);
+  EXPECT_EQ(r.prune(r.memory()), 0u);
+  EXPECT_EQ(r.prune(3 * wire::BlockPool::kSmall), 7u);
+  EXPECT_EQ(r.memory(), pool_.bytes_in_use());
+  EXPECT_EQ(r.octets(), 4000u);
+  std::array<wire::SackBlock, 4> blocks;
+  ASSERT_EQ(r.sack_blocks(blocks), 3u);
+  EXPECT_EQ(blocks[0].left, at(6000)) << "the newest that is left";
+  EXPECT_EQ(blocks[0].right, at(8000));
+  EXPECT_EQ(drain(r, 6000), std::string(1000, 'd') + std::string(1000, 'x'));
+  EXPECT_TRUE(r.insert(at(8000), text(std::string(1000, 'e')), pool_)) << "what went can come again";
+  EXPECT_EQ(drain(r, 8000), std::string(1000, 'e'));
+  EXPECT_TRUE(r.empty());
+}
+
 TEST_P(ReassemblyTest, RandomPiecesComeOutWhole) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -202,6 +226,12 @@ TEST_P(ReassemblyTest, RandomPiecesComeOutWhole) {
       const std::uint32_t size = 1 + random.below(100);
       (void)r.insert(at(begin), text(stream.substr(begin, size)), pool_);
       ASSERT_LE(pool_.bytes_in_use(), 8 * r.octets() + (r.pieces() + 1) * wire::BlockPool::kSmall);
+      ASSERT_GE(r.memory(), pool_.bytes_in_use());
+      if (random.below(10) == 0) {
+        const std::uint64_t most = random.below(4) * wire::BlockPool::kSmall;
+        (void)r.prune(most);
+        ASSERT_TRUE(r.memory() <= most || r.empty());
+      }
       out += drain(r, next);
     }
     EXPECT_EQ(out, stream);

@@ -16,7 +16,8 @@ namespace {
 enum class Type : std::uint8_t {
   kFlag,
   kCount,
-  kSize,
+  kSizes,
+  kCounts,
   kTime,
   kChoice
 };
@@ -25,32 +26,51 @@ enum class Type : std::uint8_t {
 struct Types {
   static constexpr Type Flag = Type::kFlag;
   static constexpr Type Count = Type::kCount;
-  static constexpr Type Size = Type::kSize;
+  static constexpr Type Sizes = Type::kSizes;
+  static constexpr Type Counts = Type::kCounts;
   static constexpr Type Time = Type::kTime;
   static constexpr Type Choice = Type::kChoice;
 };
 
-// All values as one type: times in nanoseconds, choices as the place of the name.
-constexpr std::int64_t to_raw(std::int64_t v) {
-  return v;
+// All values as one type: times in nanoseconds, choices as the place of the name; of three numbers all, else
+// the first.
+using Raw = std::array<std::int64_t, 3>;
+
+constexpr Raw to_raw(std::int64_t v) {
+  return {v, 0, 0};
 }
-constexpr std::int64_t to_raw(Duration v) {
-  return v.ns();
+constexpr Raw to_raw(Duration v) {
+  return {v.ns(), 0, 0};
 }
-constexpr std::int64_t to_raw(CongestionControl v) {
-  return std::to_underlying(v);
+constexpr Raw to_raw(CongestionControl v) {
+  return {std::to_underlying(v), 0, 0};
 }
-constexpr void from_raw(std::int64_t raw, CongestionControl& out) {
-  out = static_cast<CongestionControl>(raw);
+constexpr Raw to_raw(const Triple& v) {
+  return {v.min, v.initial, v.max};
 }
-constexpr void from_raw(std::int64_t raw, bool& out) {
-  out = raw != 0;
+constexpr void from_raw(const Raw& raw, CongestionControl& out) {
+  out = static_cast<CongestionControl>(raw[0]);
 }
-constexpr void from_raw(std::int64_t raw, std::uint32_t& out) {
-  out = static_cast<std::uint32_t>(raw);
+constexpr void from_raw(const Raw& raw, bool& out) {
+  out = raw[0] != 0;
 }
-constexpr void from_raw(std::int64_t raw, Duration& out) {
-  out = Duration::nanoseconds(raw);
+constexpr void from_raw(const Raw& raw, std::uint32_t& out) {
+  out = static_cast<std::uint32_t>(raw[0]);
+}
+constexpr void from_raw(const Raw& raw, Duration& out) {
+  out = Duration::nanoseconds(raw[0]);
+}
+constexpr void from_raw(const Raw& raw, Triple& out) {
+  out = {static_cast<std::uint32_t>(raw[0]), static_cast<std::uint32_t>(raw[1]),
+         static_cast<std::uint32_t>(raw[2])};
+}
+
+// The values of one setting: three numbers, or one.
+constexpr bool is_triple(Type type) {
+  return type == Type::kSizes || type == Type::kCounts;
+}
+constexpr std::size_t width(Type type) {
+  return is_triple(type) ? 3 : 1;
 }
 
 using Names = std::span<const std::string_view>;
@@ -65,14 +85,14 @@ constexpr Names names_of(const CongestionControl&) {
 struct Entry {
   std::string_view name;
   Type type;
-  std::int64_t default_value;
+  Raw default_value;
   std::int64_t minimum;
   std::int64_t maximum;
   std::string_view unit;
   std::string_view meaning;
   Names names;  // of a choice
-  std::int64_t (*get)(const Settings&);
-  void (*set)(Settings&, std::int64_t);
+  Raw (*get)(const Settings&);
+  void (*set)(Settings&, const Raw&);
 };
 
 constexpr auto make_entries() {
@@ -81,13 +101,13 @@ constexpr auto make_entries() {
   Entry{#name,                                                           \
         Types::type,                                                     \
         to_raw(value),                                                   \
-        to_raw(min),                                                     \
-        to_raw(max),                                                     \
+        to_raw(min)[0],                                                  \
+        to_raw(max)[0],                                                  \
         unit,                                                            \
         meaning,                                                         \
         names_of(Settings::type{}),                                      \
         [](const Settings& s) { return to_raw(s.name); },                \
-        [](Settings& s, std::int64_t raw) { from_raw(raw, s.name); }},
+        [](Settings& s, const Raw& raw) { from_raw(raw, s.name); }},
   return std::to_array<Entry>({SYNFIN_SETTINGS(SYNFIN_SETTING_ENTRY)});
 #undef SYNFIN_SETTING_ENTRY
 }
@@ -98,7 +118,8 @@ static_assert(std::ranges::all_of(kEntries, [](const Entry& e) {
 }));
 
 static_assert(std::ranges::all_of(kEntries, [](const Entry& e) {
-  return e.minimum <= e.default_value && e.default_value <= e.maximum;
+  const auto values = std::span{e.default_value}.first(width(e.type));
+  return e.minimum <= values.front() && std::ranges::is_sorted(values) && values.back() <= e.maximum;
 }));
 static_assert(std::ranges::all_of(kEntries, [](const Entry& e) {
   return e.maximum <= (e.type == Type::kTime ? std::numeric_limits<std::int64_t>::max()
@@ -165,9 +186,10 @@ std::span<const Suffix> suffixes_of(Type type) {
   switch (type) {
     case Type::kFlag:
     case Type::kCount:
+    case Type::kCounts:
     case Type::kChoice:
       return kNoSuffixes;
-    case Type::kSize:
+    case Type::kSizes:
       return kSizeSuffixes;
     case Type::kTime:
       return kTimeSuffixes;
@@ -181,8 +203,10 @@ std::string_view expectation_of(Type type) {
       return "0 or 1";
     case Type::kCount:
       return "an integer";
-    case Type::kSize:
-      return "a number of octets, such as 65536, 64k or 1M";
+    case Type::kSizes:
+      return "a number of octets, such as 65536, 64k or 1M, or three of them";
+    case Type::kCounts:
+      return "an integer, or three of them";
     case Type::kTime:
       return "a time, such as 0.2, 200ms, 30s or 2min";
     case Type::kChoice:
@@ -191,7 +215,7 @@ std::string_view expectation_of(Type type) {
   return {};
 }
 
-// Times in seconds, with as many decimals as they need.
+// One value. Times in seconds, with as many decimals as they need.
 std::string format(const Entry& entry, std::int64_t raw) {
   if (entry.type == Type::kChoice) return std::string(entry.names[static_cast<std::size_t>(raw)]);
   if (entry.type != Type::kTime) return std::to_string(raw);
@@ -201,6 +225,30 @@ std::string format(const Entry& entry, std::int64_t raw) {
   std::string decimals = std::to_string(kSecond + raw % kSecond);
   decimals.erase(decimals.find_last_not_of('0') + 1);
   return text + '.' + decimals.substr(1);
+}
+
+// Three numbers that are the same as the one they were set by.
+std::string format(const Entry& entry, const Raw& raw) {
+  std::string text = format(entry, raw[0]);
+  if (!is_triple(entry.type) || raw == Raw{raw[0], raw[0], raw[0]}) return text;
+  return text + ' ' + format(entry, raw[1]) + ' ' + format(entry, raw[2]);
+}
+
+// Words between spaces and tabs, as sysctl prints them: one for all three, or three. Nothing: another number
+// of words.
+std::optional<std::array<std::string_view, 3>> three_words(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t";
+  std::array<std::string_view, 3> words;
+  std::size_t n = 0;
+  for (std::size_t at = text.find_first_not_of(kBlanks); at != std::string_view::npos;) {
+    if (n == words.size()) return std::nullopt;
+    const std::size_t end = std::min(text.find_first_of(kBlanks, at), text.size());
+    words[n++] = text.substr(at, end - at);
+    at = text.find_first_not_of(kBlanks, end);
+  }
+  if (n == 1) words[1] = words[2] = words[0];
+  if (n == 0 || n == 2) return std::nullopt;
+  return words;
 }
 
 std::string range_of(const Entry& entry) {
@@ -273,19 +321,37 @@ std::expected<void, std::string> Settings::set(std::string_view name, std::strin
     const auto known = std::ranges::find(entry->names, value);
     if (known == entry->names.end())
       return std::unexpected(prefix + '\'' + std::string(value) + "' is not " + list_of(entry->names));
-    entry->set(*this, known - entry->names.begin());
+    entry->set(*this, to_raw(known - entry->names.begin()));
     return {};
   }
-  const auto raw = parse_number(value, suffixes_of(entry->type));
-  if (!raw && raw.error() == Fault::kSyntax) {
+  std::array<std::string_view, 3> words{value};
+  bool readable = true;
+  if (is_triple(entry->type)) {
+    const auto three = three_words(value);
+    readable = three.has_value();
+    words = three.value_or(words);
+  }
+  Raw raw{};
+  bool in_range = true;
+  for (std::size_t i = 0; i < width(entry->type) && readable; ++i) {
+    const auto number = parse_number(words[i], suffixes_of(entry->type));
+    readable = number || number.error() != Fault::kSyntax;
+    raw[i] = number.value_or(0);
+    in_range = in_range && number && raw[i] >= entry->minimum && raw[i] <= entry->maximum;
+  }
+  if (!readable) {
     std::string text = prefix + '\'';
     text.append(value).append("' is not ").append(expectation_of(entry->type));
     return std::unexpected(text + " (range " + range_of(*entry) + ')');
   }
-  if (!raw || *raw < entry->minimum || *raw > entry->maximum) {
+  if (!in_range) {
     return std::unexpected(prefix + std::string(value) + " is out of range " + range_of(*entry));
   }
-  entry->set(*this, *raw);
+  if (!std::ranges::is_sorted(std::span{raw}.first(width(entry->type)))) {
+    return std::unexpected(prefix + '\'' + std::string(value) +
+                           "' is not in ascending order (minimum, default, maximum)");
+  }
+  entry->set(*this, raw);
   return {};
 }
 

@@ -13,12 +13,27 @@
 
 namespace synfin::tcp {
 
+/// Three amounts, in ascending order, as Linux has them in tcp_rmem, tcp_wmem and tcp_mem.
+struct Triple {
+  std::uint32_t min = 0;
+  std::uint32_t initial = 0;  // the default of the buffers, the pressure of tcp_mem
+  std::uint32_t max = 0;
+
+  constexpr Triple() = default;
+  constexpr Triple(std::uint32_t least, std::uint32_t first, std::uint32_t most)
+      : min(least), initial(first), max(most) {}
+  /// One number for all three: nothing grows.
+  constexpr Triple(std::uint32_t all) : Triple(all, all, all) {}  // NOLINT: as settings are written
+  friend constexpr bool operator==(const Triple&, const Triple&) = default;
+};
+
 /// What can be set, with Linux's names and defaults where Linux has them. One object a stack; may be changed
 /// while it runs, and counts from the next decision on.
 struct Settings {
   using Flag = bool;
   using Count = std::uint32_t;
-  using Size = std::uint32_t;
+  using Sizes = Triple;
+  using Counts = Triple;
   using Time = Duration;
   using Choice = CongestionControl;  // the only one so far
 

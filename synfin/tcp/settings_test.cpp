@@ -89,10 +89,41 @@ TEST(Settings, TimesAreGivenInSeconds) {
 TEST(Settings, SizesTakeBinarySuffixes) {
   Settings settings;
   ASSERT_TRUE(settings.set("tcp_rmem", "64k"));
-  EXPECT_EQ(settings.tcp_rmem, 65536u);
+  EXPECT_EQ(settings.tcp_rmem, Triple{65536u});
   ASSERT_TRUE(settings.set("tcp_rmem", "2M"));
-  EXPECT_EQ(settings.tcp_rmem, 2u << 20);
+  EXPECT_EQ(settings.tcp_rmem, Triple{2u << 20});
   EXPECT_EQ(settings.get("tcp_rmem"), "2097152");
+}
+
+TEST(Settings, ThreeNumbersAreTakenAsSysctlPrintsThem) {
+  Settings settings;
+  EXPECT_EQ(settings.get("tcp_rmem"), "4096 131072 6291456");
+  ASSERT_TRUE(settings.set("tcp_rmem", "4096\t8192\t 16k "));
+  EXPECT_EQ(settings.tcp_rmem, (Triple{4096, 8192, 16384}));
+  EXPECT_EQ(settings.get("tcp_rmem"), "4096 8192 16384");
+  ASSERT_TRUE(settings.set("tcp_wmem", "4k 4k 1M"));
+  EXPECT_EQ(settings.get("tcp_wmem"), "4096 4096 1048576");
+  ASSERT_TRUE(settings.set("tcp_mem", "100 200 300"));
+  EXPECT_EQ(settings.tcp_mem, (Triple{100, 200, 300}));
+  EXPECT_EQ(settings.get("tcp_mem"), "100 200 300");
+}
+
+TEST(Settings, OneNumberStandsForAllThree) {
+  Settings settings;
+  ASSERT_TRUE(settings.set("tcp_rmem", "8192"));
+  EXPECT_EQ(settings.tcp_rmem, (Triple{8192, 8192, 8192}));
+  EXPECT_EQ(settings.get("tcp_rmem"), "8192");
+}
+
+TEST(Settings, ThreeNumbersMustAscendAndLieInRange) {
+  EXPECT_EQ(error_of("tcp_rmem", "4096 8192 4096"),
+            "tcp_rmem: '4096 8192 4096' is not in ascending order (minimum, default, maximum)");
+  EXPECT_EQ(error_of("tcp_rmem", "1 4096 8192"),
+            "tcp_rmem: 1 4096 8192 is out of range 2048..1073741824 octets");
+  EXPECT_EQ(error_of("tcp_mem", "100 200 9999999999"),
+            "tcp_mem: 100 200 9999999999 is out of range 16..1073741824 4096-octet pages");
+  EXPECT_EQ(error_of("tcp_mem", "1M"),
+            "tcp_mem: '1M' is not an integer, or three of them (range 16..1073741824 4096-octet pages)");
 }
 
 TEST(Settings, ChoicesAreTakenAndGivenByName) {
@@ -131,6 +162,9 @@ TEST(Settings, NonsenseIsRefusedAndChangesNothing) {
   for (const char* value : {"k", "1.5k", "1kk", "1m", "64KiB"}) {
     EXPECT_THAT(error_of("tcp_rmem", value), HasSubstr("is not a number of octets")) << value;
   }
+  for (const char* value :
+       {"", " ", "1 2", "4096 8192", "4096 8192 16384 32768", "4096,8192,16384", "4096 x 8192"})
+    EXPECT_THAT(error_of("tcp_rmem", value), HasSubstr("or three of them (range 2048..1073741824 octets)"));
   EXPECT_THAT(error_of("tcp_sack", "on"), HasSubstr("'on' is not 0 or 1"));
 
   Settings settings;

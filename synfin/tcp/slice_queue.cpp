@@ -16,31 +16,32 @@ constexpr std::uint32_t kWriteBlock = wire::BlockPool::kMedium;
 }  // namespace
 
 bool SliceQueue::grow() {
-  const std::uint32_t bigger = capacity_ == kInline ? 16 : capacity_ * 2;
-  Entry* storage = new (std::nothrow) Entry[bigger];
+  const std::uint32_t log_bigger = capacity() == kInline ? 4 : log_capacity_ + 1u;
+  Entry* storage = new (std::nothrow) Entry[std::size_t{1} << log_bigger];
   if (storage == nullptr) return false;
   for (std::uint32_t i = 0; i < count_; ++i) storage[i] = std::move(at(i));
-  if (capacity_ == kInline) {
+  if (capacity() == kInline) {
     inline_.~Entry();
   } else {
     delete[] storage_;
   }
   storage_ = storage;
-  capacity_ = bigger;
+  log_capacity_ = log_bigger & 31u;
   first_ = 0;
   return true;
 }
 
 void SliceQueue::release_storage() {
   first_ = 0;
-  if (capacity_ == kInline) return;
+  if (capacity() == kInline) return;
   delete[] storage_;
-  capacity_ = kInline;
+  log_capacity_ = 0;
   new (&inline_) Entry{};
 }
 
 bool SliceQueue::push(wire::Slice slice) {
-  if (count_ == capacity_ && !grow()) return false;
+  if (count_ == capacity() && !grow()) return false;
+  if (count_ == 0 || !at(count_ - 1).slice.shares_block_with(slice)) charge(slice);
   const std::uint32_t start = count_ == 0 ? 0 : at(count_ - 1).start + at(count_ - 1).slice.size();
   Entry& e = at(count_++);
   e.start = start;
@@ -90,8 +91,9 @@ void SliceQueue::drop_front(std::uint32_t n) {
       return;
     }
     n -= e.slice.size();
+    if (count_ == 1 || !at(1).slice.shares_block_with(e.slice)) refund(e.slice);
     e.slice.reset();
-    first_ = (first_ + 1) & (capacity_ - 1);
+    first_ = (first_ + 1) & (capacity() - 1);
     --count_;
   }
   if (count_ == 0) release_storage();
@@ -170,10 +172,58 @@ std::uint32_t SliceQueue::share(std::uint32_t offset, std::uint32_t n, wire::Fra
   return done;
 }
 
+std::uint32_t SliceQueue::memory_at_ends() const {
+  if (count_ == 0) return 0;
+  const wire::Slice &first = at(0).slice, &last = at(count_ - 1).slice;
+  return first.memory() + (first.shares_block_with(last) ? 0 : last.memory());
+}
+
+std::uint32_t SliceQueue::collapse(wire::BlockPool& pool) {
+  std::uint32_t kept = 0, gone = 0, left = size_;
+  bool copying = false;  // the last one kept lies in a block that was begun here
+  memory_ = 0;
+  const auto keep = [&](Entry e) {
+    if (kept == 0 || !at(kept - 1).slice.shares_block_with(e.slice)) charge(e.slice);
+    at(kept++) = std::move(e);
+  };
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    Entry e = std::move(at(i));
+    const std::uint32_t size = e.slice.size();
+    // Never more than one for one, as they are written over those that have been looked at.
+    const bool sparse = std::uint64_t{size} * 2 < e.slice.memory() && size <= kWriteBlock;
+    if (sparse && copying) {
+      const std::uint32_t n = at(kept - 1).slice.append(e.slice.bytes());
+      e.slice.drop_front(n);
+      e.start += n;
+    }
+    if (sparse && !e.slice.empty()) {
+      const std::uint32_t few = std::max(e.slice.size(), wire::BlockPool::kSmall);
+      wire::Block* block = pool.allocate(left < kWriteBlock / 2 ? few : kWriteBlock);
+      copying = block != nullptr;
+      if (copying) {
+        wire::Slice copy{block, 0, 0};
+        (void)copy.append(e.slice.bytes());
+        e.slice = std::move(copy);
+      }
+    } else if (!sparse) {
+      copying = false;
+    }
+    left -= size;
+    if (e.slice.empty()) {
+      ++gone;
+    } else {
+      keep(std::move(e));
+    }
+  }
+  count_ = kept;
+  return gone;
+}
+
 void SliceQueue::clear() {
   for (std::uint32_t i = 0; i < count_; ++i) at(i).slice.reset();
   count_ = 0;
   size_ = 0;
+  memory_ = 0;
   release_storage();
 }
 

@@ -24,6 +24,11 @@ class SliceQueue {
 
   std::uint32_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  /// Octets of the blocks it holds; one that slices which are not neighbours share counts more than once.
+  std::uint64_t memory() const { return std::uint64_t{memory_} * kMemoryUnit; }
+  /// Of these, those of the first and the last slice, of which parts may have been read or are yet to be
+  /// filled.
+  std::uint32_t memory_at_ends() const;
 
   /// Copies `bytes` to the back; returns how many the pool had memory for.
   std::uint32_t append_copy(Bytes bytes, wire::BlockPool& pool);
@@ -40,6 +45,9 @@ class SliceQueue {
   wire::Slice take_front(std::uint32_t most);
   /// Adds [offset, offset + n) to the frame by sharing; returns how much fitted into its slices.
   std::uint32_t share(std::uint32_t offset, std::uint32_t n, wire::Frame& frame) const;
+  /// Copies slices that are small against their blocks together; returns how many. What finds no memory stays
+  /// as it is.
+  std::uint32_t collapse(wire::BlockPool& pool);
   void clear();
 
  private:
@@ -48,20 +56,27 @@ class SliceQueue {
     std::uint32_t start = 0;  // place in the stream, modulo 2^32
   };
   static constexpr std::uint32_t kInline = 1;  // an idle connection is to stay small
+  static constexpr std::uint32_t kMemoryUnit = wire::BlockPool::kSmall;
+  static_assert(wire::BlockPool::kMedium % kMemoryUnit == 0 && wire::BlockPool::kLarge % kMemoryUnit == 0);
 
-  Entry& at(std::uint32_t i) { return entries()[(first_ + i) & (capacity_ - 1)]; }
+  Entry& at(std::uint32_t i) { return entries()[(first_ + i) & (capacity() - 1)]; }
   const Entry& at(std::uint32_t i) const { return const_cast<SliceQueue*>(this)->at(i); }
-  Entry* entries() { return capacity_ > kInline ? storage_ : &inline_; }
+  Entry* entries() { return capacity() > kInline ? storage_ : &inline_; }
+  std::uint32_t capacity() const { return std::uint32_t{1} << log_capacity_; }
+  void charge(const wire::Slice& s) { memory_ = (memory_ + s.memory() / kMemoryUnit) & kMostMemory; }
+  void refund(const wire::Slice& s) { memory_ = (memory_ - s.memory() / kMemoryUnit) & kMostMemory; }
   bool push(wire::Slice slice);
   bool grow();
   void release_storage();
   std::uint32_t index_of(std::uint32_t offset) const;
 
+  static constexpr std::uint32_t kMostMemory = (1u << 27) - 1;  // 256 GiB
   union {
-    Entry inline_;    // alive while `capacity_` is kInline
+    Entry inline_;    // alive while `capacity()` is kInline
     Entry* storage_;  // behind that
   };
-  std::uint32_t capacity_ = kInline;
+  std::uint32_t log_capacity_ : 5 = 0;
+  std::uint32_t memory_ : 27 = 0;  // in kMemoryUnit
   std::uint32_t first_ = 0;
   std::uint32_t count_ = 0;
   std::uint32_t size_ = 0;

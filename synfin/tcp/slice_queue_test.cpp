@@ -131,6 +131,41 @@ TEST(SliceQueue, D3_SmallAndLargeByTurns) {
   EXPECT_LE(pool.bytes_in_use(), 8 * q.size() + wire::BlockPool::kSmall);
 }
 
+// What a peer's small segments hold before they are copied together, and behind it.
+TEST(SliceQueue, CollapsingLeavesNoSparseBlocksAndTheSameText) {
+  for (const std::uint32_t size : {520u, 600u, 1000u}) {
+    SCOPED_TRACE(size);
+    wire::BlockPool pool;
+    SliceQueue q;
+    std::string all;
+    for (int i = 0; i < 100; ++i) {
+      const std::string piece(size, static_cast<char>('a' + i % 26));
+      EXPECT_EQ(q.append(pool.copy(bytes_of(piece)), pool), size);
+      all += piece;
+    }
+    EXPECT_EQ(q.memory(), 100u * wire::BlockPool::kSmall);
+    q.drop_front(size / 2);
+    all.erase(0, size / 2);
+    EXPECT_GT(q.collapse(pool), 60u);
+    EXPECT_LE(q.memory(), all.size() + wire::BlockPool::kMedium);
+    EXPECT_EQ(q.memory(), pool.bytes_in_use());
+    EXPECT_EQ(q.collapse(pool), 0u) << "there is nothing left to do";
+    std::string out(all.size(), '\0');
+    const MutableBytes into = std::as_writable_bytes(std::span{out});
+    EXPECT_EQ(q.read(std::span{&into, 1}), all.size());
+    EXPECT_EQ(out, all);
+  }
+}
+
+TEST(SliceQueue, CollapsingWithoutMemoryKeepsWhatThereIs) {
+  wire::BlockPool pool{10 * wire::BlockPool::kSmall};
+  SliceQueue q;
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(q.append(pool.copy(bytes_of(std::string(520, 'x'))), pool), 520u);
+  EXPECT_EQ(q.collapse(pool), 0u);
+  EXPECT_EQ(q.size(), 5200u);
+  EXPECT_EQ(q.memory(), pool.bytes_in_use());
+}
+
 TEST(SliceQueue, RandomOperationsAgainstAString) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -140,6 +175,7 @@ TEST(SliceQueue, RandomOperationsAgainstAString) {
     std::string model;
     for (int step = 0; step < 2000; ++step) {
       const std::uint32_t what = random.below(5);
+      if (random.below(20) == 0) (void)q.collapse(pool);
       if (what <= 1) {
         std::string more(1 + random.below(what == 0 ? 50 : 5000), '\0');
         for (char& c : more) c = static_cast<char>(random.below(256));
@@ -175,6 +211,7 @@ TEST(SliceQueue, RandomOperationsAgainstAString) {
         ASSERT_EQ(contents(frame), model.substr(offset, n));
       }
       ASSERT_EQ(q.size(), model.size());
+      ASSERT_EQ(q.memory(), pool.bytes_in_use());
     }
     q.clear();
     EXPECT_EQ(pool.bytes_in_use(), 0u);

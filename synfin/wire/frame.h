@@ -69,6 +69,8 @@ class Slice {
   }
   void truncate(std::uint32_t n) { size_ = n; }
 
+  /// Whether both lie in one block.
+  bool shares_block_with(const Slice& o) const { return block_ == o.block_; }
   /// What the slice holds in memory, which for a small slice of a large block is more than `size()`.
   std::uint32_t memory() const { return block_ == nullptr ? 0 : block_->capacity; }
   /// Copies as much of `from` as the block has room for behind this slice; only where nobody appended before.
@@ -111,6 +113,7 @@ class BlockPool {
   Slice lend(Bytes bytes, void (*give_back)(void* context), void* context);
   void release(Block* block);
 
+  std::uint64_t budget() const { return budget_; }
   std::uint64_t bytes_in_use() const { return in_use_; }
   std::uint64_t blocks_in_use() const { return blocks_; }
 

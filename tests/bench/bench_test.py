@@ -86,6 +86,41 @@ class Everything(unittest.TestCase):
         self.assertLessEqual(sizes["ConnectionRecord"], 512)
         self.assertEqual(sizes["table slot"], 8)
 
+    def test_every_life_takes_seven_segments_and_leaves_time_wait(self):
+        for case, established in [("alone", 0), ("one-by-one", 0), ("1024", 10), ("1000000", 10_000)]:
+            with self.subTest(case):
+                r = self.result("lifecycle", case)
+                self.assertEqual(r["lifecycles"]["completed"], r["lifecycles"]["tried"])
+                self.assertGreater(r["lifecycles"]["tried"], 0)
+                self.assertEqual(r["segments"], 7)
+                self.assertEqual(r["established"], established)
+                self.assertGreaterEqual(r["time_wait"], 600)
+
+    def test_every_request_is_answered(self):
+        r = self.result("request", "connection-each")
+        self.assertEqual(r["requests"]["answered"], r["requests"]["tried"])
+
+    def test_streams_arrive_in_segments_of_their_size(self):
+        for case, least in [("mss1460", 1400), ("mss8960", 8000), ("64k", 32_000)]:
+            with self.subTest(case):
+                r = self.result("bulk", case)
+                self.assertGreaterEqual(r["octets"], 20_000_000)
+                self.assertGreater(r["segment"], least)
+
+    def test_memory_is_that_of_so_many_connections(self):
+        for case, field, count in [
+            ("half-open", "connections", 10_000),
+            ("established", "ends", 10_000),
+            ("time-wait", "connections", 10_000),
+            ("established-10M", "ends", 100_000),
+        ]:
+            with self.subTest(case):
+                r = self.result("memory", case)
+                self.assertGreaterEqual(r[field], count - 64)
+                # More than nothing, and no more than a few records each.
+                self.assertGreater(r["value"], 32)
+                self.assertLess(r["value"], 1500)
+
     def test_every_handshake_completes(self):
         for case in ["alone", "cookie", "65536"]:
             with self.subTest(case):

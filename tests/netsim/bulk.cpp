@@ -8,13 +8,10 @@
 namespace synfin::netsim {
 namespace {
 
-constexpr std::uint32_t kBuffers = 8 << 20;
-
 sim::NetworkOptions options(tcp::CongestionControl control, const Path& path, std::uint64_t seed) {
   sim::NetworkOptions o;
   o.seed = seed;
   o.settings.tcp_congestion_control = control;
-  o.settings.tcp_rmem = o.settings.tcp_wmem = kBuffers;
   o.faults = {{.loss = path.loss,
                .reorder = path.reorder,
                .reorder_by = path.reorder_by,

@@ -22,7 +22,7 @@ struct Path {
 };
 
 /// Host A sends `octets` and closes, host B reads whatever comes. Everything that is not said follows the
-/// defaults, but buffers are too large to matter.
+/// defaults.
 class Bulk {
  public:
   Bulk(tcp::CongestionControl control, const Path& path, std::uint64_t octets, std::uint64_t seed = 1);

@@ -41,7 +41,7 @@ start counts in full.
 The link delays, has a tail-drop queue of one bandwidth-delay product (ten packets at least), loses each packet
 towards the receiver with the probability at the head of the column, and holds back those chosen for reordering by
 up to a quarter of the round trip (3 ms at least). Acknowledgements arrive. Both ends are Synfin's with default
-settings and buffers of 8 MiB, in virtual time, from one seed: the same figures every time, from every compiler.
+settings, so that buffers begin small and grow, in virtual time, from one seed: the same figures every time, from every compiler.
 `netsim_test` compares them; `netsim_test --update` writes this page.
 
 )";

@@ -29,8 +29,9 @@ constexpr std::string_view kRecoveryIntroduction =
 How much later, in round trips, everything is delivered and acknowledged than without the loss; and how many
 retransmission timeouts and tail loss probes that took. A round trip is 100 ms; 20 segments are sent at once into a
 window of 40, with nothing behind them, or 140 more where it says so. Settings are the defaults, but for the
-controller; bbr paces what it sends. The SYN-ACK's loss costs the second that RFC 6298 demands before a round trip was
-measured, at both ends. `netsim_test` compares the figures; `netsim_test --update` writes this page.
+controller and a send buffer of 1 MiB that takes it all at once; bbr paces what it sends. The SYN-ACK's loss costs the
+second that RFC 6298 demands before a round trip was measured, at both ends. `netsim_test` compares the figures;
+`netsim_test --update` writes this page.
 
 | controller | lost | round trips | timeouts | probes |
 |---|---|---:|---:|---:|
@@ -98,6 +99,7 @@ class Exchange {
  private:
   static sim::NetworkOptions options(CongestionControl control) {
     sim::NetworkOptions o;
+    o.settings.tcp_wmem = 1 << 20;
     o.settings.tcp_congestion_control = control;
     o.faults = {{.delay = kRoundTrip / 2}, {.delay = kRoundTrip / 2}};
     return o;

@@ -38,6 +38,7 @@ struct End {
   std::optional<Handle> handle;
   std::uint64_t sent = 0, received = 0;
   std::uint32_t rests_left = 0, writer_rests_left = 0;
+  bool refused = false;  // its last write, for want of memory
   bool connected = false, resting = false, writer_resting = false, shut = false, end_seen = false,
        closed = false;
 };
@@ -91,6 +92,8 @@ class Chase {
   void see(const Sighting& s);
   void print(const Sighting& s) const;
   void meddle(std::size_t from, MutableBytes packet);
+  void note_loss();
+  void watch_memory();
   void watch(std::size_t i);
   bool held(std::size_t i);
   Duration allowed(std::size_t i) const;
@@ -107,6 +110,7 @@ class Chase {
   End ends_[2];
   Clock clocks_[2];      // of what each host sends
   bool closed_ = false;  // B's window, by the last that it said
+  std::uint64_t dropped_ = 0;
   std::string problem_;
 };
 
@@ -145,6 +149,7 @@ std::string Chase::run() {
 
 void Chase::step() {
   if (done()) return;
+  watch_memory();
   for (std::size_t i = 0; i < 2; ++i) watch(i);
   for (std::size_t i = 0; i < 2; ++i) {
     while (const auto event = host(i).poll_event()) {
@@ -228,11 +233,14 @@ void Chase::write(std::size_t i) {
         stream(i, e.sent, std::min<std::uint64_t>(hunt_.octets[i] - e.sent, hunt_.write_at_most))};
     const auto n = host(i).send(*e.handle, parts, net_.now());
     if (!n) {
-      if (n.error() != Error::kWouldBlock)
+      e.refused = n.error() == Error::kNoBuffers;
+      if (e.refused) ++tally_.refused;
+      if (n.error() != Error::kWouldBlock && n.error() != Error::kNoBuffers)
         problem_ = "writing failed: " + std::string(tcp::message(n.error()));
       return;
     }
     e.sent += *n;
+    e.refused = false;
     if (e.writer_rests_left > 0 && random_.below(4) == 0) {
       --e.writer_rests_left;
       rest(&End::writer_resting, i, hunt_.writer_rest);
@@ -250,6 +258,7 @@ void Chase::rest(bool End::*which, std::size_t i, Duration most) {
   net_.call_at(net_.now() + Duration::microseconds(1 + random_.below(us + 1)), [this, which, i] {
     ends_[i].*which = false;
     if (done()) return;
+    watch_memory();
     for (std::size_t k = 0; k < 2; ++k) watch(k);
     if (which == &End::writer_resting && random_.below(4) == 0) change_options(i);
     act(i);
@@ -274,14 +283,32 @@ void Chase::see(const Sighting& s) {
   }
   if (s.fate != Sighting::Fate::kLost && s.fate != Sighting::Fate::kCorrupted) return;
   ++tally_.lost;
+  note_loss();
+}
+
+void Chase::note_loss() {
+  const Instant at = net_.now();
   for (Clock& c : clocks_) {
-    c.last_loss = s.at;
+    c.last_loss = at;
     // Those that follow each other faster than timeouts can cost one of these between them.
-    if (c.losses > 0 && s.at - c.last_counted < hunt_.network.settings.tcp_rto_min) continue;
+    if (c.losses > 0 && at - c.last_counted < hunt_.network.settings.tcp_rto_min) continue;
     ++c.losses;
     c.samples = 0;
-    c.last_counted = s.at;
+    c.last_counted = at;
   }
+}
+
+// What arrived and found no memory, or had to make room again, is lost as well.
+void Chase::watch_memory() {
+  std::uint64_t dropped = 0;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const trace::Counters& c = host(i).counters();
+    dropped +=
+        c[trace::Counter::kTCPBacklogDrop] + c[trace::Counter::kTCPOFODrop] + c[trace::Counter::kOfoPruned];
+  }
+  if (dropped == dropped_) return;
+  tally_.dropped += dropped - std::exchange(dropped_, dropped);
+  note_loss();
 }
 
 // RFC 1624 keeps the checksum right.
@@ -311,6 +338,8 @@ std::uint64_t Chase::arrived(std::size_t i) {
 bool Chase::held(std::size_t i) {
   const End& to = ends_[1 - i];
   if (to.end_seen || ends_[i].writer_resting || (i == 0 && shrinking())) return true;
+  // For memory, which the other direction holds: it has a clock of its own.
+  if (ends_[i].refused && arrived(1 - i) <= hunt_.octets[1 - i]) return true;
   return to.resting && arrived(i) > to.received;
 }
 

@@ -49,10 +49,12 @@ struct Hunt {
   void draw_path(SeededEntropy& random);
   void draw_settings(SeededEntropy& random);
   void draw_programs(SeededEntropy& random);
+  void draw_memory(SeededEntropy& random);
 };
 
 struct HuntTally {
   std::uint64_t packets = 0, lost = 0, octets = 0, zero_windows = 0, shrunk = 0, timeouts = 0, rests = 0;
+  std::uint64_t refused = 0, dropped = 0;  // writes and text, for want of packet memory
   /// Percent of what would have been a stall.
   std::uint64_t longest = 0;
   HuntTally& operator+=(const HuntTally& o);

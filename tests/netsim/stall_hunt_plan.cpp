@@ -38,6 +38,24 @@ Hunt::Hunt(std::uint64_t hunt_seed) : seed(hunt_seed) {
   draw_path(random);
   draw_settings(random);
   draw_programs(random);
+  draw_memory(random);
+}
+
+// Behind all else, so that the seeds of old mean what they meant.
+void Hunt::draw_memory(SeededEntropy& random) {
+  tcp::Settings& s = network.settings;
+  // Buffers that grow, to some multiple of what they begin with.
+  if (one_in(random, 2))
+    s.tcp_rmem = {std::min(s.tcp_rmem.initial, 4096U), s.tcp_rmem.initial,
+                  s.tcp_rmem.initial * (1 + random.below(16))};
+  if (one_in(random, 2))
+    s.tcp_wmem = {std::min(s.tcp_wmem.initial, 4096U), s.tcp_wmem.initial,
+                  s.tcp_wmem.initial * (1 + random.below(16))};
+  // Packet memory for a few packets to a few hundred, at both ends and on the way.
+  if (!one_in(random, 6)) return;
+  const std::uint32_t most = spread(random, 16, 256);
+  const std::uint32_t pressure = most / 2 + random.below(most / 2);
+  s.tcp_mem = {pressure - random.below(pressure / 2), pressure, most};
 }
 
 void Hunt::draw_path(SeededEntropy& random) {
@@ -75,7 +93,7 @@ void Hunt::draw_settings(SeededEntropy& random) {
   s.tcp_window_scaling = !one_in(random, 3);
   s.tcp_pacing = one_in(random, 4);
   s.window_probe_octet = one_in(random, 2);
-  s.tcp_ecn = random.below(3);
+  s.tcp_ecn = random.below(6);
   s.tcp_early_retrans = one_in(random, 3) ? 0 : 3;
   s.tcp_frto = one_in(random, 3) ? 0 : 2;
   s.tcp_slow_start_after_idle = one_in(random, 2);
@@ -117,7 +135,7 @@ void Hunt::draw_programs(SeededEntropy& random) {
     for (const tcp::Options& o : options) {
       if (o.max_segment > 0) segment = std::min<std::uint32_t>(segment, o.max_segment);
     }
-    std::uint32_t buffer = network.settings.tcp_rmem;
+    std::uint32_t buffer = network.settings.tcp_rmem.initial;
     if (options[1 - i].receive_buffer > 0) buffer = options[1 - i].receive_buffer;
     const std::uint32_t most = std::min(200 * std::min(segment, buffer / 2), 1U << 20);
     octets[i] = i == 0 || one_in(random, 3) ? spread(random, 1, most) : 0;
@@ -202,6 +220,8 @@ HuntTally& HuntTally::operator+=(const HuntTally& o) {
   shrunk += o.shrunk;
   timeouts += o.timeouts;
   rests += o.rests;
+  refused += o.refused;
+  dropped += o.dropped;
   longest = std::max(longest, o.longest);
   return *this;
 }

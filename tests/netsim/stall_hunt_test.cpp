@@ -43,16 +43,19 @@ TEST(StallHunt, NothingWaitsLongerThanTheProtocolDemands) {
   std::printf(
       "%llu transfers: %llu packets, %llu lost, %llu octets, %llu zero windows, %llu windows shrunk, %llu "
       "rests, "
-      "%llu timeouts; the longest wait was %llu %% of what is allowed\n",
+      "%llu timeouts, %llu writes refused and %llu pieces of text dropped for want of memory; the longest "
+      "wait was %llu %% of what is allowed\n",
       number(last - first + 1), number(tally.packets), number(tally.lost), number(tally.octets),
       number(tally.zero_windows), number(tally.shrunk), number(tally.rests), number(tally.timeouts),
-      number(tally.longest));
+      number(tally.refused), number(tally.dropped), number(tally.longest));
   if (only != 0 || last < 300) return;  // a hunt in which nothing happened must not pass
   EXPECT_GT(tally.lost, last);
   EXPECT_GT(tally.zero_windows, last / 10);
   EXPECT_GT(tally.shrunk, last);
   EXPECT_GT(tally.rests, last);
   EXPECT_GT(tally.timeouts, last / 10);
+  EXPECT_GT(tally.refused, last / 100);
+  EXPECT_GT(tally.dropped, last / 100);
 }
 
 }  // namespace

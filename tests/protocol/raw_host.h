@@ -46,6 +46,8 @@ class RawHost : public testing::TestWithParam<wire::Family> {
     stack::Config c;
     c.addresses = {*wire::Prefix::parse("10.77.0.2/24"), *wire::Prefix::parse("10.77.0.3/24"),
                    *wire::Prefix::parse("fd77::2/64"), *wire::Prefix::parse("fd77::3/64")};
+    // As in ladders.
+    c.settings.tcp_rmem = c.settings.tcp_wmem = 1 << 20;
     return c;
   }
   bool v4() const { return GetParam() == wire::Family::kIpv4; }
@@ -94,7 +96,7 @@ class RawHost : public testing::TestWithParam<wire::Family> {
     ip.source = from.address;
     ip.destination = destination.address;
     ip.protocol = wire::protocol::kTcp;
-    if (marked) ip.traffic_class = wire::ecn::kMarked;
+    ip.traffic_class = marked ? wire::ecn::kMarked : codepoint_;
     wire::Frame frame;
     if (!text.empty()) frame.add(pool_.copy(std::as_bytes(std::span{text})));
     wire::emit_tcp_packet(ip, h, frame, wire::FillChecksum::kYes);
@@ -262,6 +264,7 @@ class RawHost : public testing::TestWithParam<wire::Family> {
   std::vector<Packet> sent_;
   std::vector<std::pair<Handle, std::uint16_t>> events_;
   std::vector<Handle> kept_;
+  std::uint8_t codepoint_ = wire::ecn::kNotCapable;  // of what peers send
 };
 
 /// Instantiates a suite for both families.

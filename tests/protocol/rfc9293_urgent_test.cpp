@@ -285,6 +285,7 @@ TEST(UrgentBetweenStacks, EndsWhereItWasMeantTo) {
     const wire::Endpoint server{net.address(Network::kB, family), 80};
     stack::Stack& a = net.host(Network::kA);
     stack::Stack& b = net.host(Network::kB);
+    a.settings().tcp_wmem = 1 << 20;
     const stack::Handle listener = *b.listen(server, {}, net.now());
     const stack::Handle sender = *a.connect(server, {}, net.now());
     stack::Handle reader;

@@ -25,6 +25,9 @@ struct AckEvent {
   std::optional<Duration> round_trip{};
   Duration smoothed{};        // the smoothed round trip (RFC 6298); zero: not known
   wire::SeqNum una{}, nxt{};  // SND.UNA behind the acknowledgement, and SND.NXT
+  /// Segments newly said to have been marked (ECN): counted by AccECN; with RFC 3168 all that an
+  /// acknowledgement with ECE tells of. Marks that came where there was no event add to the next.
+  std::uint32_t ce_marked = 0;
 
   // For controllers that have a model of the path.
   std::uint32_t newly_delivered = 0;  // octets newly known to have arrived, whatever they let grow
