@@ -66,4 +66,8 @@ verdict "tests do not sleep" "$(grep -nE 'sleep_for|sleep_until|\busleep\(|\bsle
 verdict "RFC 9293's requirements have tests or reasons, and docs/rfc9293.md says which" "$(scripts/rfc9293.py --check 2>&1)"
 tried=$(python3 scripts/rfc9293_test.py 2>&1) && tried=
 verdict "scripts/rfc9293.py finds what it must" "$tried"
+# The same for the rules of the RFCs about data, by section.
+verdict "the rules in docs/data-rules.md have tests or reasons" "$(scripts/data_rules.py 2>&1)"
+tried=$(python3 scripts/data_rules_test.py 2>&1) && tried=
+verdict "scripts/data_rules.py finds what it must" "$tried"
 exit $status

@@ -136,7 +136,7 @@ run_install() {
 
 # The built program against the kernel, in a network of its own.
 run_lab() {
-  built release -DSYNFIN_TESTS=ON synfin synfin-http-load synfin-puppet synfin-example-echo synfin-example-hold_syn || return
+  built release -DSYNFIN_TESTS=ON synfin synfin-http-load synfin-puppet synfin-quality synfin-example-echo synfin-example-hold_syn || return
   local example
   for example in echo hold_syn; do
     examples/${example}_test.sh "$PWD/build/release/synfin-example-$example" >build/release/example.log 2>&1

@@ -297,6 +297,7 @@ class Connection {
 
   // Loss (connection_recovery.cpp).
   void recover(const Segment& seg, Delivery& d, Context& ctx);
+  void forget_passed_marks();
   void count_duplicates(Delivery& d);
   void leave_recovery(const Segment& seg, Delivery& d, Context& ctx);
   void within_recovery(const Segment& seg, Delivery& d, Context& ctx);
@@ -376,6 +377,7 @@ class Connection {
   bool resend(wire::Frame& frame, Sent& out, Context& ctx);
   bool resend_segment(std::uint32_t place, trace::Reason why, wire::Frame& frame, Sent& out, Context& ctx);
   bool goes_along(const SentSegment& s) const;
+  void give_first_its_time(Context& ctx);
   bool ends_resent_burst();
   bool resend_fin(Sent& out, Context& ctx);
   bool send_tail_probe(wire::Frame& frame, Sent& out, Context& ctx);

@@ -61,6 +61,7 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
   }
   timing_ = false;
   snd_.una = ack;
+  recover_ = later(recover_, ack - 1);  // or it would lie ahead again 2 GiB later
   snd_.nxt = later(snd_.nxt, ack);
   snd_.max = later(snd_.max, ack);
   if (flight_ != nullptr) {
@@ -186,7 +187,12 @@ bool Connection::take_dsack(const Segment& seg, Delivery& d, Context& ctx) {
   if (traffic_.duplicates > total_retransmissions_) return true;
   d.dsack = true;
   d.probe_dsack = tail_probe_ && b.right == tail_probe_end_;
-  if (flight_ == nullptr) return true;
+  if (flight_ == nullptr) {
+    // A program that waits for answers hears of it only now. Round trips are not told apart here, so it
+    // counts no further than the least of them.
+    if (!d.probe_dsack && reordering_.steps < Reordering::kStepsOfRoundTrip) reordering_.widen();
+    return true;
+  }
   Flight& f = *flight_;
   if (f.undo && f.undo_left > 0 && b.right.after(f.undo_from)) {
     f.undo_left = std::max(f.undo_left - static_cast<std::int32_t>(segments), 0);

@@ -25,6 +25,10 @@ std::uint32_t Connection::pipe() const {
 }
 
 Duration Connection::reordering_window() const {
+  // What was just taken for lost and was not would be so again by the next acknowledgement, each time for one
+  // more retransmission: DSACKs, which widen the window, take a round trip longer. SRTT is the most that RFC
+  // 8985 §6.2 step 4 allows.
+  if (flight_->patient) return rtt_.smoothed();
   const bool early = in_loss_recovery() || flight_->sent.sacked() >= reordering_.degree;
   return Rack::window(reordering_, early, rtt_.minimum(), rtt_.smoothed());
 }
@@ -39,6 +43,7 @@ void Connection::recover(const Segment& seg, Delivery& d, Context& ctx) {
     reordering_.note((distance + text_limit() - 1) / text_limit());
     ctx.count(Counter::kTCPSACKReorder);
   }
+  forget_passed_marks();
   if (!sack_) count_duplicates(d);
   const bool in_recovery = in_loss_recovery();
   if (in_recovery && d.advanced && snd_.una.at_or_after(f.high)) {
@@ -63,7 +68,20 @@ void Connection::recover(const Segment& seg, Delivery& d, Context& ctx) {
     release_flight(ctx);
     return;
   }
+  // What has just arrived shows how long the path takes by now. The first segment, sent again, takes as long,
+  // and no sample tells the timeout so while SND.UNA stands still: a queue that slow start has filled would
+  // make it too early. Linux too lets selective acknowledgements postpone it.
+  if (f.state == CaState::kRecovery && d.sacked && d.round_trip && !f.sent.empty())
+    f.timeout_at = std::max(f.timeout_at, f.sent[0].sent_at + *d.round_trip + ctx.settings.tcp_rto_min);
   arm_for_flight(d.advanced || d.sacked, reordering, ctx);
+}
+
+// Numbers that SND.UNA has left behind would lie ahead of it again 2 GiB later.
+void Connection::forget_passed_marks() {
+  Flight& f = *flight_;
+  if (f.any_sacked && snd_.una.at_or_after(f.highest_sacked)) f.any_sacked = false;
+  if (f.patient && snd_.una.at_or_after(f.patient_until)) f.patient = false;
+  f.rack.end_dsack_round(snd_.una);
 }
 
 // Without SACK a duplicate acknowledgement only says that some segment has arrived: RFC 6582, counted as
@@ -284,6 +302,8 @@ void Connection::undo(Counter counter, Reason why, Delivery& d, Context& ctx) {
   f.state = CaState::kOpen;
   f.frto = Flight::Frto::kOff;
   f.undo = false;
+  f.patient = true;
+  f.patient_until = snd_.nxt;
   recover_ = snd_.una - 1;
   d.fate = why;
 }
@@ -324,7 +344,10 @@ void Connection::tell_controller(const Delivery& d, const Context& ctx) {
   const bool timeout = f.state == CaState::kLoss;
   AckEvent event;
   event.now = ctx.now;
-  if (d.advanced && f.state != CaState::kRecovery)
+  // Where segments overtake each other, most acknowledgements are selective: as on Linux they count like the
+  // others then, or the window would grow by a part of what arrives.
+  const bool counts = d.advanced || (d.sacked && reordering_.degree > ctx.settings.tcp_reordering);
+  if (counts && f.state != CaState::kRecovery)
     event.acked = timeout ? std::min(d.octets, text_limit()) : d.octets;
   event.window_limited = limited || timeout;
   // What waited for a segment that was sent again tells nothing.

@@ -353,7 +353,9 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
   if (text > 0) ++traffic_.text_segments_out;
   last_sent_ = ctx.now;
   if (!timers_.armed(Timer::kRetransmit)) arm_retransmit(ctx);
-  if (flight_ != nullptr) arm_for_flight(true, std::nullopt, ctx);
+  // What is sent now says nothing about what waits for the reordering window.
+  if (flight_ != nullptr && flight_->wait != Flight::Wait::kReordering)
+    arm_for_flight(true, std::nullopt, ctx);
   return true;
 }
 

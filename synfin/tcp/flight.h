@@ -59,6 +59,9 @@ struct FlightState {
   wire::SeqNum undo_from;
   std::int32_t undo_left = -1;  // retransmissions that no DSACK has called needless yet
   Instant first_resent;         // of this recovery
+  // A recovery was for nothing: until this is acknowledged, reordering is given all the time it may have.
+  bool patient = false;
+  wire::SeqNum patient_until;
 };
 
 /// What a connection must know only while it has text in flight. An idle connection has none, and neither has

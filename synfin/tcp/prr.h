@@ -34,6 +34,9 @@ class Prr {
     // "Force a fast retransmit upon entering recovery"
     if (out_ == 0) send = std::max<std::uint64_t>(send, mss);
     window_ = pipe + static_cast<std::uint32_t>(send);
+    // In the smallest window a segment that is sent again alone, and lost again, is found by a timeout only.
+    // Two may be in flight whatever was lost (RFC 5681 §3.1, equation 4), and the second tells of the first.
+    if (threshold_ <= 2 * mss) window_ = std::max(window_, threshold_);
   }
   void sent(std::uint32_t octets) { out_ += octets; }
   /// How many octets may be in the network now.

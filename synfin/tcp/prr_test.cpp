@@ -55,6 +55,17 @@ TEST(Rfc6937, NeverExceedsTheThreshold_3) {
   EXPECT_EQ(prr.window(), 5 * kPrrMss);
 }
 
+// The second tells whether the first was lost again.
+TEST(Rfc6937, InTheSmallestWindowTwoAreInFlight) {
+  Prr prr;
+  prr.begin(2 * kPrrMss, 2 * kPrrMss);
+  prr.on_ack(kPrrMss, 0, kPrrMss, false);
+  EXPECT_EQ(prr.window(), 2 * kPrrMss);
+  prr.sent(2 * kPrrMss);
+  prr.on_ack(kPrrMss, 2 * kPrrMss, kPrrMss, false);
+  EXPECT_EQ(prr.window(), 2 * kPrrMss);
+}
+
 // Attack D8 (CVE-2016-2070): nothing in flight divides nothing.
 TEST(Rfc6937, NothingInFlightIsNoDivision) {
   Prr prr;

@@ -23,7 +23,7 @@ Duration Rack::window(const Reordering& r, bool early, Duration min_rtt, Duratio
   // "If no reordering has been observed, RACK uses a zero window in recovery or once DupThresh segments are
   // sacked"; the bound by SRTT keeps DSACKs of a hostile receiver from delaying recovery for ever.
   if (r.seen == 0 && early) return Duration::zero();
-  return std::min(min_rtt / 4 * r.steps, smoothed);
+  return std::min(min_rtt / Reordering::kStepsOfRoundTrip * r.steps, smoothed);
 }
 
 bool Rack::new_dsack_round(wire::SeqNum una, wire::SeqNum nxt) {

@@ -14,6 +14,7 @@ namespace synfin::tcp {
 struct Reordering {
   static constexpr std::uint16_t kMostDegree = 300;
   static constexpr std::uint8_t kPersist = 16;
+  static constexpr std::uint8_t kStepsOfRoundTrip = 4;
 
   std::uint16_t degree = 3;  // DupThresh: segments that may overtake each other
   std::uint16_t seen = 0;    // times that it was seen
@@ -71,6 +72,10 @@ class Rack {
 
   /// A DSACK came; true: the first in this round trip.
   bool new_dsack_round(wire::SeqNum una, wire::SeqNum nxt);
+  /// To be told of every SND.UNA.
+  void end_dsack_round(wire::SeqNum una) {
+    if (in_dsack_round_ && una.at_or_after(dsack_round_)) in_dsack_round_ = false;
+  }
   Duration rtt() const { return rtt_; }
 
  private:

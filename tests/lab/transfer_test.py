@@ -8,8 +8,10 @@ import unittest
 from lab import HTTP_LOAD, LabTest, MIB, V4, V6, run, sha256_of, size_from_environment, summary_of, write_random
 
 BIG = size_from_environment("SYNFIN_LAB_BIG_MIB", 1024)
-UPLOAD = size_from_environment("SYNFIN_LAB_UPLOAD_MIB", 200)
+UPLOAD = size_from_environment("SYNFIN_LAB_UPLOAD_MIB", 1024)
 IMPAIRED = size_from_environment("SYNFIN_LAB_IMPAIRED_MIB", 20)
+# By loss in percent, in both directions of the link.
+LOSSY = {1: size_from_environment("SYNFIN_LAB_LOSSY_MIB", 64), 5: size_from_environment("SYNFIN_LAB_VERY_LOSSY_MIB", 16)}
 REQUESTS = int(os.environ.get("SYNFIN_LAB_REQUESTS", 100_000))
 CONNECTIONS = int(os.environ.get("SYNFIN_LAB_CONNECTIONS", 1000))
 
@@ -26,13 +28,19 @@ class Download(LabTest):
         self.fetch(BIG, V4)
 
     def test_big_file_over_ipv6(self):
-        self.fetch(BIG, V6)
+        self.fetch(BIG // 4, V6)
 
     def test_impaired_over_ipv4(self):
         self.fetch(IMPAIRED, V4, "--impair", "loss=1%,reorder=2%,dup=1%,delay=5ms,seed=1")
 
     def test_impaired_over_ipv6(self):
         self.fetch(IMPAIRED // 4, V6, "--impair", "loss=1%,reorder=2%,dup=1%,delay=5ms,seed=1")
+
+    def test_one_percent_lost(self):
+        self.fetch(LOSSY[1], V4, "--impair", "loss=1%,seed=11")
+
+    def test_five_percent_lost(self):
+        self.fetch(LOSSY[5], V4, "--impair", "loss=5%,seed=12")
 
     def test_corruption_never_reaches_the_file(self):
         self.fetch(2 * MIB, V4, "--impair", "corrupt=1%,seed=3")
@@ -61,7 +69,13 @@ class Upload(LabTest):
         self.upload(UPLOAD, V4)
 
     def test_over_ipv6(self):
-        self.upload(UPLOAD // 8, V6)
+        self.upload(UPLOAD // 16, V6)
+
+    def test_one_percent_lost(self):
+        self.upload(LOSSY[1], V4, "--impair", "loss=1%,seed=13")
+
+    def test_five_percent_lost(self):
+        self.upload(LOSSY[5], V4, "--impair", "loss=5%,seed=14")
 
     def test_impaired(self):
         self.upload(4 * MIB, V4, "--impair", "loss=1%,reorder=2%,dup=1%,delay=2ms,seed=5")
