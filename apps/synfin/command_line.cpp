@@ -98,7 +98,7 @@ void add_link_options(CLI::App& verb, LinkOptions& o) {
       ->group(kGroup);
   verb.add_option(
           "--impair", o.impair,
-          "damage on the link: loss=1%,delay=20ms,jitter=5ms,reorder=2%,dup=1%,corrupt=0.1%,rate=100mbit,"
+          "damage on the link: loss=1%,delay=20ms,jitter=5ms,reorder=2%,dup=1%,corrupt=0.1%,mark=1%,rate=100mbit,"
           "seed=7; `in:` or `out:` before a name for one direction")
       ->type_name("SPEC")
       ->allow_extra_args(false)

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "synfin/wire/ip.h"
+
 namespace synfin::link {
 namespace {
 
@@ -24,7 +26,7 @@ std::uint64_t scale(std::uint64_t luck, std::uint64_t bound) {
 }  // namespace
 
 ImpairedPath::ImpairedPath(const Impairment& impairment, std::uint64_t seed, wire::BlockPool& pool)
-    : impairment_(impairment), entropy_(seed), pool_(pool) {}
+    : impairment_(impairment), entropy_(seed), marks_(~seed), pool_(pool) {}
 
 ImpairedPath::Draw ImpairedPath::draw() {
   Draw luck;
@@ -61,6 +63,7 @@ void ImpairedPath::pass(wire::Frame frame, const Draw& luck, Instant now) {
     ++counters_.dropped_too_many;
     return;
   }
+  if (impairment_.mark > 0 && chosen(marks_.u32(), impairment_.mark) && mark(frame)) ++counters_.marked;
   if (chosen(luck.corrupt, impairment_.corrupt) && frame.size() != 0) {
     if (!corrupt(frame, luck.bit)) {
       ++counters_.dropped_no_memory;
@@ -84,28 +87,54 @@ void ImpairedPath::pass(wire::Frame frame, const Draw& luck, Instant now) {
   overtake_held(left);
 }
 
-// The slices may be shared with the sender's retransmission queue: the flipped bit lands in a copy.
+// The slices may be shared with the sender's retransmission queue: what changes is a copy.
+std::byte* ImpairedPath::own_octet(wire::Frame& frame, std::size_t offset) {
+  if (offset < frame.header_size) return &frame.header[offset];
+  offset -= frame.header_size;
+  std::size_t i = 0;
+  while (offset >= frame.slices[i].size()) offset -= frame.slices[i++].size();
+  const Bytes original = frame.slices[i].bytes();
+  wire::Block* const block = pool_.allocate(frame.slices[i].size());
+  if (block == nullptr) return nullptr;
+  std::ranges::copy(original, block->data);
+  block->used = frame.slices[i].size();
+  frame.slices[i] = wire::Slice{block, 0, block->used};
+  return block->data + offset;
+}
+
+// False: it is not ECN-capable, marked already, or there is no memory. The checksum of an IPv4 header follows
+// the change (RFC 1624); TCP's does not cover the field.
+bool ImpairedPath::mark(wire::Frame& frame) {
+  const Bytes front = frame.front();
+  const auto ip = wire::parse_ip(front, frame.size());
+  if (!ip) return false;
+  const std::uint8_t codepoint = ip->header.traffic_class & wire::ecn::kMask;
+  if (codepoint == wire::ecn::kNotCapable || codepoint == wire::ecn::kMarked) return false;
+  std::byte* const first = own_octet(frame, 0);
+  if (first == nullptr) return false;
+  if (load_u8(first) >> 4 == 6) {
+    store_be16(first, static_cast<std::uint16_t>(load_be16(first) | wire::ecn::kMarked << 4));
+    return true;
+  }
+  const std::uint32_t before = load_be16(first);
+  const std::uint32_t after = before | wire::ecn::kMarked;
+  constexpr std::size_t kChecksum = 10;
+  std::uint32_t sum = (~std::uint32_t{load_be16(first + kChecksum)} & 0xffffu) + (~before & 0xffffu) + after;
+  sum = (sum & 0xffffu) + (sum >> 16);
+  sum = (sum & 0xffffu) + (sum >> 16);
+  store_be16(first + kChecksum, static_cast<std::uint16_t>(~sum));
+  store_be16(first, static_cast<std::uint16_t>(after));
+  return true;
+}
+
 bool ImpairedPath::corrupt(wire::Frame& frame, std::uint64_t luck) {
   const std::uint64_t bit = scale(luck, std::uint64_t{frame.size()} * 8);
-  const auto mask = std::byte{static_cast<unsigned char>(1U << (bit % 8))};
-  auto octet = static_cast<std::size_t>(bit / 8);
   // No longer what anybody vouches for; and a checksum left to the link would be computed over the damage.
   frame.checksum_verified = false;
   frame.needs_checksum = false;
-  if (octet < frame.header_size) {
-    frame.header[octet] ^= mask;
-    return true;
-  }
-  octet -= frame.header_size;
-  std::size_t i = 0;
-  while (octet >= frame.slices[i].size()) octet -= frame.slices[i++].size();
-  const Bytes original = frame.slices[i].bytes();
-  wire::Block* const block = pool_.allocate(frame.slices[i].size());
-  if (block == nullptr) return false;
-  std::ranges::copy(original, block->data);
-  block->data[octet] ^= mask;
-  block->used = frame.slices[i].size();
-  frame.slices[i] = wire::Slice{block, 0, block->used};
+  std::byte* const octet = own_octet(frame, static_cast<std::size_t>(bit / 8));
+  if (octet == nullptr) return false;
+  *octet ^= std::byte{static_cast<unsigned char>(1U << (bit % 8))};
   return true;
 }
 

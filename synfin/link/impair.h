@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A bad network in front of any link: loss, duplication, corruption, rate, delay, jitter and reordering, in
-// both directions, decided by a seed. The same seed, the same packets at the same instants: the same outcome.
+// A bad network in front of any link: loss, duplication, corruption, congestion marks, rate, delay, jitter
+// and reordering, in both directions, decided by a seed. The same seed, the same packets at the same
+// instants: the same outcome.
 #pragma once
 
 #include <deque>
@@ -23,6 +24,8 @@ struct ImpairCounters {
   std::uint64_t lost = 0;
   std::uint64_t duplicated = 0;
   std::uint64_t corrupted = 0;
+  /// Packets that a router's mark was set on.
+  std::uint64_t marked = 0;
   /// Packets chosen to overtake or to be held back.
   std::uint64_t reordered = 0;
   /// Lost because the queue in front of `rate` was full.
@@ -36,7 +39,7 @@ struct ImpairCounters {
 };
 
 /// One direction: packets go in with the time, and come out when they are due. In this order: loss,
-/// duplication, corruption, rate, delay. Which packets are lost does not depend on what else is set.
+/// duplication, marks, corruption, rate, delay. Which packets are lost does not depend on what else is set.
 class ImpairedPath {
  public:
   /// Packets under way at once, whatever the delay: a bound on memory.
@@ -73,7 +76,10 @@ class ImpairedPath {
   };
   Draw draw();
   void pass(wire::Frame frame, const Draw& luck, Instant now);
+  bool mark(wire::Frame& frame);
   bool corrupt(wire::Frame& frame, std::uint64_t luck);
+  // The octet at `offset`, to be changed: what other frames share is copied first. Null: no memory.
+  std::byte* own_octet(wire::Frame& frame, std::size_t offset);
   // When the last bit of the packet has left; `never()`: no room in the queue.
   Instant transmitted(std::size_t octets, Instant now);
   Duration delay(const Draw& luck) const;
@@ -83,6 +89,7 @@ class ImpairedPath {
 
   Impairment impairment_;
   SeededEntropy entropy_;
+  SeededEntropy marks_;  // apart, so that marks do not shift what is lost
   wire::BlockPool& pool_;
   // By due time; equal times in order of insertion.
   std::multimap<Instant, wire::Frame> under_way_;

@@ -91,13 +91,14 @@ Problem set_item(Impairment& to, std::string_view key, std::string_view value) {
   if (key == "loss") return set_share(to.loss, value);
   if (key == "dup") return set_share(to.duplicate, value);
   if (key == "corrupt") return set_share(to.corrupt, value);
+  if (key == "mark") return set_share(to.mark, value);
   if (key == "reorder") return set_share(to.reorder, value);
   if (key == "delay") return set_time(to.delay, value);
   if (key == "jitter") return set_time(to.jitter, value);
   if (key == "rate") return set_rate(to.rate, value);
   if (key == "queue") return set_queue(to.queue, value);
   return fmt::format(
-      "'{}' is unknown; known are loss, delay, jitter, reorder, dup, corrupt, rate, queue and seed", key);
+      "'{}' is unknown; known are loss, delay, jitter, reorder, dup, corrupt, mark, rate, queue and seed", key);
 }
 
 Problem apply_item(ImpairSpec& spec, std::string_view item) {

@@ -11,6 +11,8 @@
 //   loss=P     share of packets lost; P is a percentage, 0% to 100%, decimals allowed
 //   dup=P      share of packets that arrive twice
 //   corrupt=P  share of packets with one bit flipped
+//   mark=P     share of ECN-capable packets that are marked as by a congested router (RFC 3168 §5); of others
+//              none
 //   reorder=P  share of packets that overtake: they are sent without the delay. Where no delay is set, share
 //              of packets held back until three others have passed, at most 1 ms
 //   delay=T    time that each packet takes longer; T in us, ms or s, at most 3600s
@@ -35,6 +37,7 @@ struct Impairment {
   double loss = 0;
   double duplicate = 0;
   double corrupt = 0;
+  double mark = 0;
   double reorder = 0;
   Duration delay;
   Duration jitter;

@@ -10,11 +10,12 @@ using namespace literals;
 
 TEST(ImpairSpec, ReadsEveryItemForBothDirections) {
   const auto spec = parse_impair(
-      "loss=1%,delay=20ms,jitter=5ms,reorder=2%,dup=1.5%,corrupt=0.1%,rate=100mbit,queue=50,seed=7");
+      "loss=1%,delay=20ms,jitter=5ms,reorder=2%,dup=1.5%,corrupt=0.1%,mark=3%,rate=100mbit,queue=50,seed=7");
   ASSERT_TRUE(spec) << spec.error();
   const Impairment both{.loss = 0.01,
                         .duplicate = 0.015,
                         .corrupt = 0.001,
+                        .mark = 0.03,
                         .reorder = 0.02,
                         .delay = 20_ms,
                         .jitter = 5_ms,
@@ -69,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"loss", "impairment 'loss': an item reads NAME=VALUE, such as loss=1%"},
         Wrong{"delay=1ms,lost=1%,dup=1%",
               "impairment 'lost=1%': 'lost' is unknown; known are loss, delay, jitter, reorder, dup, "
-              "corrupt, rate, "
+              "corrupt, mark, rate, "
               "queue and seed"},
         Wrong{"up:loss=1%", "impairment 'up:loss=1%': 'up' is no direction; in: and out: are"},
         Wrong{"loss=120%", "impairment 'loss=120%': at most 100% is possible"},

@@ -10,6 +10,7 @@
 
 #include "synfin/link/memory_link.h"
 #include "synfin/link/test_frames.h"
+#include "synfin/wire/packet.h"
 
 namespace synfin::link {
 namespace {
@@ -367,6 +368,45 @@ TEST_F(ImpairTest, CorruptionFlipsOneBitInACopy) {
   near_.reset();
   far_.reset();
   EXPECT_EQ(pool_.blocks_in_use(), 0U);
+}
+
+// A packet of either family, with the codepoint, in slices that the sender keeps.
+wire::Frame packet_with(std::uint8_t codepoint, bool v4, wire::BlockPool& pool) {
+  wire::IpHeader ip;
+  ip.source = *wire::IpAddress::parse(v4 ? "10.0.0.1" : "fd00::1");
+  ip.destination = *wire::IpAddress::parse(v4 ? "10.0.0.2" : "fd00::2");
+  ip.protocol = wire::protocol::kTcp;
+  ip.traffic_class = static_cast<std::uint8_t>(0xb8 | codepoint);
+  ip.flow_label = 0xabcde;
+  wire::Frame made;
+  made.add(pool.copy(std::as_bytes(std::span{"payload"})));
+  wire::emit_tcp_packet(ip, wire::TcpHeader{}, made, wire::FillChecksum::kYes);
+  std::vector<std::byte> octets(made.size());
+  made.copy_out(0, octets);
+  wire::Frame frame;
+  frame.add(pool.copy(octets));
+  return frame;
+}
+
+TEST_F(ImpairTest, OnlyWhatIsEcnCapableIsMarkedAndInACopy) {
+  make_small("mark=100%");
+  for (const bool v4 : {true, false}) {
+    for (std::uint8_t codepoint = 0; codepoint < 4; ++codepoint) {
+      wire::Frame original = packet_with(codepoint, v4, pool_);
+      const std::string before = text_of(original);
+      std::array<wire::Frame, 1> batch{original.share()};
+      ASSERT_EQ(near_->send(batch, at(0_ms)).value(), 1U);
+      ASSERT_EQ(far_->receive(batch, at(0_ms)).value(), 1U);
+      const auto ip = wire::parse_ip(batch[0].front(), batch[0].size());
+      ASSERT_TRUE(ip) << "its checksum must be right";
+      EXPECT_EQ(ip->header.traffic_class, 0xb8 | (codepoint == 0 ? 0 : 3));
+      EXPECT_EQ(ip->header.flow_label, v4 ? 0U : 0xabcdeU);
+      EXPECT_TRUE(wire::parse_tcp_packet(*ip, batch[0], wire::VerifyChecksum::kYes));
+      EXPECT_EQ(text_of(original), before);
+      batch[0].clear();
+    }
+  }
+  EXPECT_EQ(near_->out_counters().marked, 4U) << "what was marked before is not counted";
 }
 
 TEST_F(ImpairTest, CorruptedFrameIsVouchedForByNobody) {

@@ -62,7 +62,7 @@ TEST_F(FlagsTest, LeavesOutFastOpenBitsItDoesNotKnow) {
 }
 
 TEST_F(FlagsTest, LeavesOutCongestionControlItDoesNotKnow) {
-  sysctl("tcp_congestion_control", "bbr");
+  sysctl("tcp_congestion_control", "vegas");
   EXPECT_EQ(settings("sysctl").tcp_congestion_control, tcp::CongestionControl::kCubic);
   sysctl("tcp_congestion_control", "reno");
   EXPECT_EQ(settings("sysctl").tcp_congestion_control, tcp::CongestionControl::kReno);

@@ -106,6 +106,13 @@ TcpInfo to_tcp_info(const tcp::Info& i) {
   t.sndbuf_limited = long_us(i.sndbuf_limited);
   t.delivered = i.delivered;
   t.delivered_ce = i.delivered_ce;
+  t.received_ce = i.received_ce;
+  t.delivered_e1_bytes = i.delivered_octets.ect1;
+  t.delivered_e0_bytes = i.delivered_octets.ect0;
+  t.delivered_ce_bytes = i.delivered_octets.ce;
+  t.received_e1_bytes = i.received_octets.ect1;
+  t.received_e0_bytes = i.received_octets.ect0;
+  t.received_ce_bytes = i.received_octets.ce;
   t.bytes_sent = i.bytes_sent;
   t.bytes_retrans = i.bytes_retrans;
   t.dsack_dups = i.dsack_dups;

@@ -37,7 +37,10 @@ struct TcpInfo {
   std::uint32_t rehash;
   std::uint16_t total_rto, total_rto_recoveries;
   std::uint32_t total_rto_time;
-  std::uint32_t accurate_ecn[7];  // not there: 0
+  std::uint32_t received_ce;
+  std::uint32_t delivered_e1_bytes, delivered_e0_bytes, delivered_ce_bytes;
+  std::uint32_t received_e1_bytes, received_e0_bytes, received_ce_bytes;
+  std::uint16_t accecn_fail_mode, accecn_opt_seen;  // Linux's own; 0
 };
 static_assert(sizeof(TcpInfo) == 280);
 

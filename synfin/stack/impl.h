@@ -76,6 +76,7 @@ struct Stack::Impl {
     trace::State from = trace::State::kClosed;
     trace::State to = trace::State::kClosed;
     std::uint8_t window_scale = 0;  // of the sender's window field
+    bool counts_marks = false;      // AE, CWR and ECE are the ACE field (RFC 9768 §3.2.2)
   };
   Fate deliver(const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_connection(RecordRef ref, const tcp::Segment& seg, tcp::Context& ctx);

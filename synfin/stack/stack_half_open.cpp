@@ -33,12 +33,13 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
                                             tcp::Context& ctx) {
   tcp::HalfOpen& half = half_opens[ref.index()];
   const tcp::HalfOpenDisposition d = tcp::judge_half_open(half, seg, ctx);
-  Fate fate{d.reason, State::kSynReceived, State::kSynReceived, half.send_scale};
+  Fate fate{d.reason, State::kSynReceived, State::kSynReceived, half.send_scale, half.accurate_ecn != 0};
   switch (d.verdict) {
     case tcp::HalfOpenVerdict::kEstablish: {
       const std::uint32_t owner = *listener_for(half.tuple.local);
       if (waits_for_data(listeners[owner], half, seg)) {
         half.acknowledged = true;
+        tcp::hear_third(half, seg);
         ctx.count(Counter::kTCPDeferAcceptDrop);
         fate.reason = Reason::kDeferAccept;
         return fate;
@@ -50,6 +51,7 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       // Text and FIN on the third segment count.
       const Fate rest = to_connection(find(tuple, hash), seg, ctx);
       fate.to = rest.to;
+      fate.counts_marks = rest.counts_marks;
       return fate;
     }
     case tcp::HalfOpenVerdict::kSynAckAgain: {
@@ -57,11 +59,15 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       listeners[owner].monitor->on_repeated_syn(ctx.now);
       judge_flood(owner, ctx);
       ctx.count(Counter::kTCPSynRetrans);
+      (void)tcp::hear_syn_again(half, seg, config.settings);  // or it would be reset
       tcp::send_syn_ack(half, offer_of(listeners[owner], ctx, half.tuple.local.address.family()),
                         ctx.timestamp_offset(half.tuple), ctx, d.reason)
           .traffic_class = listeners[owner].traffic_class();
       return fate;
     }
+    case tcp::HalfOpenVerdict::kResetRemove:
+      replies.push_back(tcp::reset_for(half.tuple, seg, State::kSynReceived, d.reason));
+      [[fallthrough]];
     case tcp::HalfOpenVerdict::kRemove:
       ctx.count(Counter::kEmbryonicRsts);
       remove_half_open(ref, hash, d.reason, ctx);
@@ -204,6 +210,7 @@ std::optional<Stack::Impl::Fate> Stack::Impl::from_cookie(std::uint32_t index, s
   fate.reason = Reason::kSynCookieAccepted;
   fate.to = to_connection(RecordRef{RecordKind::kConnection, *connection}, third, ctx).to;
   fate.window_scale = half->send_scale;
+  fate.counts_marks = half->accurate_ecn != 0;
   return fate;
 }
 

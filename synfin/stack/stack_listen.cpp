@@ -103,6 +103,8 @@ Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash&
   // Whatever cookie it brought was not good enough, so it gets one that will be.
   if (serves_fast_open(l, syn) && syn.header.options.has(wire::TcpOptions::kFastOpen))
     fast_open_cookies.give(half.tuple, reply.header.options);
+  // Beside a cookie there is room for two counters of octets.
+  if (reply.header.options.has(wire::TcpOptions::kFastOpen)) reply.header.options.ecn.fields = 2;
   arm(ref, ctx.now + tcp::syn_ack_timeout(half, config.settings), ctx);
   return {why, State::kListen, State::kSynReceived, half.send_scale};
 }

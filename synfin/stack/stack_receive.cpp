@@ -78,8 +78,10 @@ void Stack::Impl::receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Inst
                               {ip.header.source, packet->tcp.source_port}};
   const tcp::Segment seg{packet->tcp, frame, static_cast<std::uint32_t>(packet->payload_offset),
                          static_cast<std::uint32_t>(packet->payload_size),
-                         (ip.header.traffic_class & wire::ecn::kMask) == wire::ecn::kMarked};
-  if (seg.congestion_marked) ++counters[Counter::kInCEPkts];
+                         static_cast<std::uint8_t>(ip.header.traffic_class & wire::ecn::kMask)};
+  static constexpr std::array<Counter, 4> kByCodepoint{Counter::kInNoECTPkts, Counter::kInECT1Pkts,
+                                                       Counter::kInECT0Pkts, Counter::kInCEPkts};
+  ++counters[kByCodepoint[seg.ecn]];
   tcp::Context ctx = context(now);
   Fate fate{Reason::kNone};
   if (tuple.local.port == 0 || tuple.remote.port == 0) {
@@ -104,6 +106,7 @@ void Stack::Impl::receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Inst
                                                              : wire::WindowScale{fate.window_scale}))
                  .octets;
   e.frame = &frame;
+  e.counts_marks = fate.counts_marks && !packet->tcp.flags.syn();
   sink->on_event(e);
 }
 
@@ -134,6 +137,7 @@ Stack::Impl::Fate Stack::Impl::to_connection(RecordRef ref, const tcp::Segment& 
   fate.reason = c.on_segment(seg, ctx);
   fate.to = c.state();
   fate.window_scale = c.snd().scale.shift();
+  fate.counts_marks = c.counts_marks();
   settle(ref.index(), ctx);
   return fate;
 }

@@ -230,7 +230,8 @@ void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
   }
 }
 
-// Every state that must not last by itself has a timer (or the owner has one, who holds the handle and is idle).
+// Every state that must not last by itself has a timer (or the owner has one, who holds the handle and is
+// idle).
 std::size_t Stack::records_without_timer() const {
   std::size_t without = 0;
   const auto look = [&](RecordKind kind) {

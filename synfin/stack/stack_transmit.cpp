@@ -51,6 +51,7 @@ void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent,
       (sent.header.window << (sent.header.flags.syn() ? wire::WindowScale::none() : wire::WindowScale{scale}))
           .octets;
   e.retransmission = sent.retransmission;
+  e.counts_marks = sent.counts_marks;
   e.frame = &frame;
   sink->on_event(e);
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "synfin/tcp/accurate_ecn.h"
 #include "synfin/tcp/congestion/congestion.h"
 #include "synfin/tcp/context.h"
 #include "synfin/tcp/ending.h"
@@ -195,6 +196,8 @@ class Connection {
   /// Most text in a segment that carries no SACK blocks.
   std::uint32_t text_limit() const;
   bool uses_timestamps() const { return timestamps_; }
+  /// AE, CWR and ECE of the peer's segments, and of ours, are the ACE field (RFC 9768 §3.2.2).
+  bool counts_marks() const { return accurate_ && state_ != State::kSynSent; }
   /// Octets queued and unacknowledged at most, now.
   std::uint32_t send_buffer(const Settings& settings) const;
   /// TCP_INFO.
@@ -219,7 +222,8 @@ class Connection {
 
   // RFC 9293 §3.10.7.3 (connection_open.cpp).
   void adopt_half_open(const HalfOpen& half, Context& ctx);
-  void begin_congestion_control(bool syn_lost, const Settings& settings);
+  void begin_congestion_control(bool syn_lost, Context& ctx);
+  void change_controller(CongestionControl control, std::uint32_t initial_segments, Context& ctx);
   trace::Reason on_segment_syn_sent(const Segment& seg, Context& ctx);
   trace::Reason take_syn_ack_for_text(const Segment& seg, Context& ctx);
   void count_syn_text(std::uint32_t taken);
@@ -247,12 +251,15 @@ class Connection {
     bool probe_dsack = false;  // … of a tail loss probe
     bool original = false;     // something that was in flight before recovery, and sent once
     bool resent = false;       // something that was sent twice
+    bool first_time = false;   // … of which, by the echo, the first transmission arrived
+    bool second_time = false;  // … or the second
     bool sampled = false;      // something that was sent once, at `sampled_at`, and can be timed
     bool reordered = false;
     Instant sampled_at;
     std::optional<Duration> round_trip;  // of the latest segment that was sent once
     SeqNum reordered_from;
     std::uint32_t lost_before = 0;
+    std::uint32_t marked = 0;  // segments newly known to have been marked (ECN)
     trace::Reason fate = trace::Reason::kNone;
   };
 
@@ -267,7 +274,26 @@ class Connection {
   void window_opened(Context& ctx);
   void remember_timestamp(const Segment& seg, const Context& ctx);
   void hear_user_timeout(const Segment& seg);
-  void on_congestion_echo();
+
+  // Congestion marks (connection_ecn.cpp).
+  void agree_on_accurate_ecn(bool answers, std::uint8_t syn_ecn, const Settings& settings);
+  void agree_as_asked(const Segment& syn_ack, Context& ctx);
+  bool hear_syn_again(const Segment& syn, Context& ctx);
+  void hear_syn_ack_again(const Segment& syn_ack);
+  bool hear_codepoint(const Segment& seg);
+  // What is asked of an acknowledgement before it changes anything.
+  struct BeforeAck {
+    bool echoes = false;    // RFC 3168
+    bool answered = false;  // marks are of what was sent before the window was last reduced
+    bool later = false;     // by its timestamp
+    std::uint32_t in_flight = 0;
+  };
+  BeforeAck before_ack(const Segment& seg) const;
+  void hear_marks(const Segment& seg, const BeforeAck& before, Delivery& d, Context& ctx);
+  bool reduce_for_marks(const BeforeAck& before, const Context& ctx);
+  void add_ecn_answer(Sent& out, bool again);
+  void add_marks(Sent& out, SeqNum seq, std::uint32_t text, const Context& ctx);
+  AccurateEcn& marks() { return *rare_->accurate_ecn; }  // only with `accurate_`
 
   // Loss (connection_recovery.cpp).
   void recover(const Segment& seg, Delivery& d, Context& ctx);
@@ -281,10 +307,16 @@ class Connection {
   void enter_loss(Context& ctx);
   void notice_reneging(Context& ctx);
   void remember_for_undo();
-  bool was_for_nothing(const Segment& seg) const;
+  bool was_for_nothing(const Segment& seg, const Delivery& d) const;
   void undo(trace::Counter counter, trace::Reason why, Delivery& d, Context& ctx);
   void judge_tail_probe(const Segment& seg, const Delivery& d, Context& ctx);
-  void grow_window(const Delivery& d, Context& ctx);
+  void mark_lost(std::uint32_t place, Context& ctx);
+  void note_lost(const SentSegment& s, Context& ctx);
+  LossEvent loss_event(CongestionSign sign, std::uint32_t in_flight, const Context& ctx) const;
+  RateSample sample_rate();
+  void tell_controller(const Delivery& d, const Context& ctx);
+  void check_app_limited();
+  void release_flight(Context& ctx);
   bool has_new_text() const;
   /// Octets that may be in the network, and that are.
   std::uint32_t window() const;
@@ -323,13 +355,17 @@ class Connection {
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
   bool corked(std::uint32_t size) const;
   void tell_writable(const Settings& settings);
-  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available, const Settings& settings);
-  /// Octets a second by the window and the round trip; 0: not known yet.
+  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available, std::uint32_t paced_burst);
+  /// Octets a second by the controller, or by the window and the round trip; 0: not known yet.
   std::uint64_t pacing_rate(const Settings& settings) const;
-  /// Octets of a paced burst; 0: nothing is paced.
-  std::uint32_t paced_burst(const Settings& settings) const;
+  struct Pacing {
+    std::uint64_t rate = 0;   // octets a second
+    std::uint32_t burst = 0;  // octets; 0: nothing is paced
+  };
+  Pacing pacing(const Settings& settings) const;
   bool held_back(const Context& ctx);
-  void pace(std::uint32_t octets, const Context& ctx);
+  void pace(std::uint32_t octets, const Pacing& p, const Context& ctx);
+  void resume(const Context& ctx);
   std::uint32_t peer_room() const;
   bool record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx);
   void note_usage();
@@ -341,7 +377,6 @@ class Connection {
   bool resend(wire::Frame& frame, Sent& out, Context& ctx);
   bool resend_segment(std::uint32_t place, trace::Reason why, wire::Frame& frame, Sent& out, Context& ctx);
   bool goes_along(const SentSegment& s) const;
-  void give_first_its_time(Context& ctx);
   bool ends_resent_burst();
   bool resend_fin(Sent& out, Context& ctx);
   bool send_tail_probe(wire::Frame& frame, Sent& out, Context& ctx);
@@ -444,8 +479,10 @@ class Connection {
   bool tail_probe_resent_ : 1 = false;  // it was sent before
   bool scaling_ : 1 = false;            // window scaling is offered, then agreed on
   bool fast_open_ : 1 = false;          // the SYN may carry text: ours, or the peer's did
-  bool ecn_ : 1 = false;                // agreed on (RFC 3168 §6.1.1)
-  bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since
+  bool ecn_ : 1 = false;                // our text may be marked; in SYN-SENT: asked for
+  bool accurate_ : 1 = false;           // marks are counted by AccECN (RFC 9768)
+  bool ecn_seen_ : 1 = false;           // something ECN-capable has arrived
+  bool echo_marks_ : 1 = false;         // a mark arrived, and no CWR since; in SYN-SENT: AccECN is asked for
   bool cwr_to_send_ : 1 = false;        // the window was reduced because of ECE
   bool urgent_sent_ : 1 = false;        // SND.UP of `Rare` lies ahead of SND.UNA
   bool urgent_pending_ : 1 = false;     // RCV.UP of `Rare` lies ahead of what was read
@@ -453,6 +490,8 @@ class Connection {
   bool may_fragment_ : 1 = false;       // leaves without DF (Options::may_fragment)
   bool more_follows_ : 1 = false;       // so the program said with the last octet (More::kYes)
   SendLimit send_limit_ : 2 = SendLimit::kIdle;
+  bool starved_ : 1 = true;            // all was acknowledged, and the program had nothing more
+  bool rate_app_limited_ : 1 = false;  // `delivery_rate_` is the program's, not the path's
 
   std::uint8_t acks_owed_ = 0;
   std::uint8_t quick_acks_ = 0;  // segments of text yet to be acknowledged at once
@@ -466,6 +505,7 @@ class Connection {
   std::uint32_t refused_ = 0;  // octets that the program had to keep when it last found the send buffer full
   std::uint32_t timestamp_offset_ = 0;
   std::uint32_t total_retransmissions_ = 0;
+  float delivery_rate_ = 0;  // octets a second, of the last sample worth showing
 
   SendState snd_;
   ReceiveState rcv_;
@@ -492,6 +532,9 @@ class Connection {
     SeqNum rcv_up;             // the same of the peer's
     Instant challenge_period;  // a second, and what is left of it to challenge with
     std::uint16_t challenges_left = 0;
+    std::uint32_t delivered_ce = 0;  // segments that the peer said were marked
+    std::uint32_t unsaid_marks = 0;  // of these, those that congestion control has not heard of
+    std::unique_ptr<AccurateEcn> accurate_ecn;
     Instant answered_bare;  // when a bare segment that was not acceptable was last answered
     Timeouts timeouts;
   };

@@ -14,6 +14,7 @@ using trace::Counter;
 using trace::Reason;
 
 Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
+  const BeforeAck before = before_ack(seg);
   remember_timestamp(seg, ctx);
   heard_from_peer(ctx);
   hear_user_timeout(seg);
@@ -25,6 +26,7 @@ Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
   // a closed window is none.
   const bool repeats = seg.ack() == snd_.una && snd_.nxt.after(snd_.una) && seg.length() == 0;
   if (flight_ != nullptr) d.lost_before = flight_->sent.lost();
+  check_app_limited();
 
   if (d.advanced) acknowledge(seg, d, ctx);
   const bool changed = update_window(seg, ctx) && snd_.wnd != window_before;
@@ -34,6 +36,7 @@ Reason Connection::accept_ack(const Segment& seg, Context& ctx) {
     d.fate = Reason::kDuplicateAck;
   }
   if (sack_ && seg.header.options.has(wire::TcpOptions::kSack)) take_sacks(seg, d, ctx);
+  if (before.echoes || accurate_) hear_marks(seg, before, d, ctx);
   if (tail_probe_) judge_tail_probe(seg, d, ctx);
   if (flight_ != nullptr) recover(seg, d, ctx);
   return d.fate;
@@ -87,6 +90,7 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
   d.octets += s.length;
   ++d.segments;
   ++traffic_.delivered;
+  f.rate.segment_delivered(s.mark, s.length, s.sent_at, s.end(), ctx.now);
   std::optional<bool> second_time;
   if (s.ever_retransmitted) {
     d.resent = true;
@@ -94,6 +98,7 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
     if (timestamps_ && seg.has_timestamps() && s.end().at_or_before(seg.ack())) {
       second_time = static_cast<std::int32_t>(seg.header.options.timestamps.echo -
                                               timestamp_value(s.sent_at, timestamp_offset_)) >= 0;
+      (*second_time ? d.second_time : d.first_time) = true;
     }
   } else {
     const Duration rtt = ctx.now - s.sent_at;
@@ -224,7 +229,7 @@ void Connection::window_opened(Context& ctx) {
     traffic_.resent += static_cast<std::uint32_t>(earlier(snd_.nxt, stream_end()) - snd_.una);
     snd_.nxt = snd_.una;
     timers_.stop(Timer::kRetransmit);
-    ctx.flights.give(std::move(flight_));
+    release_flight(ctx);
     return;
   }
   // What else was in flight when it closed has waited for a timeout at least, so it is lost; not by
@@ -240,15 +245,6 @@ void Connection::window_opened(Context& ctx) {
     resend_first_ = true;
   }
   arm_retransmit(ctx);
-}
-
-// Congestion without loss: the window is reduced once for what was in flight, nothing is sent again, and the
-// peer is told by CWR (RFC 3168 §6.1.2).
-void Connection::on_congestion_echo() {
-  if (flight_ == nullptr || snd_.una.before(flight_->ecn_high) || in_loss_recovery()) return;
-  congestion_.on_loss(static_cast<std::uint32_t>(snd_.nxt - snd_.una), CongestionSign::kMarked);
-  flight_->ecn_high = snd_.nxt;
-  cwr_to_send_ = true;
 }
 
 // RFC 7323 §4.3: TS.Recent takes SEG.TSval where that is not older and the segment begins at or before

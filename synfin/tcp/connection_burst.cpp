@@ -15,13 +15,13 @@ namespace synfin::tcp {
 // as nothing follows for a while; and behind each paced burst. Linux does so, as the end of each segment that
 // the device is to cut into several.
 bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available,
-                            const Settings& settings) {
+                            std::uint32_t paced_burst) {
   if (burst_ < 255) ++burst_;
   const std::uint32_t limit = text_room();
   const std::uint32_t rest = available - size;
   const std::uint32_t next = std::min({rest, room - size, limit});
   const bool follows = next > 0 && (next == limit || (next == rest && (no_delay_ || snd_.fin_queued)));
-  const std::uint32_t paced = paced_burst(settings) / limit;
+  const std::uint32_t paced = paced_burst / limit;
   const std::uint32_t most = paced > 0 ? paced : std::max(congestion_.window() / limit / 2, 1u);
   if (follows) return most > 1 && burst_ % most == 0;
   return std::exchange(burst_, std::uint8_t{0}) > 1;
@@ -33,41 +33,67 @@ bool Connection::corked(std::uint32_t size) const {
   return (cork_ || more_follows_) && size > 0 && !snd_.fin_queued && refused_ == 0;
 }
 
-// As Linux computes it: more than a window a round trip, so that the window can grow.
+// Where the controller has no rate, as Linux computes it: more than a window a round trip, so that the window
+// can grow.
 std::uint64_t Connection::pacing_rate(const Settings& settings) const {
+  const std::uint64_t most = choices().max_pacing_rate > 0 ? choices().max_pacing_rate : ~std::uint64_t{0};
+  if (const std::uint64_t rate = congestion_.pacing_rate(); rate > 0) return std::min(rate, most);
   if (!rtt_.has_sample()) return 0;
   const std::uint32_t in_flight = flight_ != nullptr ? flight_->sent.octets() : 0;
   const bool slow_start = congestion_.window() < congestion_.slow_start_threshold() / 2;
   const std::uint64_t percent = slow_start ? settings.tcp_pacing_ss_ratio : settings.tcp_pacing_ca_ratio;
   const std::uint64_t octets = std::uint64_t{std::max(window(), in_flight)} * percent / 100;
   const auto round_trip = static_cast<std::uint64_t>(rtt_.smoothed().ns());
-  const std::uint64_t most = rare_ != nullptr ? rare_->options.max_pacing_rate : 0;
-  const std::uint64_t rate = std::max<std::uint64_t>(octets * 1'000'000'000 / round_trip, 1);
-  return most > 0 ? std::min(rate, most) : rate;
+  return std::clamp<std::uint64_t>(octets * 1'000'000'000 / round_trip, 1, most);
 }
 
-std::uint32_t Connection::paced_burst(const Settings& settings) const {
-  const bool wanted = settings.tcp_pacing || (rare_ != nullptr && rare_->options.max_pacing_rate > 0);
-  if (!wanted || !rtt_.has_sample()) return 0;
+Connection::Pacing Connection::pacing(const Settings& settings) const {
+  const bool wanted = settings.tcp_pacing || choices().max_pacing_rate > 0 || congestion_.pacing_rate() > 0;
+  const std::uint64_t rate = wanted ? pacing_rate(settings) : 0;
+  if (rate == 0) return {};
   constexpr std::uint64_t kMostOctets = 65536;
-  const auto in_a_millisecond =
-      static_cast<std::uint32_t>(std::min(pacing_rate(settings) / 1000, kMostOctets));
+  const auto in_a_millisecond = static_cast<std::uint32_t>(std::min(rate / 1000, kMostOctets));
   const std::uint32_t limit = text_limit();
-  return std::max(in_a_millisecond / limit, settings.tcp_min_tso_segs) * limit;
+  return {rate, std::max(in_a_millisecond / limit, settings.tcp_min_tso_segs) * limit};
 }
 
-// Whether text must wait for its turn; the timer says when that is.
+// Whether text must wait for its turn; the timer says when that is, also where all was acknowledged before.
 bool Connection::held_back(const Context& ctx) {
-  if (flight_ == nullptr || flight_->pacer.allows(ctx.now)) return false;
+  if (flight_ == nullptr) return timers_.armed(Timer::kPacing) && !timers_.due(Timer::kPacing, ctx.now);
+  if (flight_->pacer.allows(ctx.now)) return false;
   timers_.set(Timer::kPacing, flight_->pacer.next());
   return true;
 }
 
 // Behind text that leaves. The initial window has no round trip to be spread over (RFC 6928).
-void Connection::pace(std::uint32_t octets, const Context& ctx) {
-  const std::uint32_t burst = paced_burst(ctx.settings);
-  if (burst == 0 || traffic_.text_segments_out <= ctx.settings.tcp_init_cwnd) return;
-  flight_->pacer.sent(octets, pacing_rate(ctx.settings), burst, ctx.now);
+void Connection::pace(std::uint32_t octets, const Pacing& p, const Context& ctx) {
+  if (p.burst == 0 || traffic_.text_segments_out <= ctx.settings.tcp_init_cwnd) return;
+  flight_->pacer.sent(octets, p.rate, p.burst, ctx.now);
+}
+
+// All is acknowledged. When the next burst is due must outlive what was in flight, or a rate would be
+// exceeded on every path whose round trip is shorter than a burst takes.
+void Connection::release_flight(Context& ctx) {
+  if (const Instant next = flight_->pacer.next(); next > ctx.now) timers_.set(Timer::kPacing, next);
+  starved_ = stream_end() - snd_.nxt < static_cast<std::int32_t>(text_limit());
+  ctx.flights.give(std::move(flight_));
+}
+
+// Nothing is in flight, and text may leave.
+void Connection::resume(const Context& ctx) {
+  const bool restarts = ctx.settings.tcp_slow_start_after_idle && ctx.now - last_sent_ > rtt_.timeout();
+  if (!restarts && !starved_) return;
+  congestion_.on_idle({ctx.now, restarts ? text_limit() * ctx.settings.tcp_init_cwnd : kMostWindow});
+}
+
+// "CheckIfApplicationLimited"  (draft-ietf-ccwg-bbr): before an acknowledgement, a timer or the program bring
+// more to send.
+void Connection::check_app_limited() {
+  if (flight_ == nullptr) return;
+  Flight& f = *flight_;
+  const std::uint32_t in_network = pipe();
+  const bool dry = stream_end() - snd_.nxt < static_cast<std::int32_t>(text_limit());
+  if (dry && in_network < window() && f.sent.lost() <= f.sent.retransmitted()) f.rate.run_dry(in_network);
 }
 
 SendLimit Connection::send_limit() const {

@@ -36,6 +36,7 @@ std::expected<std::size_t, Error> Connection::queued(std::size_t taken, std::siz
 std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, More more, Context& ctx) {
   const auto room = send_room(ctx);
   if (!room) return std::unexpected(room.error());
+  check_app_limited();
   std::size_t given = 0, taken = 0;
   for (const Bytes piece : data) {
     const bool behind_all = taken == given;
@@ -50,6 +51,7 @@ std::expected<std::size_t, Error> Connection::send_shared(std::span<wire::Slice>
                                                           Context& ctx) {
   const auto room = send_room(ctx);
   if (!room) return std::unexpected(room.error());
+  check_app_limited();
   std::size_t given = 0, taken = 0;
   for (wire::Slice& piece : data) {
     const bool behind_all = taken == given;
@@ -243,8 +245,8 @@ void Connection::owe_ack(Reason why) {
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
   }
   // Every other is an acknowledgement of what has just arrived.
-  const bool special =
-      why == Reason::kDelayedAck || why == Reason::kChallengeAckSent || why == Reason::kWindowUpdateSent;
+  const bool special = why == Reason::kDelayedAck || why == Reason::kChallengeAckSent ||
+                       why == Reason::kWindowUpdateSent || why == Reason::kMarkReported;
   ack_reason_ = special ? why : Reason::kAckSent;
 }
 
@@ -306,7 +308,7 @@ void Connection::set_options(const Options& options, Context& ctx) {
     rare().options = rest;
   }
   if (ended()) return;
-  if (options.congestion) congestion_.change(*options.congestion, text_limit(), ctx.settings.tcp_init_cwnd);
+  if (options.congestion) change_controller(*options.congestion, ctx.settings.tcp_init_cwnd, ctx);
 
   // What was offered when the connection opened stays; the scale bounds what a larger buffer can offer.
   if (options.receive_buffer > 0 && is_synchronized(state_))
@@ -370,7 +372,7 @@ TimeWait Connection::time_wait() const {
   tw.window = Window{receive_window() + unit} >> rcv_.scale;
   tw.scale = rcv_.scale.shift() & 0xf;
   tw.timestamps = timestamps_;
-  tw.traffic_class = traffic_class_;
+  tw.set_traffic_class(traffic_class_, accurate_ ? rare_->accurate_ecn->ace_of(false) : std::uint8_t{0});
   return tw;
 }
 

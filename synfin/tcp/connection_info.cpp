@@ -26,7 +26,8 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
   (probing ? i.probes : i.retransmits) = retries_;
   i.options = static_cast<std::uint8_t>(
       (timestamps_ ? Info::kTimestamps : 0) | (sack_ ? Info::kSack : 0) |
-      (scaling_ ? Info::kWindowScale : 0) | (ecn_ ? Info::kEcn : 0) |
+      (scaling_ ? Info::kWindowScale : 0) | (ecn_ || accurate_ ? Info::kEcn : 0) |
+      (ecn_seen_ ? Info::kEcnSeen : 0) |
       (fast_open_ && state_ != State::kSynSent && failure_ == Error::kWouldBlock ? Info::kSynData : 0));
   i.snd_wscale = scaling_ ? snd_.scale.shift() : std::uint8_t{0};
   i.rcv_wscale = scaling_ ? rcv_.scale.shift() : std::uint8_t{0};
@@ -65,6 +66,15 @@ Info Connection::info(Instant now, std::uint32_t mtu, const Settings& settings) 
   i.data_segs_out = traffic_.text_segments_out;
   i.data_segs_in = traffic_.text_segments_in;
   i.delivered = traffic_.delivered;
+  if (rare_ != nullptr) i.delivered_ce = rare_->delivered_ce;
+  if (rare_ != nullptr && rare_->accurate_ecn != nullptr) {
+    const AccurateEcn& marks = *rare_->accurate_ecn;
+    i.received_ce = marks.received_marks();
+    i.received_octets = marks.received_octets();
+    i.delivered_octets = marks.delivered_octets();
+  }
+  i.delivery_rate = static_cast<std::uint64_t>(delivery_rate_);
+  i.delivery_rate_app_limited = rate_app_limited_;
   i.dsack_dups = traffic_.duplicates;
   i.rcv_ooopack = traffic_.out_of_order;
   if (stream_end().after(snd_.max)) i.notsent_bytes = static_cast<std::uint32_t>(stream_end() - snd_.max);

@@ -14,8 +14,16 @@ using trace::Reason;
 using wire::TcpOptions;
 
 // One segment where the SYN or SYN-ACK was lost (RFC 5681 §3.1).
-void Connection::begin_congestion_control(bool syn_lost, const Settings& settings) {
-  congestion_ = Congestion{congestion_control(settings), text_limit(), syn_lost ? 1 : settings.tcp_init_cwnd};
+void Connection::begin_congestion_control(bool syn_lost, Context& ctx) {
+  const std::uint32_t initial = syn_lost ? 1 : ctx.settings.tcp_init_cwnd;
+  congestion_ = Congestion{CongestionControl::kCubic, text_limit(), initial};
+  change_controller(congestion_control(ctx.settings), initial, ctx);
+}
+
+// Without memory for a model of the path the connection goes on with the controller that it has.
+void Connection::change_controller(CongestionControl control, std::uint32_t initial_segments, Context& ctx) {
+  if (!congestion_.change(control, text_limit(), initial_segments, timestamp_offset_))
+    ctx.called(tuple_, state_, Reason::kNoPathModel);
 }
 
 void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, Context& ctx,
@@ -36,7 +44,9 @@ void Connection::open_active(const wire::FourTuple& tuple, FastOpen fast_open, C
   timestamp_offset_ = ctx.timestamp_offset(tuple);
   recover_ = snd_.iss;
   reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
-  begin_congestion_control(false, ctx.settings);
+  ecn_ = asked_by(ctx.settings) != EcnMode::kNone;
+  echo_marks_ = asked_by(ctx.settings) == EcnMode::kAccurate;
+  begin_congestion_control(false, ctx);
   last_heard_ = ctx.now;
   syn_to_send_ = true;
   ctx.count(Counter::kActiveOpens);
@@ -64,12 +74,16 @@ void Connection::adopt_half_open(const HalfOpen& half, Context& ctx) {
   timestamps_ = half.timestamps;
   sack_ = half.sack;
   ecn_ = half.ecn;
+  if (half.accurate_ecn) {
+    agree_on_accurate_ecn(true, half.syn_ecn, ctx.settings);
+    if (half.retransmissions >= kSynAcksWithEcn) ecn_ = false;
+  }
   timestamp_offset_ = ctx.timestamp_offset(tuple_);
   snd_.mss = std::min(own.mss, static_cast<std::uint16_t>(
-                                   std::max<std::uint32_t>(half.peer_mss, ctx.settings.tcp_min_snd_mss)));
+                                   std::max<std::uint32_t>(half.peer_mss(), ctx.settings.tcp_min_snd_mss)));
   recover_ = snd_.iss;
   reordering_.degree = static_cast<std::uint16_t>(ctx.settings.tcp_reordering);
-  begin_congestion_control(half.retransmissions > 1, ctx.settings);
+  begin_congestion_control(half.retransmissions > 1, ctx);
   last_heard_ = ctx.now;
   ctx.count(Counter::kPassiveOpens);
 }
@@ -150,7 +164,7 @@ void Connection::adopt_syn(const Segment& syn, Context& ctx) {
   snd_.wnd = snd_.max_wnd = (syn.header.window << WindowScale::none()).octets;
   snd_.wl1 = syn.seq();
   snd_.wl2 = syn.ack();
-  begin_congestion_control(retries_ > 1, ctx.settings);
+  begin_congestion_control(retries_ > 1, ctx);
 }
 
 Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
@@ -184,7 +198,10 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
   if (!f.ack()) {
     // "Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment … and send it."  (§3.10.7.3)
     syn_to_send_ = true;
-    ecn_ = asks_for_ecn(f) && ctx.settings.tcp_ecn != 0;
+    const EcnMode mode = answer_to_syn(seg.header, ctx.settings);
+    ecn_ = mode != EcnMode::kNone;
+    echo_marks_ = false;
+    if (mode == EcnMode::kAccurate) agree_on_accurate_ecn(true, seg.ecn, ctx.settings);
     // What our SYN carried, no cookie of ours vouches for at this peer: it goes again behind the handshake.
     fast_open_ = false;
     count_syn_text(0);
@@ -204,8 +221,7 @@ Reason Connection::on_segment_syn_sent(const Segment& seg, Context& ctx) {
   } else {
     rtt_.handshake_was_ambiguous(ctx.settings);
   }
-  // "An ECN-setup SYN-ACK packet": ECE without CWR (RFC 3168 §6.1.1).
-  ecn_ = ctx.settings.tcp_ecn == 1 && f.ece() && !f.cwr();
+  agree_as_asked(seg, ctx);
   const Reason fate = take_syn_ack_for_text(seg, ctx);
   syn_to_send_ = false;
   become_established(ctx, Reason::kSynAckAccepted);

@@ -126,6 +126,7 @@ void Connection::fill_from_beyond(Context& ctx) {
 void Connection::acknowledge_text(std::uint32_t octets, Context& ctx) {
   if (octets > seen_mss_) seen_mss_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(octets, 0xffff));
   rcv_.unacknowledged += octets;
+  if (accurate_) marks().on_new_text();
   if (quick_ack_ || quick_acks_ > 0) {
     // A peer in slow start is waiting for each of them.
     if (quick_acks_ > 0) --quick_acks_;

@@ -12,9 +12,10 @@ namespace synfin::tcp {
 using trace::Counter;
 using trace::Reason;
 
+// In recovery a controller that has a model of the path goes by it; what others allow is spread by PRR.
 std::uint32_t Connection::window() const {
-  return flight_ != nullptr && flight_->state == CaState::kRecovery ? flight_->prr.window()
-                                                                    : congestion_.window();
+  const bool spread = flight_ != nullptr && flight_->state == CaState::kRecovery;
+  return spread && congestion_.pacing_rate() == 0 ? flight_->prr.window() : congestion_.window();
 }
 
 std::uint32_t Connection::pipe() const {
@@ -62,9 +63,9 @@ void Connection::recover(const Segment& seg, Delivery& d, Context& ctx) {
   if (f.state == CaState::kRecovery && (d.octets > 0 || !in_recovery)) {
     f.prr.on_ack(d.octets, pipe(), text_limit(), d.advanced && f.sent.lost() <= d.lost_before);
   }
-  grow_window(d, ctx);
+  tell_controller(d, ctx);
   if (f.sent.empty() && snd_.una == snd_.nxt) {
-    ctx.flights.give(std::move(flight_));
+    release_flight(ctx);
     return;
   }
   // What has just arrived shows how long the path takes by now. The first segment, sent again, takes as long,
@@ -114,7 +115,7 @@ void Connection::count_duplicates(Delivery& d) {
 // Everything that was in flight when it began is acknowledged.
 void Connection::leave_recovery(const Segment& seg, Delivery& d, Context& ctx) {
   Flight& f = *flight_;
-  if (was_for_nothing(seg)) {
+  if (was_for_nothing(seg, d)) {
     const bool timeout = f.state == CaState::kLoss;
     undo(timeout ? Counter::kTCPLossUndo : Counter::kTCPFullUndo,
          timeout ? Reason::kSpuriousTimeout : Reason::kSpuriousRecovery, d, ctx);
@@ -134,11 +135,11 @@ void Connection::within_recovery(const Segment& seg, Delivery& d, Context& ctx) 
   }
   if (d.dsack && f.undo && f.undo_left == 0) {
     undo(Counter::kTCPDSACKUndo, Reason::kSpuriousRecovery, d, ctx);
-  } else if (d.advanced && was_for_nothing(seg)) {
+  } else if (d.advanced && was_for_nothing(seg, d)) {
     undo(Counter::kTCPPartialUndo, Reason::kSpuriousRecovery, d, ctx);
   } else if (!sack_ && d.advanced) {
     // "retransmit the first unacknowledged segment"  (RFC 6582 §3.2 step 3, partial acknowledgement)
-    if (!f.sent.empty() && !f.sent[0].retransmitted) f.sent.mark_lost(0);
+    if (!f.sent.empty() && !f.sent[0].retransmitted) mark_lost(0, ctx);
   }
 }
 
@@ -152,7 +153,7 @@ bool Connection::has_new_text() const {
 // RFC 5682 §2.1 and, with SACK, §3.1: was the timeout spurious?
 void Connection::judge_timeout(const Segment& seg, Delivery& d, Context& ctx) {
   Flight& f = *flight_;
-  if ((d.dsack && f.undo && f.undo_left == 0) || (d.advanced && was_for_nothing(seg))) {
+  if ((d.dsack && f.undo && f.undo_left == 0) || (d.advanced && was_for_nothing(seg, d))) {
     undo(Counter::kTCPLossUndo, Reason::kSpuriousTimeout, d, ctx);
     return;
   }
@@ -186,12 +187,44 @@ std::optional<Duration> Connection::detect_losses(Context& ctx) {
   if (!sack_) {
     // "covers more than 'recover'"  (RFC 6582 §3.2 step 2)
     const bool fresh = !in_loss_recovery() && snd_.una.after(recover_);
-    if (fresh && f.duplicates >= reordering_.degree) f.sent.mark_lost(0);
+    if (fresh && f.duplicates >= reordering_.degree) mark_lost(0, ctx);
     return std::nullopt;
   }
   return f.rack.detect(f.sent, reordering_window(), ctx.now, [&](std::uint32_t place) {
     if (f.sent[place].retransmitted) ctx.count(Counter::kTCPLostRetransmit);
+    note_lost(f.sent[place], ctx);
   });
+}
+
+void Connection::mark_lost(std::uint32_t place, Context& ctx) {
+  const SentSegment& s = flight_->sent[place];
+  if (s.sacked || (s.lost && !s.retransmitted)) return;
+  note_lost(s, ctx);
+  flight_->sent.mark_lost(place);
+}
+
+void Connection::note_lost(const SentSegment& s, Context& ctx) {
+  Flight& f = *flight_;
+  f.rate.segment_lost(s.length);
+  LossEvent event = loss_event(CongestionSign::kSegment, f.sent.octets(), ctx);
+  event.start = s.start;
+  event.size = s.length;
+  event.tx_in_network = s.mark.in_flight;
+  event.lost_since = f.rate.lost() - s.mark.lost;
+  event.app_limited = s.mark.app_limited;
+  congestion_.on_loss(event);
+}
+
+LossEvent Connection::loss_event(CongestionSign sign, std::uint32_t in_flight, const Context& ctx) const {
+  LossEvent e;
+  e.now = ctx.now;
+  e.sign = sign;
+  e.in_flight = in_flight;
+  e.in_network = pipe();
+  e.delivered = flight_ != nullptr ? flight_->rate.delivered() : snd_.una.raw();
+  e.recovering = in_loss_recovery();
+  e.selective = sack_;
+  return e;
 }
 
 void Connection::remember_for_undo() {
@@ -209,7 +242,8 @@ void Connection::enter_recovery(Context& ctx) {
   f.state = CaState::kRecovery;
   f.high = recover_ = snd_.nxt;
   // What limited transmit added is left out (RFC 5681 §3.2 step 2).
-  congestion_.on_loss(std::min(f.sent.octets(), congestion_.window()), CongestionSign::kLost);
+  congestion_.on_loss(
+      loss_event(CongestionSign::kLost, std::min(f.sent.octets(), congestion_.window()), ctx));
   f.prr.begin(std::min(f.sent.octets(), f.before.window()), congestion_.window());
   f.prr.on_ack(0, pipe(), text_limit(), false);
   ctx.count(sack_ ? Counter::kTCPSackRecovery : Counter::kTCPRenoRecovery);
@@ -220,11 +254,14 @@ void Connection::enter_loss(Context& ctx) {
   Flight& f = *flight_;
   const Duration reordering = sack_ ? reordering_window() : Duration::zero();
   if (!f.undo) remember_for_undo();
-  // "a retransmission timer expires … for a given segment"  (RFC 5681 §3.1, equation 4): once for each.
-  if (retries_ == 1) congestion_.on_timeout(std::min(f.sent.octets(), congestion_.window()));
   notice_reneging(ctx);
   for (std::uint32_t i = 0; i < f.sent.size(); ++i) {
-    if (i == 0 || !sack_ || f.rack.lost_on_timeout(f.sent[i], reordering, ctx.now)) f.sent.mark_lost(i);
+    if (i == 0 || !sack_ || f.rack.lost_on_timeout(f.sent[i], reordering, ctx.now)) mark_lost(i, ctx);
+  }
+  // "a retransmission timer expires … for a given segment"  (RFC 5681 §3.1, equation 4): once for each.
+  if (retries_ == 1) {
+    congestion_.on_loss(
+        loss_event(CongestionSign::kTimeout, std::min(f.sent.octets(), congestion_.window()), ctx));
   }
   f.state = CaState::kLoss;
   f.high = recover_ = snd_.nxt;
@@ -243,13 +280,15 @@ void Connection::notice_reneging(Context& ctx) {
   f.any_sacked = false;
 }
 
-// Eifel detection (RFC 3522): the acknowledgement echoes a time before the first retransmission; or DSACKs
-// have called every retransmission needless.
-bool Connection::was_for_nothing(const Segment& seg) const {
+// Eifel detection (RFC 3522): the acknowledgement is for the first transmission of a segment that was sent
+// again, and echoes a time before the first retransmission of all; or DSACKs have called every retransmission
+// needless. Where recovery begins right behind another, what lies before its first hole proves nothing, and
+// neither does what the other one sent again and is still on its way.
+bool Connection::was_for_nothing(const Segment& seg, const Delivery& d) const {
   const Flight& f = *flight_;
   if (!f.undo) return false;
   if (f.undo_left == 0) return true;
-  if (!timestamps_ || !seg.has_timestamps() || f.first_resent == Instant{}) return false;
+  if (!d.first_time || d.second_time || f.first_resent == Instant{}) return false;
   const std::uint32_t echo = seg.header.options.timestamps.echo;
   return echo != 0 &&
          static_cast<std::int32_t>(echo - timestamp_value(f.first_resent, timestamp_offset_)) < 0;
@@ -280,16 +319,24 @@ void Connection::judge_tail_probe(const Segment& seg, const Delivery& d, Context
   tail_probe_ = !needless && !filled && !both_arrived;
   if (!filled) return;
   // What was in flight then is not known any more; it was no more than the window.
-  if (!in_loss_recovery()) congestion_.on_loss(congestion_.window(), CongestionSign::kLost);
+  if (!in_loss_recovery()) congestion_.on_loss(loss_event(CongestionSign::kLost, congestion_.window(), ctx));
   ctx.count(Counter::kTCPLossProbeRecovery);
 }
 
-void Connection::grow_window(const Delivery& d, Context& ctx) {
+// What TCP_INFO shows of it is, as on Linux, the last sample that the program did not limit, or one above it.
+RateSample Connection::sample_rate() {
+  const RateSample s = flight_->rate.take(rtt_.minimum());
+  const auto rate = static_cast<float>(s.rate);
+  if (s.rate > 0 && (!s.app_limited || rate >= delivery_rate_)) {
+    delivery_rate_ = rate;
+    rate_app_limited_ = s.app_limited;
+  }
+  return s;
+}
+
+void Connection::tell_controller(const Delivery& d, const Context& ctx) {
   const Flight& f = *flight_;
-  if (d.octets == 0 || f.state == CaState::kRecovery) return;
-  // Where segments overtake each other, most acknowledgements are selective: as on Linux they count like the
-  // others then, or the window would grow by a part of what arrives.
-  if (!d.advanced && (!d.sacked || reordering_.degree <= ctx.settings.tcp_reordering)) return;
+  if (d.octets == 0) return;
   const bool slow_start = congestion_.window() < congestion_.slow_start_threshold();
   const bool limited =
       f.window_limited || (slow_start && congestion_.window() < std::uint64_t{f.most_used} * 2);
@@ -297,13 +344,25 @@ void Connection::grow_window(const Delivery& d, Context& ctx) {
   const bool timeout = f.state == CaState::kLoss;
   AckEvent event;
   event.now = ctx.now;
-  event.acked = timeout ? std::min(d.octets, text_limit()) : d.octets;
+  // Where segments overtake each other, most acknowledgements are selective: as on Linux they count like the
+  // others then, or the window would grow by a part of what arrives.
+  const bool counts = d.advanced || (d.sacked && reordering_.degree > ctx.settings.tcp_reordering);
+  if (counts && f.state != CaState::kRecovery)
+    event.acked = timeout ? std::min(d.octets, text_limit()) : d.octets;
   event.window_limited = limited || timeout;
   // What waited for a segment that was sent again tells nothing.
   if (!d.resent) event.round_trip = d.round_trip;
   event.smoothed = rtt_.smoothed();
   event.una = snd_.una;
   event.nxt = snd_.nxt;
+  event.ce_marked = rare_ != nullptr ? std::exchange(rare_->unsaid_marks, 0u) : 0;
+  event.newly_delivered = d.octets;
+  event.delivered = f.rate.delivered();
+  event.in_network = pipe();
+  event.window_filled = f.window_limited;
+  event.recovering = in_loss_recovery();
+  event.selective = sack_;
+  event.rate = sample_rate();
   congestion_.on_ack(event);
 }
 

@@ -31,7 +31,9 @@ std::uint32_t Connection::text_limit() const {
 std::uint32_t Connection::text_room() const {
   const std::uint32_t sack = !has_sack_blocks() ? 0 : timestamps_ ? 28 : 36;
   // Too many options: the time-out can wait for a segment with room.
-  const std::uint32_t others = sack + (user_timeout_to_send_ && sack == 0 ? 4 : 0);
+  // … and congestion marks go where SACK blocks leave room for them.
+  const std::uint32_t octets = accurate_ && sack == 0 ? rare_->accurate_ecn->octets_to_reserve() : 0;
+  const std::uint32_t others = sack + octets + (user_timeout_to_send_ && sack == 0 ? 4 : 0);
   return std::max(text_limit(), others + 1) - others;
 }
 
@@ -42,6 +44,8 @@ bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
     // "The server … MAY … send data to the client before it receives the client's ACK"  (RFC 7413 §4.2.2)
     return (fast_open_ && send_text(Limit::kAll, frame, out, ctx)) || (acks_owed_ > 0 && send_ack(out, ctx));
   }
+  // A pure ACK before all text (RFC 9768 §3.2.2.1).
+  if (accurate_ && acks_owed_ > 0 && marks().owes_handshake_ack()) return send_ack(out, ctx);
   if (resend(frame, out, ctx)) return true;
   if (probe_ && send_probe(frame, out, ctx)) return true;
   if (send_text(Limit::kAll, frame, out, ctx)) return true;
@@ -73,7 +77,6 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
     out.reason = again ? Reason::kSynAckRetransmitted : Reason::kSynAckSent;
     out.header.ack = rcv_.nxt;
     flags |= Flags::kAck;
-    if (ecn_) flags |= Flags::kEce;
     acks_owed_ = 0;
     timers_.stop(Timer::kDelayedAck);
     rcv_.last_ack_sent = rcv_.nxt;
@@ -82,9 +85,14 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
     out.reason = again ? Reason::kSynRetransmitted : Reason::kSynSent;
     // Neither ECN nor Fast Open is asked for again: it may be what kept the first from arriving (RFC 3168
     // §6.1.1.1, RFC 7413 §4.1.3).
-    if (ctx.settings.tcp_ecn == 1 && !again) flags |= Flags::kEce | Flags::kCwr;
+    // AccECN is asked for twice (RFC 9768 §3.1.4.1).
   }
   out.header.flags = Flags{flags};
+  if (answers) {
+    add_ecn_answer(out, again);
+  } else if (ecn_ && (!again || (echo_marks_ && retries_ <= 1))) {
+    out.header.set_ace(echo_marks_ ? 7 : 3);
+  }
   if (!again) {
     if (!answers && fast_open_) add_fast_open(frame, out, ctx);
     snd_.nxt = snd_.max = snd_.base + out.text_size;
@@ -131,11 +139,14 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
   if (urgent_sent_) point_to_urgent(out);
   if (timestamps_) stamp(out.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
   // What is sent again was cut to size without them.
-  if (has_sack_blocks()) add_sack_blocks(out.header.options, text_limit() - std::min(text, text_limit()));
+  const bool handshake = accurate_ && text == 0 && marks().owes_handshake_ack();
+  if (has_sack_blocks() && !handshake)
+    add_sack_blocks(out.header.options, text_limit() - std::min(text, text_limit()));
   if (user_timeout_to_send_ && (out.header.options.present & TcpOptions::kSack) == 0) {
     add_user_timeout(out.header.options);
     user_timeout_to_send_ = false;
   }
+  if (accurate_) add_marks(out, seq, text, ctx);
   rcv_.last_ack_sent = rcv_.nxt;
   rcv_.unacknowledged = 0;
   timers_.stop(Timer::kDelayedAck);
@@ -144,7 +155,10 @@ void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t t
 
 // As many blocks as fit into `room` octets. One about a duplicate goes first, once (RFC 2883 §4).
 void Connection::add_sack_blocks(TcpOptions& options, std::uint32_t room) {
-  const std::size_t most = std::min<std::size_t>(timestamps_ ? 3 : 4, room < 4 ? 0 : (room - 4) / 8);
+  // Counters of marks come before a last block, not before two (RFC 9768 §3.2.3.3).
+  const std::size_t spared = accurate_ && rare_->accurate_ecn->octets_to_reserve() > 0 ? 1 : 0;
+  const std::size_t most =
+      std::min<std::size_t>((timestamps_ ? 3 : 4) - spared, room < 4 ? 0 : (room - 4) / 8);
   const auto blocks = std::span{options.sack}.first(most);
   std::size_t n = 0;
   if (rcv_.twice > 0 && most > 0) {
@@ -214,9 +228,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   if (flight_ != nullptr && flight_->frto != Flight::Frto::kSecond && flight_->sent.next_lost()) return false;
 
   // Only now that something can leave: what waited at a closed window still has its window till then.
-  const bool resumes = snd_.una == snd_.nxt && peer_room() > 0 && ctx.now - last_sent_ > rtt_.timeout();
-  if (resumes && ctx.settings.tcp_slow_start_after_idle)
-    congestion_.on_idle(text_limit() * ctx.settings.tcp_init_cwnd);
+  if (snd_.una == snd_.nxt && peer_room() > 0) resume(ctx);
   const std::uint32_t allowed = window(), in_network = pipe();
   const std::uint32_t network_room = limit == Limit::kPeerOnly ? available
                                      : allowed > in_network    ? allowed - in_network
@@ -240,7 +252,8 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
     fin = false;
   }
   const std::uint32_t room = std::min(network_room, peer_room());
-  const bool ends = limit == Limit::kAll && ends_burst(size, room, available, ctx.settings);
+  const Pacing paced = pacing(ctx.settings);
+  const bool ends = limit == Limit::kAll && ends_burst(size, room, available, paced.burst);
   const bool push = size > 0 && (size == available || ends);
   std::uint8_t flags = push ? Flags::kPsh : 0;
   if (fin) flags |= Flags::kFin;
@@ -250,7 +263,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
     return false;
   }
   const bool ecn_capable = ecn_ && size > 0;
-  if (ecn_capable && cwr_to_send_) {
+  if (ecn_capable && cwr_to_send_ && !accurate_) {
     flags |= Flags::kCwr;
     cwr_to_send_ = false;
   }
@@ -264,7 +277,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   snd_.nxt += size + (fin ? 1u : 0u);
   snd_.max = later(snd_.max, snd_.nxt);
   if (flight_ != nullptr) {
-    pace(size, ctx);
+    pace(size, paced, ctx);
     if (flight_->state == CaState::kRecovery) flight_->prr.sent(size);
     note_usage();
   }
@@ -324,13 +337,17 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
     flight_ = ctx.flights.take();
     if (flight_ == nullptr) return false;
     flight_->high = flight_->sample_from = flight_->usage_until = flight_->ecn_high = start;
+    // All before it is delivered; so it counts on where the last flight ended.
+    flight_->rate.begin(start.raw(), ctx.now, starved_);
+    flight_->pacer.begin(timers_.armed(Timer::kPacing) ? timers_.at(Timer::kPacing) : ctx.now);
   }
   if (flight_ != nullptr) {
     // What small segments cost beside their text counts against the send buffer (attack D6).
     const std::uint32_t most =
         std::clamp(send_buffer(ctx.settings) / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
     if (flight_->sent.size() >= most && text > 0) return false;
-    if (!flight_->sent.push(start, static_cast<std::uint16_t>(length), push, ctx.now)) return false;
+    const SendMark mark = flight_->rate.mark(pipe() + length);
+    if (!flight_->sent.push(start, static_cast<std::uint16_t>(length), push, ctx.now, mark)) return false;
   }
   traffic_.sent += text;
   if (text > 0) ++traffic_.text_segments_out;

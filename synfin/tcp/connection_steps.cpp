@@ -37,10 +37,12 @@ Reason Connection::on_segment_synchronized(const Segment& seg, Context& ctx) {
   step = fifth_check_ack(seg, ctx);
   if (step.next == Next::kStop) return step.reason;
   Reason fate = step.reason;
+  const bool told_now = (ecn_ || accurate_) && sequence != Reason::kOldDuplicate && hear_codepoint(seg);
   if (seg.flags().urg() || urgent_pending_) sixth_check_urg(seg);
   step = seventh_process_text(seg, ctx);
   if (step.reason != Reason::kNone) fate = step.reason;
   if (step.next == Next::kStop) return fate;
+  if (told_now) owe_ack(Reason::kMarkReported);
   step = eighth_check_fin(seg, ctx);
   if (step.reason != Reason::kNone) fate = step.reason;
   // Whatever else it brought, it was the third segment.
@@ -53,6 +55,7 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   // The SYN that began this, again: what it needs is our SYN-ACK.
   if (state_ == State::kSynReceived && passive_ && f.syn() && !f.ack() && !f.rst() && seg.seq() == rcv_.irs) {
     ctx.count(Counter::kTCPSynRetrans);
+    if (!hear_syn_again(seg, ctx)) return stop(Reason::kEcnModesMixed);
     syn_to_send_ = true;
     return stop(Reason::kDuplicateSyn);
   }
@@ -100,12 +103,16 @@ Connection::Step Connection::first_check_sequence(const Segment& seg, Context& c
   if (f.rst()) return stop(Reason::kOutOfWindowReset);
   // "irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK)"  (RFC
   // 5961 §4.2)
-  if (f.syn() && is_synchronized(state_))
-    return stop(challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx));
+  if (f.syn() && is_synchronized(state_)) {
+    const Reason fate = challenge(Reason::kSynChallenged, Counter::kTCPSYNChallenge, ctx);
+    if (accurate_ && fate != Reason::kChallengeLimited) hear_syn_ack_again(seg);
+    return stop(fate);
+  }
   const bool old = length > 0 && last.before(rcv_.nxt);
   // Text is always answered, as its ACK may have been lost.
   if (length == 0 && !may_answer_bare(ctx)) return stop(Reason::kChallengeLimited);
   if (old) note_duplicate(seg.seq(), last + 1, Counter::kTCPDSACKOldSent, ctx);
+  if (old && accurate_) marks().on_repeated_text();
   owe_ack(old ? Reason::kOldDuplicate : Reason::kOutOfWindow);
   // A probe of one octet or a FIN that was taken, again. Where those of both ends cross, neither ever sends
   // anything that the other finds acceptable, so the acknowledgement in it must count (RFC 9293 §A.2,
@@ -191,7 +198,6 @@ Connection::Step Connection::fifth_check_ack(const Segment& seg, Context& ctx) {
     return stop(Reason::kAckTooOld);
   }
 
-  if (ecn_ && seg.flags().ece() && !seg.flags().syn()) on_congestion_echo();
   const Reason fate = accept_ack(seg, ctx);
   switch (state_) {
     case State::kFinWait1:
@@ -250,15 +256,6 @@ Connection::Step Connection::seventh_process_text(const Segment& seg, Context& c
   // CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT: "This should not occur since a FIN has been received from the
   // remote side. Ignore the segment text."  (§3.10.7.4)
   if (!takes_text()) return go_on(Reason::kDataAfterFin);
-  if (ecn_) {
-    // "the TCP receiver … sets the ECN-Echo … until it receives a CWR packet"  (RFC 3168 §6.1.3)
-    if (seg.flags().cwr()) echo_marks_ = false;
-    if (seg.congestion_marked) {
-      echo_marks_ = true;
-      owe_ack(Reason::kAckSent);
-    }
-  }
-
   // The part of the text that is new and in the window: [skip, end) of the segment's text.
   const SeqNum first = seg.flags().syn() ? seg.seq() + 1 : seg.seq();
   const std::uint32_t skip = first.before(rcv_.nxt) ? static_cast<std::uint32_t>(rcv_.nxt - first) : 0;

@@ -151,6 +151,7 @@ void Connection::one_more_retry(Context& ctx) {
 }
 
 void Connection::on_retransmit_timer(Context& ctx) {
+  check_app_limited();
   if (flight_ != nullptr && is_synchronized(state_) && flight_->wait == Flight::Wait::kReordering) {
     ctx.timer_fired(tuple_, state_, Reason::kReorderTimeout);
     const auto next = detect_losses(ctx);
@@ -217,12 +218,13 @@ void Connection::on_timeout(Context& ctx) {
     ctx.count(Counter::kTCPSynRetrans);
     return;
   }
+  if (accurate_) marks().on_timeout(snd_.una);
   // The earliest unacknowledged segment goes again (RFC 6298 §5.4), and the rest as acknowledgements let it.
   tail_probe_ = false;
   if (flight_ != nullptr) {
     enter_loss(ctx);
   } else if (retries_ == 1) {
-    congestion_.on_timeout(0);  // a FIN alone
+    congestion_.on_loss(loss_event(CongestionSign::kTimeout, 0, ctx));  // a FIN alone
   }
   resend_first_ = true;
   arm_retransmit(ctx);
@@ -290,6 +292,10 @@ void Connection::send_reminder(Reason why, Context& ctx) {
   probe.header.window = offer_window(ctx);
   probe.scale = rcv_.scale.shift();
   if (timestamps_) stamp(probe.header.options, ctx.now, timestamp_offset_, rcv_.ts_recent);
+  if (accurate_) {
+    probe.header.set_ace(marks().ace_of(false));
+    probe.counts_marks = true;
+  }
   ctx.replies.push_back(probe);
 }
 

@@ -78,12 +78,6 @@ void add_syn_options(wire::TcpOptions& options, const Offer& offer, bool scale, 
 /// The smallest scale with which a receive buffer of this size can be offered whole.
 WindowScale scale_for(std::uint32_t buffer);
 
-/// "An ECN-setup SYN packet" (RFC 3168 §6.1.1): ECE and CWR. With the AE bit beside them it asks for AccECN
-/// and is content with this (RFC 9768 §3.1.2).
-inline bool asks_for_ecn(Flags f) {
-  return f.ece() && f.cwr();
-}
-
 /// The reset that answers a segment nobody owns, or an unacceptable one (RFC 9293 §3.5.2 groups 1 and 2). Not
 /// for resets.
 Reply reset_for(const wire::FourTuple& tuple, const Segment& seg, trace::State state, trace::Reason why);

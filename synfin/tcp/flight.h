@@ -11,6 +11,7 @@
 #include "synfin/tcp/pacer.h"
 #include "synfin/tcp/prr.h"
 #include "synfin/tcp/rack.h"
+#include "synfin/tcp/rate_sample.h"
 #include "synfin/tcp/scoreboard.h"
 
 namespace synfin::tcp {
@@ -33,6 +34,7 @@ struct FlightState {
   Rack rack;
   Prr prr;  // in kRecovery
   Pacer pacer;
+  DeliveryRate rate;
   CaState state = CaState::kOpen;
   Wait wait = Wait::kTimeout;
   Frto frto = Frto::kOff;

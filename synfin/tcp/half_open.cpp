@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "synfin/tcp/accurate_ecn.h"
+
 namespace synfin::tcp {
 
 using trace::Reason;
@@ -28,7 +30,7 @@ void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn,
   const TcpOptions& o = syn.header.options;
   half.tuple = tuple;
   half.irs = syn.seq();
-  half.peer_mss = o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple.local.address.family());
+  half.set_peer_mss(o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple.local.address.family()));
   if (o.has(TcpOptions::kWindowScale) && ctx.settings.tcp_window_scaling) {
     half.send_scale = WindowScale{o.window_scale}.shift() & 0xf;
     half.receive_scale = scale_for(offer.largest_buffer).shift() & 0xf;
@@ -36,7 +38,25 @@ void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn,
   half.sack = o.has(TcpOptions::kSackPermitted) && ctx.settings.tcp_sack;
   half.timestamps = o.has(TcpOptions::kTimestamps) && ctx.settings.tcp_timestamps;
   half.ts_recent = half.timestamps ? o.timestamps.value : 0;
-  half.ecn = asks_for_ecn(syn.flags()) && ctx.settings.tcp_ecn != 0;
+  const EcnMode mode = answer_to_syn(syn.header, ctx.settings);
+  half.ecn = mode != EcnMode::kNone;
+  half.accurate_ecn = mode == EcnMode::kAccurate;
+  half.syn_ecn = syn.ecn & wire::ecn::kMask;
+}
+
+bool hear_syn_again(HalfOpen& half, const Segment& syn, const Settings& settings) {
+  const EcnMode agreed = half.accurate_ecn ? EcnMode::kAccurate
+                         : half.ecn        ? EcnMode::kClassic
+                                           : EcnMode::kNone;
+  const SynAgain again = judge_syn_again(agreed, answer_to_syn(syn.header, settings));
+  if (again == SynAgain::kMixed) return false;
+  if (again == SynAgain::kWithoutEcn) half.ecn = false;
+  half.syn_ecn = syn.ecn & wire::ecn::kMask;
+  return true;
+}
+
+void hear_third(HalfOpen& half, const Segment& third) {
+  if (half.accurate_ecn && is_pure_ack(third) && !arrived_unchanged(third.header.ace())) half.ecn = false;
 }
 
 Reply& send_syn_ack(const HalfOpen& half, const Offer& offer, std::uint32_t timestamp_offset, Context& ctx,
@@ -48,12 +68,19 @@ Reply& send_syn_ack(const HalfOpen& half, const Offer& offer, std::uint32_t time
   r.header.seq = half.iss;
   r.header.ack = half.irs + 1;
   r.header.flags = Flags{Flags::kSyn | Flags::kAck};
-  if (half.ecn) r.header.flags = r.header.flags.with(Flags::kEce);
+  if (half.accurate_ecn) {
+    if (half.retransmissions < kSynAcksWithEcn) r.header.set_ace(handshake_code(half.syn_ecn));
+  } else if (half.ecn) {
+    r.header.flags = r.header.flags.with(Flags::kEce);
+  }
   // A SYN's window is never scaled (RFC 7323 §2.2).
   r.header.window = Window{std::min(offer.receive_buffer, 0xffffu)} >> WindowScale::none();
   add_syn_options(r.header.options, offer, half.scaled(), half.sack);
   if (half.timestamps) stamp(r.header.options, ctx.now, timestamp_offset, half.ts_recent);
   if (half.scaled()) r.header.options.window_scale = half.receive_scale;
+  // Not again: it may be what kept the first from arriving (RFC 9768 §3.2.3.2.2).
+  const bool first = why == Reason::kSynAckSent || why == Reason::kSynCookieSent;
+  if (half.accurate_ecn && first && ctx.settings.tcp_ecn_option > 0) add_first_octets(r.header.options);
   return r;
 }
 
@@ -81,6 +108,10 @@ Reply half_open_ack(const HalfOpen& half, const Context& ctx, Reason why) {
   r.header.flags = Flags::kAck;
   r.header.window = Window{std::min(ctx.settings.tcp_rmem.initial, 0xffffu)} >> half.own_scale();
   r.scale = half.own_scale().shift();
+  if (half.accurate_ecn) {
+    r.header.set_ace(AccurateEcn::kFirstAce);
+    r.counts_marks = true;
+  }
   if (half.timestamps) stamp(r.header.options, ctx.now, ctx.timestamp_offset(half.tuple), half.ts_recent);
   return r;
 }
@@ -92,8 +123,11 @@ HalfOpenDisposition judge_half_open(const HalfOpen& half, const Segment& seg, co
 
   // The SYN that made this record, again: not acceptable by its number, and the RFC's answer, an ACK, would
   // not help a peer that never saw the SYN-ACK; so it gets that, as from every deployed stack.
-  if (f.syn() && !f.ack() && !f.rst() && seg.seq() == half.irs)
+  if (f.syn() && !f.ack() && !f.rst() && seg.seq() == half.irs) {
+    if (HalfOpen copy = half; !hear_syn_again(copy, seg, ctx.settings))
+      return {HalfOpenVerdict::kResetRemove, Reason::kEcnModesMixed};
     return {HalfOpenVerdict::kSynAckAgain, Reason::kDuplicateSyn};
+  }
 
   // First: check sequence number. PAWS (RFC 7323 §5.3) comes before it and spares resets. A third segment
   // without the negotiated timestamp passes: peers exist that do it, and nothing else can complete the

@@ -16,21 +16,37 @@ struct HalfOpen {
   TimerNode timer;
   SeqNum iss;
   SeqNum irs;
-  std::uint32_t ts_recent = 0;  // TSval of the SYN
-  std::uint16_t peer_mss = 0;
+  std::uint32_t ts_recent = 0;      // TSval of the SYN
+  std::uint16_t mss_code : 13 = 0;  // see `peer_mss`
+  /// The congestion codepoint of the SYN's packet, where `accurate_ecn` asks for it in the SYN-ACK.
+  std::uint16_t syn_ecn : 2 = 0;
+  /// The peer asked for AccECN, and it was agreed to (RFC 9768 §3.1).
+  std::uint16_t accurate_ecn : 1 = 0;
   static constexpr std::uint8_t kUnscaled = 15;
   std::uint8_t send_scale : 4 = 0;
   std::uint8_t receive_scale : 4 = kUnscaled;  // ours; kUnscaled: the peer did not offer scaling
   bool sack : 1 = false;
   bool timestamps : 1 = false;
-  bool ecn : 1 = false;  // the peer asked for ECN, and it was agreed to
+  /// What is sent may be marked: ECN was agreed to, and with AccECN nothing since forbids it.
+  bool ecn : 1 = false;
   /// The third segment has arrived, but the accept queue was full or the listener waits for data.
   bool acknowledged : 1 = false;
   std::uint8_t retransmissions : 4 = 0;
 
+  /// The peer's MSS option; above 4096 rounded down to a multiple of 16.
+  std::uint16_t peer_mss() const {
+    return static_cast<std::uint16_t>(mss_code < kExactMss ? mss_code
+                                                           : kExactMss + (mss_code - kExactMss) * 16u);
+  }
+  void set_peer_mss(std::uint16_t mss) {
+    mss_code = (mss < kExactMss ? mss : kExactMss + (mss - kExactMss) / 16u) & 0x1fffu;
+  }
   bool scaled() const { return receive_scale != kUnscaled; }
   WindowScale peer_scale() const { return WindowScale{send_scale}; }
   WindowScale own_scale() const { return scaled() ? WindowScale{receive_scale} : WindowScale::none(); }
+
+ private:
+  static constexpr std::uint32_t kExactMss = 4096;
 };
 static_assert(sizeof(HalfOpen) == 64, "a half-open connection is one cache line, IPv6 included");
 
@@ -49,7 +65,14 @@ ListenDisposition judge_in_listen(const Segment& seg);
 /// Fills a record from an acceptable SYN; our own initial number is left to the caller.
 void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Offer& offer,
                const Context& ctx);
-/// Queues the SYN-ACK; the same each time, but for the clock in its timestamp. The reply may still be changed
+/// What the same SYN, come again, changes (RFC 9768 §3.1.5): with AccECN the SYN-ACK tells of the latest, and
+/// one that no longer asks means that the peer may have given up on ECN. False: it now asks for ECN of
+/// another kind, so neither end could know what was agreed, and the connection is to be reset.
+[[nodiscard]] bool hear_syn_again(HalfOpen& half, const Segment& syn, const Settings& settings);
+/// The third segment has arrived and cannot open the connection yet; what it alone says is remembered.
+void hear_third(HalfOpen& half, const Segment& third);
+/// Queues the SYN-ACK; the same each time, but for the clock in its timestamp and what it says of ECN: after
+/// two without an answer it no longer agrees (RFC 9768 §3.2.3.2.2). The reply may still be changed
 /// where it lies.
 Reply& send_syn_ack(const HalfOpen& half, const Offer& offer, std::uint32_t timestamp_offset, Context& ctx,
                     trace::Reason why);
@@ -64,6 +87,7 @@ enum class HalfOpenVerdict : std::uint8_t {
   kSynAckAgain,  // a duplicate SYN
   kRemove,       // reset by the peer
   kReset,        // answer with a reset, stay
+  kResetRemove,  // answer with a reset, and that was it
   kAcknowledge,  // answer with an ACK, stay
   kDrop,
 };

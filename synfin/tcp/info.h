@@ -52,8 +52,7 @@ struct Timeouts {
 /// TCP_INFO: one connection as Linux's `struct tcp_info` shows it, by the same names and meanings; segments
 /// where Linux counts segments. Times are durations; rates are octets a second.
 ///
-/// Not filled, so what they are here: `rcv_rtt`, `delivery_rate` and `delivery_rate_app_limited`,
-/// `delivered_ce`, kEcnSeen; and `last_ack_sent` and `fackets`, which are 0 on Linux too.
+/// Not filled, so what they are here: `last_ack_sent` and `fackets`, which are 0 on Linux too.
 struct Info {
   // Bits of `options`.
   static constexpr std::uint8_t kTimestamps = 1;
@@ -73,7 +72,7 @@ struct Info {
   std::uint8_t options = 0;
   std::uint8_t snd_wscale = 0;
   std::uint8_t rcv_wscale = 0;
-  bool delivery_rate_app_limited = false;
+  bool delivery_rate_app_limited = false;  // the program limited `delivery_rate`, not the path
 
   Duration rto;
   Duration ato;               // how long an acknowledgement may wait for company
@@ -117,14 +116,24 @@ struct Info {
   std::uint32_t data_segs_in = 0;   // RFC 4898 tcpEStatsDataSegsIn
   std::uint32_t data_segs_out = 0;  // RFC 4898 tcpEStatsDataSegsOut
 
+  /// Of the last sample that the path limited, or of a later one above it that the program did; good to six
+  /// digits.
   std::uint64_t delivery_rate = 0;
 
   Duration busy_time;       // with text that was not acknowledged; whole milliseconds, as all three
   Duration rwnd_limited;    // of it, with the peer's window as the limit
   Duration sndbuf_limited;  // of it, with the send buffer as the limit
 
-  std::uint32_t delivered = 0;  // segments known to have arrived
-  std::uint32_t delivered_ce = 0;
+  std::uint32_t delivered = 0;     // segments known to have arrived
+  std::uint32_t delivered_ce = 0;  // of these, that the peer said were marked (ECN)
+
+  /// Only with AccECN (RFC 9768). Octets of text by the codepoint they arrived with, here and as the peer
+  /// tells.
+  struct EcnOctets {
+    std::uint32_t ect1 = 0, ect0 = 0, ce = 0;
+  };
+  std::uint32_t received_ce = 0;  // segments that arrived marked
+  EcnOctets delivered_octets, received_octets;
 
   std::uint64_t bytes_sent = 0;     // RFC 4898 tcpEStatsPerfHCDataOctetsOut
   std::uint64_t bytes_retrans = 0;  // RFC 4898 tcpEStatsPerfOctetsRetrans

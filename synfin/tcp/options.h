@@ -66,9 +66,8 @@ struct Options {
   /// Above so many octets that are queued and have not been sent, the program is not told that it may write
   /// [TCP_NOTSENT_LOWAT].
   std::uint32_t notsent_lowat = 0;
-  /// Octets a second that text leaves with at most, spread evenly; sent again included. Only while text is in
-  /// flight: once all is acknowledged, the next burst leaves at once, so that a path whose round trip is
-  /// shorter than a burst takes at this rate gets more [SO_MAX_PACING_RATE].
+  /// Octets a second that text leaves with at most, spread evenly; sent again included
+  /// [SO_MAX_PACING_RATE].
   std::uint64_t max_pacing_rate = 0;
   /// Routers may cut what is sent into fragments, and nothing is learnt about the path's MTU: for paths that
   /// lose the ICMP messages about it. IPv4 only; what leaves before the connection is open is small enough

@@ -15,6 +15,8 @@ class Pacer {
  public:
   /// Whether something may leave now: the burst under way is not complete, or the next one is due.
   bool allows(Instant now) const { return in_burst(now) || now >= next_; }
+  /// The next burst is due then; nothing before it counts.
+  void begin(Instant next) { next_ = next; }
   /// When the next burst is due.
   Instant next() const { return next_; }
   /// `octets` leave now, in bursts of `burst` octets, at `rate` octets a second (not 0).

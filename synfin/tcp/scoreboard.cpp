@@ -10,7 +10,8 @@
 
 namespace synfin::tcp {
 
-bool Scoreboard::push(wire::SeqNum start, std::uint16_t length, bool push, Instant now) {
+bool Scoreboard::push(wire::SeqNum start, std::uint16_t length, bool push, Instant now,
+                      const SendMark& mark) {
   if (count_ == capacity_ && !grow()) return false;
   SentSegment& s = slot(count_);
   s = SentSegment{};
@@ -18,6 +19,7 @@ bool Scoreboard::push(wire::SeqNum start, std::uint16_t length, bool push, Insta
   s.start = start;
   s.length = length;
   s.push = push;
+  s.mark = mark;
   octets_ += length;
   link(count_++);
   return true;
@@ -111,7 +113,7 @@ void Scoreboard::forget_losses() {
   relink_all();
 }
 
-void Scoreboard::mark_retransmitted(std::uint32_t i, Instant now) {
+void Scoreboard::mark_retransmitted(std::uint32_t i, Instant now, const SendMark& mark) {
   SentSegment& s = slot(i);
   assert(!s.sacked);
   if (waits(s)) {
@@ -122,6 +124,7 @@ void Scoreboard::mark_retransmitted(std::uint32_t i, Instant now) {
   if (!s.retransmitted) ++retransmitted_, retransmitted_octets_ += s.length;
   s.retransmitted = s.ever_retransmitted = true;
   s.sent_at = now;
+  s.mark = mark;
   link(i);
 }
 

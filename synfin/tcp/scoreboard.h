@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "synfin/base/time.h"
+#include "synfin/tcp/rate_sample.h"
 #include "synfin/wire/seq_num.h"
 
 namespace synfin::tcp {
@@ -23,6 +24,7 @@ struct SentSegment {
   // Places in the ring of the neighbours in the order of sending.
   std::uint16_t older = 0, newer = 0;
   std::uint16_t skip = 0;  // sacked: so many from here on are, at least
+  SendMark mark;           // of the last time
 
   wire::SeqNum end() const { return start + length; }
 };
@@ -49,7 +51,7 @@ class Scoreboard {
   const SentSegment& back() const { return slot(count_ - 1); }
 
   /// A new segment behind the last. False: no memory.
-  bool push(wire::SeqNum start, std::uint16_t length, bool push, Instant now);
+  bool push(wire::SeqNum start, std::uint16_t length, bool push, Instant now, const SendMark& mark = {});
   /// Drops everything before `una`, calling `each(segment)` for those that are gone whole.
   template <class Each>
   void acknowledge(wire::SeqNum una, Each each) {
@@ -77,7 +79,7 @@ class Scoreboard {
   /// What was lost is not: the timeout or the recovery was spurious.
   void forget_losses();
   /// Sent again; must not be sacked.
-  void mark_retransmitted(std::uint32_t i, Instant now);
+  void mark_retransmitted(std::uint32_t i, Instant now, const SendMark& mark = {});
   /// The first that is lost and not sent again since.
   std::optional<std::uint32_t> next_lost();
   /// Of those that are neither sacked nor lost the one sent first, and the one sent behind `i`.

@@ -7,6 +7,7 @@
 #include "synfin/trace/state.h"
 #include "synfin/wire/address.h"
 #include "synfin/wire/frame.h"
+#include "synfin/wire/ip.h"
 #include "synfin/wire/tcp.h"
 
 namespace synfin::tcp {
@@ -22,7 +23,7 @@ struct Segment {
   wire::Frame& frame;
   std::uint32_t text_offset = 0;  // in the frame
   std::uint32_t text_size = 0;
-  bool congestion_marked = false;  // a router set CE (RFC 3168 §5)
+  std::uint8_t ecn = wire::ecn::kNotCapable;  // the congestion codepoint of its packet (RFC 3168 §5)
 
   SeqNum seq() const { return header.seq; }
   SeqNum ack() const { return header.ack; }
@@ -31,6 +32,8 @@ struct Segment {
   std::uint32_t length() const {
     return text_size + (header.flags.syn() ? 1u : 0u) + (header.flags.fin() ? 1u : 0u);
   }
+  /// A router has marked it.
+  bool congestion_marked() const { return ecn == wire::ecn::kMarked; }
   bool has_timestamps() const { return header.options.has(wire::TcpOptions::kTimestamps); }
 };
 
@@ -40,6 +43,7 @@ struct Sent {
   std::uint32_t text_size = 0;
   bool retransmission = false;
   bool ecn_capable = false;   // to be sent as ECT(0)
+  bool counts_marks = false;  // AE, CWR and ECE are the ACE field (RFC 9768 §3.2.2)
   bool may_fragment = false;  // to be sent without DF, as `identification` (RFC 6864 §4)
   std::uint16_t identification = 0;
   trace::Reason reason = trace::Reason::kNone;

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "synfin/tcp/accurate_ecn.h"
+
 namespace synfin::tcp {
 namespace {
 
@@ -42,7 +44,7 @@ std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqN
 
 void SynCookies::make(HalfOpen& half, Instant now) const {
   const std::uint32_t slot = slot_of(now);
-  const std::uint32_t mss = largest_up_to(kMss, half.peer_mss, 0);
+  const std::uint32_t mss = largest_up_to(kMss, half.peer_mss(), 0);
   const std::uint32_t scale = half.scaled() ? largest_up_to(kScale, half.send_scale, 1) : 0u;
   const auto low =
       static_cast<std::uint8_t>((half.ecn ? kEcn : 0u) | mss << 4 | scale << 1 | (half.sack ? kSack : 0u));
@@ -73,7 +75,7 @@ std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Se
   half.tuple = tuple;
   half.iss = iss;
   half.irs = irs;
-  half.peer_mss = kMss[low >> 4 & 7u];
+  half.set_peer_mss(kMss[low >> 4 & 7u]);
   const std::uint8_t scale = low >> 1 & 7u;
   bool scaled = scale != 0;
   half.send_scale = kScale[scale] & 0xfu;
@@ -89,6 +91,8 @@ std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Se
     half.sack = (bits & kSackBit) != 0;
     half.ecn = (bits & kEcnBit) != 0;
   }
+  // AccECN leaves its own trace: no other peer sends these values at this point (RFC 9768 §5.1).
+  half.accurate_ecn = half.ecn && accepts_accurate(ctx.settings) && third.header.ace() >= kLeastAccurateCode;
   const Offer offer = offer_of({}, ctx, tuple.local.address.family());
   if (scaled) half.receive_scale = scale_for(offer.largest_buffer).shift() & 0xfu;
   return half;

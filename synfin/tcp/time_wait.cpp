@@ -119,13 +119,17 @@ Reply time_wait_ack(const TimeWait& tw, const Context& ctx, Reason why) {
   r.header.flags = Flags::kAck;
   r.header.window = tw.window;
   r.scale = tw.scale;
-  r.traffic_class = tw.traffic_class;
+  r.traffic_class = tw.traffic_class();
+  r.header.set_ace(tw.ace());
+  r.counts_marks = tw.ace() != 0;
   if (tw.timestamps) stamp(r.header.options, ctx.now, ctx.timestamp_offset(tw.tuple), tw.ts_recent);
   return r;
 }
 
 Reply time_wait_reset(const TimeWait& tw, const Context& ctx, Reason why) {
   Reply r = time_wait_ack(tw, ctx, why);
+  r.header.reserved = 0;
+  r.counts_marks = false;
   r.header.flags = Flags{Flags::kRst | Flags::kAck};
   r.header.window = {};
   return r;

@@ -22,7 +22,18 @@ struct TimeWait {
   bool timestamps : 1 = false;
   bool fin_wait_2 : 1 = false;
   std::uint8_t scale : 4 = 0;  // of `window`
-  std::uint8_t traffic_class = 0;
+  bool ace_high : 1 = false;
+  std::uint8_t class_and_ace = 0;
+
+  std::uint8_t traffic_class() const { return class_and_ace & ~wire::ecn::kMask; }
+  /// The ACE field (RFC 9768 §3.2.2); 0 without AccECN.
+  std::uint8_t ace() const {
+    return static_cast<std::uint8_t>((ace_high ? 4 : 0) | (class_and_ace & wire::ecn::kMask));
+  }
+  void set_traffic_class(std::uint8_t traffic_class, std::uint8_t ace) {
+    class_and_ace = static_cast<std::uint8_t>((traffic_class & ~wire::ecn::kMask) | (ace & wire::ecn::kMask));
+    ace_high = (ace & 4) != 0;
+  }
 
   trace::State state() const { return fin_wait_2 ? trace::State::kFinWait2 : trace::State::kTimeWait; }
 };

@@ -78,6 +78,9 @@ namespace synfin::trace {
   X(DelayedACKs,          "Acknowledgements that left by the delayed-ACK timer.") \
   X(TCPOFOQueue,          "Segments kept out of order.") \
   X(TCPBacklogDrop,       "Data dropped because packet memory was used up.") \
+  X(InNoECTPkts,          "TCP packets received that are not ECN-capable.") \
+  X(InECT1Pkts,           "TCP packets received as ECT(1).") \
+  X(InECT0Pkts,           "TCP packets received as ECT(0): ECN-capable, and not marked.") \
   X(TCPOFODrop,           "Segments beyond a hole dropped because packet memory was used up.") \
   X(TCPMemoryPressures,   "Times that packet memory came under pressure (tcp_mem).") \
   X(PruneCalled,          "Times that a connection had to give packet memory back: beyond its buffer, or in pressure.") \
@@ -85,6 +88,7 @@ namespace synfin::trace {
   X(OfoPruned,            "Times that text beyond a hole was dropped for it.") \
   X(TCPRcvCollapsed,      "Pieces of text that were copied together for it.") \
   X(InCEPkts,             "Packets received with a congestion mark (ECN).") \
+  X(TCPDeliveredCE,       "Segments that the peer said had arrived marked; with RFC 3168 all that an acknowledgement with ECE tells of.") \
   X(InEchos,              "Pings received.") \
   X(InIcmpErrors,         "ICMP errors received.")
 // clang-format on

@@ -55,6 +55,8 @@ struct Event {
   std::uint32_t window = 0;
   /// Sent again, in part or whole.
   bool retransmission = false;
+  /// Segment events: AE, CWR and ECE are one number, the ACE field (RFC 9768 §3.2.2).
+  bool counts_marks = false;
   /// Packet and segment events: the whole packet; its first header octet is the network header's.
   const wire::Frame* frame = nullptr;
   /// kFlood: what was measured (trace/flood.h).

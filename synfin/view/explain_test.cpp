@@ -39,7 +39,7 @@ TEST(Explain, AStateInAnySpelling) {
 
 TEST(Explain, ASettingThatIsANameWithAllNames) {
   EXPECT_THAT(explain("tcp_congestion_control").value_or(""),
-              StartsWith("tcp_congestion_control (setting; default cubic, cubic or reno or none)\n"));
+              StartsWith("tcp_congestion_control (setting; default cubic, cubic or reno or none or bbr)\n"));
 }
 
 TEST(Explain, ASettingWithDefaultAndRange) {

@@ -68,6 +68,12 @@ Json options_json(const Event& e, const Flow& flow) {
   }
   if (o.has(TcpOptions::kUserTimeout))
     out["user_timeout"] = tcp::decode_user_timeout(o.user_timeout).ms() / 1000;
+  if (o.has(TcpOptions::kEcnOctets)) {
+    out["accecn"] = Json::object();
+    if (o.ecn.has_ect0()) out["accecn"]["ect0"] = o.ecn.ect0;
+    if (o.ecn.has_ect1()) out["accecn"]["ect1"] = o.ecn.ect1;
+    if (o.ecn.has_ce()) out["accecn"]["ce"] = o.ecn.ce;
+  }
   if (o.has(TcpOptions::kMd5)) out["md5"] = true;
   if (o.has(TcpOptions::kAuthentication)) out["ao"] = true;
   return out;
@@ -77,7 +83,8 @@ void add_segment(Json& out, const Event& e, const Flow& flow) {
   const wire::TcpHeader& h = *e.header;
   const Side from = sender(e.kind);
   const Side to = from == Side::kLocal ? Side::kRemote : Side::kLocal;
-  out["flags"] = flags_text(h.flags);
+  out["flags"] = flags_text(h, e.counts_marks);
+  if (e.counts_marks) out["ace"] = h.ace();
   out["seq"] = flow.relative(from, h.seq);
   if (h.flags.ack()) out["ack"] = flow.relative(to, h.ack);
   out["seq_raw"] = h.seq.raw();

@@ -23,7 +23,7 @@ std::vector<std::string> segment_parts(const trace::Event& e, const Flow& flow, 
   const wire::TcpHeader& h = *e.header;
   const Side side = sender(e.kind);
   std::vector<std::string> parts;
-  const std::string flags = flags_text(h.flags);
+  const std::string flags = flags_text(h, e.counts_marks);
   parts.push_back(flags.empty() ? "no flags" : flags);
   const std::uint32_t seq = shown(flow, side, h.seq, numbers);
   if (e.payload_size == 0) {
@@ -33,6 +33,7 @@ std::vector<std::string> segment_parts(const trace::Event& e, const Flow& flow, 
   }
   if (h.flags.ack()) parts.push_back(fmt::format("ack {}", shown(flow, other(side), h.ack, numbers)));
   if (!h.flags.rst()) parts.push_back(fmt::format("win {}", e.window));
+  if (e.counts_marks) parts.push_back(fmt::format("ace {}", h.ace()));
   if (e.retransmission) parts.push_back("sent again");
   if (h.flags.urg()) parts.push_back(fmt::format("urg {}", h.urgent_pointer));
   return parts;
@@ -65,6 +66,13 @@ std::string options_text(const trace::Event& e, const Flow& flow, Numbers number
   }
   if (o.has(TcpOptions::kUserTimeout))
     parts.push_back(fmt::format("UTO {} s", tcp::decode_user_timeout(o.user_timeout).ms() / 1000));
+  if (o.has(TcpOptions::kEcnOctets)) {
+    std::string octets = "marks";
+    if (o.ecn.has_ect0()) octets += fmt::format(" ECT0 {}", o.ecn.ect0);
+    if (o.ecn.has_ect1()) octets += fmt::format(" ECT1 {}", o.ecn.ect1);
+    if (o.ecn.has_ce()) octets += fmt::format(" CE {}", o.ecn.ce);
+    parts.push_back(std::move(octets));
+  }
   if (o.has(TcpOptions::kMd5)) parts.emplace_back("MD5");
   if (o.has(TcpOptions::kAuthentication)) parts.emplace_back("TCP-AO");
   return fmt::format("{}", fmt::join(parts, ", "));

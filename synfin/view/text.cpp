@@ -26,6 +26,14 @@ std::string replaced(std::string_view text, std::string_view what, std::string_v
 
 }  // namespace
 
+std::string flags_text(const wire::TcpHeader& header, bool counts_marks) {
+  constexpr std::uint8_t kAceBits = wire::Flags::kEce | wire::Flags::kCwr;
+  const std::uint8_t bits = header.flags.bits();
+  std::string out = flags_text(counts_marks ? static_cast<std::uint8_t>(bits & ~kAceBits) : bits);
+  if (!counts_marks && header.ae()) out += out.empty() ? "AE" : ",AE";
+  return out;
+}
+
 std::string flags_text(wire::Flags flags) {
   static constexpr std::array<std::pair<std::uint8_t, std::string_view>, 8> kNames{{
       {wire::Flags::kSyn, "SYN"},

@@ -16,6 +16,8 @@ namespace synfin::view {
 
 /// `SYN,ACK`, always in the same order; empty when no bit is set.
 std::string flags_text(wire::Flags flags);
+/// The same with AE; `counts_marks`: without AE, CWR and ECE, which are the ACE field then.
+std::string flags_text(const wire::TcpHeader& header, bool counts_marks);
 /// `173,760`.
 std::string grouped(std::uint64_t number);
 /// Seconds with `decimals` (0 to 9) digits, rounded down: `0.000031`.

@@ -18,7 +18,7 @@ inline constexpr std::uint8_t kIcmp = 1, kTcp = 6, kIcmpV6 = 58, kNone = 59;
 
 /// The two lowest bits of the traffic class (RFC 3168 §5).
 namespace ecn {
-inline constexpr std::uint8_t kMask = 3, kEct0 = 2, kMarked = 3;
+inline constexpr std::uint8_t kMask = 3, kNotCapable = 0, kEct1 = 1, kEct0 = 2, kMarked = 3;
 }
 
 struct IpHeader {

@@ -8,7 +8,8 @@ namespace {
 
 namespace kind {
 constexpr std::uint8_t kEnd = 0, kNop = 1, kMss = 2, kWindowScale = 3, kSackPermitted = 4, kSack = 5,
-                       kTimestamps = 8, kMd5 = 19, kUserTimeout = 28, kAuthentication = 29, kFastOpen = 34;
+                       kTimestamps = 8, kMd5 = 19, kUserTimeout = 28, kAuthentication = 29, kFastOpen = 34,
+                       kEcnOctets0 = 172, kEcnOctets1 = 174;
 }
 
 constexpr std::size_t kMaxOptions = TcpHeader::kMaxSize - TcpHeader::kMinSize;
@@ -37,6 +38,24 @@ bool read_fast_open(const std::byte* option, std::size_t length, TcpOptions& out
   out.cookie_size = static_cast<std::uint8_t>(size);
   out.present |= TcpOptions::kFastOpen;
   return true;
+}
+
+// "implementations MUST use those whole 3-octet fields that fit within the length and ignore the remainder of
+// the option"  (RFC 9768 §3.2.3) Of two options only the first counts.
+void read_ecn_octets(const std::byte* option, std::size_t length, TcpOptions& out) {
+  if (out.has(TcpOptions::kEcnOctets)) return;
+  EcnOctets& e = out.ecn;
+  e.reversed = load_u8(option) == kind::kEcnOctets1;
+  e.fields = static_cast<std::uint8_t>(std::min<std::size_t>((length - 2) / 3, EcnOctets::kMostFields));
+  const auto field = [&](std::size_t n) -> std::uint32_t {
+    if (n >= e.fields) return 0;
+    const std::byte* at = option + 2 + 3 * n;
+    return std::uint32_t{load_u8(at)} << 16 | load_be16(at + 1);
+  };
+  e.ect0 = field(e.reversed ? 2 : 0);
+  e.ce = field(1);
+  e.ect1 = field(e.reversed ? 0 : 2);
+  out.present |= TcpOptions::kEcnOctets;
 }
 
 // False when a kind known here has a length that it cannot have. `length` is at least 2 and inside the
@@ -79,6 +98,10 @@ bool read_option(const std::byte* option, std::size_t length, TcpOptions& out) {
       return true;
     case kind::kFastOpen:
       return read_fast_open(option, length, out);
+    case kind::kEcnOctets0:
+    case kind::kEcnOctets1:
+      read_ecn_octets(option, length, out);
+      return true;
     default:  // RFC 9293 §3.1, MUST-6: what is unknown is passed over
       return true;
   }
@@ -89,7 +112,7 @@ std::size_t cookie_octets(const TcpOptions& o) {
 }
 
 // What must be sent; 40 octets at most, with a Fast Open cookie of the largest size.
-std::size_t size_without_sack(const TcpOptions& o) {
+std::size_t size_of_the_needed(const TcpOptions& o) {
   std::size_t size = 0;
   if (o.has(TcpOptions::kMss)) size += 4;
   if (o.has(TcpOptions::kTimestamps)) size += 12;  // SACK-permitted takes the place of the two NOPs
@@ -98,6 +121,14 @@ std::size_t size_without_sack(const TcpOptions& o) {
   if (o.has(TcpOptions::kUserTimeout)) size += kUserTimeoutLength;
   if (o.has(TcpOptions::kFastOpen)) size += (2 + cookie_octets(o) + 3) / 4 * 4;
   return size;
+}
+
+bool ecn_octets_fit(const TcpOptions& o) {
+  return o.has(TcpOptions::kEcnOctets) && size_of_the_needed(o) + o.ecn.padded_size() <= kMaxOptions;
+}
+
+std::size_t size_without_sack(const TcpOptions& o) {
+  return size_of_the_needed(o) + (ecn_octets_fit(o) ? o.ecn.padded_size() : 0);
 }
 
 std::size_t sack_blocks_that_fit(const TcpOptions& o) {
@@ -115,6 +146,20 @@ constexpr std::uint32_t head(std::uint8_t what, std::size_t length) {
 }
 constexpr std::uint32_t tail(std::uint8_t what, std::size_t length) {
   return head(what, length) >> 16;
+}
+
+void write_ecn_octets(const EcnOctets& e, HeaderWriter& w) {
+  std::array<std::byte, 12> option;
+  option.fill(std::byte{kind::kNop});
+  store_u8(option.data(), e.reversed ? kind::kEcnOctets1 : kind::kEcnOctets0);
+  store_u8(option.data() + 1, static_cast<std::uint8_t>(2 + 3 * e.fields));
+  const std::array<std::uint32_t, EcnOctets::kMostFields> values{e.reversed ? e.ect1 : e.ect0, e.ce,
+                                                                 e.reversed ? e.ect0 : e.ect1};
+  for (std::size_t n = 0; n < e.fields && n < values.size(); ++n) {
+    store_u8(option.data() + 2 + 3 * n, static_cast<std::uint8_t>(values[n] >> 16));
+    store_be16(option.data() + 3 + 3 * n, static_cast<std::uint16_t>(values[n]));
+  }
+  for (std::size_t at = 0; at < e.padded_size(); at += 4) w.word(load_be32(option.data() + at));
 }
 
 void write_fast_open(const TcpOptions& o, HeaderWriter& w) {
@@ -183,7 +228,13 @@ Written write_tcp_options(const TcpOptions& o, std::byte* out) {
   }
   if (o.has(TcpOptions::kUserTimeout)) w.word(head(kind::kUserTimeout, kUserTimeoutLength) | o.user_timeout);
   if (o.has(TcpOptions::kFastOpen)) write_fast_open(o, w);
+  if (ecn_octets_fit(o)) write_ecn_octets(o.ecn, w);
   return w.written();
+}
+
+bool operator==(const EcnOctets& a, const EcnOctets& b) {
+  return a.fields == b.fields && a.reversed == b.reversed && (!a.has_ect0() || a.ect0 == b.ect0) &&
+         (!a.has_ce() || a.ce == b.ce) && (!a.has_ect1() || a.ect1 == b.ect1);
 }
 
 bool operator==(const TcpOptions& a, const TcpOptions& b) {
@@ -192,6 +243,7 @@ bool operator==(const TcpOptions& a, const TcpOptions& b) {
   if (a.has(TcpOptions::kWindowScale) && a.window_scale != b.window_scale) return false;
   if (a.has(TcpOptions::kTimestamps) && a.timestamps != b.timestamps) return false;
   if (a.has(TcpOptions::kUserTimeout) && a.user_timeout != b.user_timeout) return false;
+  if (a.has(TcpOptions::kEcnOctets) && a.ecn != b.ecn) return false;
   if (a.has(TcpOptions::kSack) &&
       !std::ranges::equal(std::span{a.sack}.first(a.sack_count), std::span{b.sack}.first(b.sack_count))) {
     return false;

@@ -109,6 +109,70 @@ TEST(ParseTcp, LeavesTheDataAlone) {
   EXPECT_EQ(parsed->header_size, 32U);
 }
 
+// RFC 9768 §3.1.1: the bit before CWR, and the three as one number.
+TEST(ParseTcp, ReadsTheAceField) {
+  for (std::uint8_t ace = 0; ace < 8; ++ace) {
+    TcpHeader h;
+    h.flags = Flags::kAck;
+    h.set_ace(ace);
+    const Octets octets = emit(h);
+    EXPECT_EQ(std::to_integer<int>(octets[12] & std::byte{0x0f}), ace >> 2);
+    EXPECT_EQ(std::to_integer<int>(octets[13] >> 6), ace & 3);
+    const auto parsed = parse_as_tcp(octets);
+    ASSERT_TRUE(parsed.has_value());
+    EXPECT_EQ(parsed->header.ace(), ace);
+    EXPECT_EQ(parsed->header.ae(), ace >= 4);
+  }
+}
+
+// RFC 9768 §3.2.3: both orders, all lengths.
+TEST(TcpOptions, EcnOctetsInEitherOrder) {
+  const TcpOptions o = options_of("ac 0b 00 00 01 00 02 00 03 00 00 01");
+  EXPECT_EQ(o.present, TcpOptions::kEcnOctets);
+  EXPECT_EQ(o.ecn, (EcnOctets{.fields = 3, .reversed = false, .ect0 = 1, .ce = 0x200, .ect1 = 0x3'0000}));
+  const TcpOptions reversed = options_of("ae 0b 00 00 01 00 02 00 03 00 00 01");
+  EXPECT_EQ(reversed.ecn,
+            (EcnOctets{.fields = 3, .reversed = true, .ect0 = 0x3'0000, .ce = 0x200, .ect1 = 1}));
+  EXPECT_EQ(options_of("ac 08 ff ff ff 00 00 02").ecn,
+            (EcnOctets{.fields = 2, .reversed = false, .ect0 = 0xff'ffff, .ce = 2, .ect1 = 0}));
+  EXPECT_EQ(options_of("ae 05 00 00 09 01 01 01").ecn,
+            (EcnOctets{.fields = 1, .reversed = true, .ect0 = 0, .ce = 0, .ect1 = 9}));
+  EXPECT_EQ(options_of("ac 02 01 01").ecn.fields, 0);
+  EXPECT_EQ(options_of("ac 07 00 00 09 ff ff 01").ecn,
+            (EcnOctets{.fields = 1, .reversed = false, .ect0 = 9, .ce = 0, .ect1 = 0}))
+      << "whole fields count, the rest is padding";
+  EXPECT_EQ(error_of("ac 01 01 01"), ParseError::kTcpOptionLength);
+  EXPECT_EQ(error_of("ac 09 00 00 01 00 00 02"), ParseError::kTcpOptionLength);
+}
+
+TEST(TcpOptions, EcnOctetsAreReadAsTheyAreWritten) {
+  for (const bool reversed : {false, true}) {
+    for (std::uint8_t fields = 0; fields <= 3; ++fields) {
+      TcpOptions o;
+      o.present = TcpOptions::kEcnOctets | TcpOptions::kTimestamps;
+      o.ecn = {.fields = fields, .reversed = reversed, .ect0 = 0x12'3456, .ce = 0x78'9abc, .ect1 = 0xde'f012};
+      const Octets written = emit_options(o);
+      EXPECT_EQ(written.size(), 12 + o.ecn.padded_size());
+      TcpHeader h;
+      h.options = o;
+      const auto parsed = parse_as_tcp(emit(h));
+      ASSERT_TRUE(parsed.has_value());
+      EXPECT_EQ(parsed->header.options, o);
+    }
+  }
+}
+
+TEST(TcpOptions, EcnOctetsWithoutRoomAreLeftOut) {
+  TcpOptions o;
+  o.present = TcpOptions::kEcnOctets | TcpOptions::kTimestamps | TcpOptions::kMss | TcpOptions::kWindowScale |
+              TcpOptions::kFastOpen;
+  o.cookie_size = 16;
+  o.ecn = {.fields = 3, .reversed = false, .ect0 = 1, .ce = 0, .ect1 = 1};
+  EXPECT_EQ(emit_options(o).size(), 40U);
+  o.cookie_size = 4;
+  EXPECT_EQ(emit_options(o).size(), 40U);
+}
+
 TEST(TcpOptions, OfALinuxSyn) {
   const TcpOptions o = options_of("02 04 05 b4 04 02 08 0a 4d 96 b1 c9 00 00 00 05 01 03 03 07");
   EXPECT_EQ(o.present, TcpOptions::kMss | TcpOptions::kSackPermitted | TcpOptions::kTimestamps |

@@ -29,7 +29,7 @@ class Diary final : public trace::Sink {
       case trace::EventKind::kSegmentReceived:
       case trace::EventKind::kSegmentSent:
         line["kind"] = e.kind == trace::EventKind::kSegmentSent ? "sent" : "received";
-        line["flags"] = view::flags_text(e.header->flags);
+        line["flags"] = view::flags_text(*e.header, e.counts_marks);
         line["size"] = e.payload_size;
         line["again"] = e.retransmission;
         break;

@@ -15,6 +15,7 @@ namespace synfin::netsim {
 namespace {
 
 using namespace synfin::literals;
+using tcp::CongestionControl;
 using trace::Counter;
 
 constexpr std::string_view kRecoveryPage = "recovery.md";
@@ -27,18 +28,20 @@ constexpr std::string_view kRecoveryIntroduction =
 
 How much later, in round trips, everything is delivered and acknowledged than without the loss; and how many
 retransmission timeouts and tail loss probes that took. A round trip is 100 ms; 20 segments are sent at once into a
-window of 40, with nothing behind them, or 140 more where it says so. Settings are the defaults, but for a
-send buffer of 1 MiB that takes it all at once. The SYN-ACK's loss costs the second that RFC 6298 demands before a
-round trip was measured, at both ends. `netsim_test` compares the figures; `netsim_test --update` writes this page.
+window of 40, with nothing behind them, or 140 more where it says so. Settings are the defaults, but for the
+controller and a send buffer of 1 MiB that takes it all at once; bbr paces what it sends. The SYN-ACK's loss costs the
+second that RFC 6298 demands before a round trip was measured, at both ends. `netsim_test` compares the figures;
+`netsim_test --update` writes this page.
 
-| lost | round trips | timeouts | probes |
-|---|---:|---:|---:|
+| controller | lost | round trips | timeouts | probes |
+|---|---|---:|---:|---:|
 )";
 
 // A program at host A sends one burst behind another, and what is lost of the second is the case.
 class Exchange {
  public:
-  Exchange() : net_(options()), text_(kBurst * kSegment), buffer_(1 << 16) {
+  explicit Exchange(CongestionControl control)
+      : net_(options(control)), text_(kBurst * kSegment), buffer_(1 << 16) {
     net_.set_on_step([this] { step(); });
     net_.set_tap([this](const sim::Sighting& s) {
       if (s.from == 0 && s.packet->tcp.flags.syn()) iss_ = s.packet->tcp.seq;
@@ -94,9 +97,10 @@ class Exchange {
   std::uint64_t count(Counter c) { return net_.host(0).counters()[c] + net_.host(1).counters()[c]; }
 
  private:
-  static sim::NetworkOptions options() {
+  static sim::NetworkOptions options(CongestionControl control) {
     sim::NetworkOptions o;
     o.settings.tcp_wmem = 1 << 20;
+    o.settings.tcp_congestion_control = control;
     o.faults = {{.delay = kRoundTrip / 2}, {.delay = kRoundTrip / 2}};
     return o;
   }
@@ -131,15 +135,15 @@ struct Cost {
 };
 
 Cost of_handshake(std::size_t losses) {
-  Exchange e;
+  Exchange e{CongestionControl::kCubic};
   e.loses(
       1, [](const wire::TcpPacket& p) { return p.tcp.flags.syn(); }, losses);
   const Duration took = e.connect();
   return {took, e.count(Counter::kTCPTimeouts), e.count(Counter::kTCPLossProbes)};
 }
 
-Cost of_burst(const std::function<void(Exchange&)>& loss) {
-  Exchange e;
+Cost of_burst(CongestionControl control, const std::function<void(Exchange&)>& loss) {
+  Exchange e{control};
   (void)e.connect();
   for (int i = 0; i < 3; ++i) (void)e.send_burst();
   EXPECT_GE(e.window(), 2 * kBurst * kSegment);
@@ -149,16 +153,16 @@ Cost of_burst(const std::function<void(Exchange&)>& loss) {
   return {took, e.count(Counter::kTCPTimeouts) - timeouts, e.count(Counter::kTCPLossProbes) - probes};
 }
 
-std::string line(const std::string& name, const Cost& cost, const Cost& without) {
+std::string line(CongestionControl control, const std::string& name, const Cost& cost, const Cost& without) {
   const std::int64_t hundredths = (cost.took - without.took).ns() * 100 / kRoundTrip.ns();
   const std::string rest = std::to_string(100 + hundredths % 100).substr(1);
-  return "| " + name + " | " + std::to_string(hundredths / 100) + "." + rest + " | " +
-         std::to_string(cost.timeouts) + " | " + std::to_string(cost.probes) + " |\n";
+  return "| " + std::string(tcp::name_of(control)) + " | " + name + " | " + std::to_string(hundredths / 100) +
+         "." + rest + " | " + std::to_string(cost.timeouts) + " | " + std::to_string(cost.probes) + " |\n";
 }
 
 TEST(Recovery, TakesWhatTheTableSays) {
   std::string page{kRecoveryIntroduction};
-  page += line("SYN-ACK", of_handshake(1), of_handshake(0));
+  page += line(CongestionControl::kCubic, "SYN-ACK", of_handshake(1), of_handshake(0));
   struct Case {
     const char* name;
     std::uint64_t timeouts;  // that cannot be avoided
@@ -203,17 +207,19 @@ TEST(Recovery, TakesWhatTheTableSays) {
          e.loses_text(0, kBurst - 1, 2);
        }},
   };
-  const Cost long_without = of_burst(more);
-  const Cost without = of_burst([](Exchange&) {});
-  for (const Case& c : cases) {
-    const Cost cost = of_burst(c.loss);
-    page += line(c.name, cost, without);
-    EXPECT_LE(cost.timeouts, c.timeouts) << c.name;
-  }
-  for (const Case& c : long_cases) {
-    const Cost cost = of_burst(c.loss);
-    page += line(c.name, cost, long_without);
-    EXPECT_LE(cost.timeouts, c.timeouts) << c.name;
+  for (const CongestionControl control : {CongestionControl::kCubic, CongestionControl::kBbr}) {
+    const Cost long_without = of_burst(control, more);
+    const Cost without = of_burst(control, [](Exchange&) {});
+    for (const Case& c : cases) {
+      const Cost cost = of_burst(control, c.loss);
+      page += line(control, c.name, cost, without);
+      EXPECT_LE(cost.timeouts, c.timeouts) << c.name;
+    }
+    for (const Case& c : long_cases) {
+      const Cost cost = of_burst(control, c.loss);
+      page += line(control, c.name, cost, long_without);
+      EXPECT_LE(cost.timeouts, c.timeouts) << c.name;
+    }
   }
   hold_page(kRecoveryPage, page);
 }

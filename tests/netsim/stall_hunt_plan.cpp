@@ -93,14 +93,14 @@ void Hunt::draw_settings(SeededEntropy& random) {
   s.tcp_window_scaling = !one_in(random, 3);
   s.tcp_pacing = one_in(random, 4);
   s.window_probe_octet = one_in(random, 2);
-  s.tcp_ecn = random.below(3);
+  s.tcp_ecn = random.below(6);
   s.tcp_early_retrans = one_in(random, 3) ? 0 : 3;
   s.tcp_frto = one_in(random, 3) ? 0 : 2;
   s.tcp_slow_start_after_idle = one_in(random, 2);
   s.tcp_init_cwnd = one_in(random, 3) ? 1 + random.below(30) : 10;
   s.tcp_rmem = spread(random, 2048, 4 << 20);
   s.tcp_wmem = spread(random, 2048, 4 << 20);
-  s.tcp_congestion_control = static_cast<tcp::CongestionControl>(random.below(3));
+  s.tcp_congestion_control = static_cast<tcp::CongestionControl>(random.below(4));
   constexpr Duration kDelays[] = {0_ms, 40_ms, 40_ms, 200_ms, 499_ms};
   s.tcp_delack_max = kDelays[random.below(5)];
   s.tcp_quick_acks = one_in(random, 2) ? 16 : 0;

@@ -86,5 +86,57 @@ LADDER_TEST(TimesOfSending, TellsTimeoutsAndTheirSpells) {
   EXPECT_EQ(told(l).total_rto_recoveries, 2);
 }
 
+// tcpi_delivery_rate: four segments in the round trip of 100 ms, sent all at once.
+LADDER_TEST(DeliveryRate, IsWhatAnAcknowledgementTellsOf) {
+  Ladder l(variant);
+  l.opened_passively();
+  EXPECT_EQ(told(l).delivery_rate, 0u);
+  l.app_sends(4000).whatever().after(100_ms).receives({.seq = 1, .ack = 4001});
+  EXPECT_EQ(told(l).delivery_rate, 40'000u);
+  EXPECT_TRUE(told(l).delivery_rate_app_limited) << "there was nothing more to send";
+  // Less, for want of text: that says nothing.
+  l.after(1_s).app_sends(1000).whatever().after(100_ms).receives({.seq = 1, .ack = 5001});
+  EXPECT_EQ(told(l).delivery_rate, 40'000u);
+  // More is more, whatever the limit was.
+  l.after(1_s).app_sends(8000).whatever().after(100_ms).receives({.seq = 1, .ack = 13'001});
+  EXPECT_EQ(told(l).delivery_rate, 80'000u);
+  EXPECT_TRUE(told(l).delivery_rate_app_limited);
+}
+
+LADDER_TEST(DeliveryRate, IsThePathsWhereTheProgramHasMoreThanTheWindowTakes) {
+  Ladder l(variant, {.settings = [](tcp::Settings& s) { s.tcp_init_cwnd = 4; }});
+  l.opened_passively().app_sends(100'000).whatever();
+  std::int64_t acked = 1;
+  for (int round = 0; round < 3; ++round) {
+    const std::int64_t sent = static_cast<std::int64_t>(told(l).bytes_sent);
+    l.after(100_ms).receives({.seq = 1, .ack = 1 + sent}).whatever();
+    acked = sent;
+  }
+  EXPECT_GT(acked, 10'000);
+  EXPECT_FALSE(told(l).delivery_rate_app_limited);
+  EXPECT_GT(told(l).delivery_rate, 100'000u);
+}
+
+// The controller's rate paces, whatever tcp_pacing says, and is what TCP_INFO shows.
+LADDER_TEST(DeliveryRate, PacesWhatBbrSends) {
+  Ladder l(variant,
+           {.settings = [](tcp::Settings& s) { s.tcp_congestion_control = tcp::CongestionControl::kBbr; }});
+  l.opened_passively().app_sends(200'000).whatever().after(100_ms);
+  const std::int64_t sent = static_cast<std::int64_t>(told(l).bytes_sent);
+  l.receives({.seq = 1, .ack = 1 + sent});
+  const std::size_t at_once = l.take_all().size();
+  EXPECT_LE(at_once, 3u) << "a burst, not the window of twenty";
+  // 2.77 windows of ten segments a round trip.
+  const tcp::Info i = told(l);
+  EXPECT_EQ(i.snd_ssthresh, tcp::Info::kInfiniteThreshold);
+  EXPECT_GT(i.pacing_rate, 0u);
+  std::size_t later = 0;
+  for (int step = 0; step < 60; ++step) {
+    l.after(1_ms);
+    later += l.take_all().size();
+  }
+  EXPECT_GE(at_once + later, 10u);
+}
+
 }  // namespace
 }  // namespace synfin::protocol_test

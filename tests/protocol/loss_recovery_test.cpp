@@ -364,6 +364,41 @@ LADDER_TEST(Eifel, TimestampsTakeTheReductionBack) {
   EXPECT_GE(info(l).snd_cwnd, 10u);
 }
 
+// One recovery begins right behind another, while a retransmission of the first is on its way; its
+// acknowledgement echoes a time before the second one's first, and proves nothing.
+LADDER_TEST(Eifel, RetransmissionOfTheRecoveryBeforeIsNoFirstTransmission) {
+  Ladder l(variant, {.peer = {.timestamps = true}});
+  opened(l, true, true).app_sends(40 * (kMss - 12)).whatever().after(kRtt);
+  const std::int64_t n = kMss - 12;
+  const auto first = [n](std::int64_t i) { return 1 + i * n; };
+  l.receives(ack(1, {{first(1), first(10)}})).whatever();
+  const tcp::Info in_first = info(l);
+  ASSERT_GE(in_first.unacked, 14u) << "new text leaves beside the retransmission";
+  l.after(20_ms).receives(ack(1, {{first(11), first(13)}, {first(1), first(10)}}));
+  const auto again = l.take_all();
+  ASSERT_FALSE(again.empty()) << l.text();
+  ASSERT_EQ(again[0].tcp.seq.raw(), l.stack_iss() + static_cast<std::uint32_t>(first(10)));
+  l.after(20_ms).receives(ack(first(10), {{first(11), first(13)}})).whatever();
+  l.counter(Counter::kTCPSackRecovery, 2);
+  const std::uint32_t threshold = info(l).snd_ssthresh;
+  l.after(20_ms).receives(ack(first(10), {{first(14), first(15)}, {first(11), first(13)}})).whatever();
+  In answer = ack(first(13), {{first(14), first(15)}});
+  answer.ts = wire::Timestamps{.value = l.peer_tsval(), .echo = again[0].tcp.options.timestamps.value};
+  l.after(5_ms).receives(answer).whatever();
+  EXPECT_EQ(info(l).snd_ssthresh, threshold) << l.text();
+  EXPECT_EQ(info(l).ca_state, CaState::kRecovery);
+}
+
+// RFC 6298 §5: the first segment is sent again late, and has the whole timeout from then on.
+LADDER_TEST(SackRecovery, FirstSegmentSentAgainHasItsTime) {
+  Ladder l(variant, reno());
+  opened(l).app_sends(10 * kMss).whatever();
+  // 300 ms are the timeout; the blocks come after 290.
+  l.after(290_ms).receives(ack(1, {{1001, 5001}})).whatever();
+  l.after(90_ms).sends_nothing().receives(ack(5001)).whatever();
+  l.counter(Counter::kTCPTimeouts, 0);
+}
+
 // RFC 2018 §8: a peer may drop what it has sacked; the timeout starts from nothing.
 LADDER_TEST(SackRecovery, RenegingIsSurvived) {
   Ladder l(variant, reno());

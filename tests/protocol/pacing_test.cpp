@@ -91,6 +91,40 @@ LADDER_TEST(Pacing, RateOfTheProgramIsABound) {
   ASSERT_TRUE(l.stack().set_options(l.connection(), {}, l.now()));
 }
 
+// Everything is acknowledged long before the next burst is due.
+LADDER_TEST(Pacing, RateOfTheProgramIsABoundOnShortPathsToo) {
+  Ladder l(variant);
+  opened_for_pacing(l);
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.max_pacing_rate = 20'000}, l.now()));
+  l.app_sends(60 * kPacedSegment).whatever();
+  std::uint32_t octets = 10 * kPacedSegment;  // the initial window
+  for (int step = 0; step < 1000; ++step) {
+    l.after(1_ms).receives({.seq = 1, .ack = 1 + octets, .window = 1000});
+    octets += static_cast<std::uint32_t>(l.take_all().size()) * kPacedSegment;
+  }
+  // A second at 20,000 octets a second and the burst that began it, behind the initial window.
+  EXPECT_GE(octets, 28 * kPacedSegment);
+  EXPECT_LE(octets, 34 * kPacedSegment);
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {}, l.now()));
+}
+
+// What is written once all was acknowledged takes its turn as well.
+LADDER_TEST(Pacing, RateIsKeptBetweenWrites) {
+  Ladder l(variant);
+  opened_for_pacing(l);
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {.max_pacing_rate = 20'000}, l.now()));
+  l.app_sends(10 * kPacedSegment).whatever();
+  std::uint32_t octets = 10 * kPacedSegment;
+  for (int step = 0; step < 1000; ++step) {
+    if (step % 10 == 0 && step < 600) l.app_sends(kPacedSegment);
+    l.after(1_ms).receives({.seq = 1, .ack = 1 + octets, .window = 1000});
+    octets += static_cast<std::uint32_t>(l.take_all().size()) * kPacedSegment;
+  }
+  EXPECT_GE(octets, 28 * kPacedSegment);
+  EXPECT_LE(octets, 34 * kPacedSegment);
+  ASSERT_TRUE(l.stack().set_options(l.connection(), {}, l.now()));
+}
+
 // The rate that TCP_INFO shows, paced or not: two windows a round trip in slow start, as Linux computes it.
 LADDER_TEST(Pacing, InfoShowsTheRate) {
   Ladder l(variant);

@@ -96,7 +96,7 @@ class RawHost : public testing::TestWithParam<wire::Family> {
     ip.source = from.address;
     ip.destination = destination.address;
     ip.protocol = wire::protocol::kTcp;
-    if (marked) ip.traffic_class = wire::ecn::kMarked;
+    ip.traffic_class = marked ? wire::ecn::kMarked : codepoint_;
     wire::Frame frame;
     if (!text.empty()) frame.add(pool_.copy(std::as_bytes(std::span{text})));
     wire::emit_tcp_packet(ip, h, frame, wire::FillChecksum::kYes);
@@ -264,6 +264,7 @@ class RawHost : public testing::TestWithParam<wire::Family> {
   std::vector<Packet> sent_;
   std::vector<std::pair<Handle, std::uint16_t>> events_;
   std::vector<Handle> kept_;
+  std::uint8_t codepoint_ = wire::ecn::kNotCapable;  // of what peers send
 };
 
 /// Instantiates a suite for both families.

@@ -1,29 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "synfin/tcp/congestion/congestion.h"
 
+#include <utility>
+
 namespace synfin::tcp {
 
-Congestion::Congestion(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments)
-    : Congestion(Controller{NewReno{mss, initial_segments}}) {
-  change(control, mss, initial_segments);
+Congestion::Congestion(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments,
+                       std::uint32_t seed)
+    : Congestion(Controller{Cubic{mss, initial_segments}}) {
+  (void)change(control, mss, initial_segments, seed);
 }
 
-void Congestion::change(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments) {
-  if (control == this->control()) return;
+bool Congestion::change(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments,
+                        std::uint32_t seed) {
+  if (control == this->control()) return true;
   const bool none = this->control() == CongestionControl::kNone;
   const std::uint32_t at = none ? mss * initial_segments : window();
   const std::uint32_t threshold = slow_start_threshold();
   switch (control) {
     case CongestionControl::kCubic:
       controller_ = Cubic{mss, at, threshold};
-      return;
+      return true;
     case CongestionControl::kReno:
       controller_ = NewReno{mss, at, threshold};
-      return;
+      return true;
     case CongestionControl::kNone:
       controller_ = NoControl{};
-      return;
+      return true;
+    case CongestionControl::kBbr: {
+      Bbr bbr{mss, at, mss * initial_segments, seed};
+      if (!bbr.has_model()) return false;
+      controller_ = std::move(bbr);
+      return true;
+    }
   }
+  return true;
 }
 
 }  // namespace synfin::tcp

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <variant>
 
+#include "synfin/tcp/congestion/bbr.h"
 #include "synfin/tcp/congestion/control.h"
 #include "synfin/tcp/congestion/cubic.h"
 #include "synfin/tcp/congestion/new_reno.h"
@@ -11,17 +13,21 @@
 
 namespace synfin::tcp {
 
-/// How much may be in flight. One object a connection; a controller is one of a closed set, in place, so that
-/// a connection can be copied and compared. All sizes are octets. What was lost and what to send again is not
-/// its business (tcp/scoreboard, tcp/rack), nor how the window is used in recovery (tcp/prr).
+/// How much may be in flight, and how fast it leaves. One object a connection; a controller is one of a
+/// closed set, in place but for what has a model of the path. All sizes are octets. What was lost and what to
+/// send again is not its business (tcp/scoreboard, tcp/rack), nor, where it names no rate, how the window is
+/// used in recovery (tcp/prr).
 class Congestion {
  public:
-  /// `mss`: most text in a segment; `initial_segments`: the initial window. Both from 1 to 65535.
-  Congestion(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments);
+  /// `mss`: most text in a segment; `initial_segments`: the initial window. Both from 1 to 65535. `seed`:
+  /// what is random about a controller. Without memory for `kBbr` it is the default controller.
+  Congestion(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments,
+             std::uint32_t seed = 0);
   CongestionControl control() const { return static_cast<CongestionControl>(controller_.index()); }
   /// Another controller goes on with the window and the threshold; behind `kNone`, which has none, with the
-  /// initial window.
-  void change(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments);
+  /// initial window. False: no memory, so nothing changed.
+  [[nodiscard]] bool change(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments,
+                            std::uint32_t seed = 0);
 
   std::uint32_t window() const {
     return std::visit([](const auto& c) { return c.window(); }, controller_);
@@ -32,22 +38,22 @@ class Congestion {
   void on_ack(const AckEvent& e) {
     std::visit([&](auto& c) { c.on_ack(e); }, controller_);
   }
-  /// Congestion was inferred from acknowledgements; `in_flight` octets are not acknowledged. Once a recovery,
-  /// and for marks once a round trip.
-  void on_loss(std::uint32_t in_flight, CongestionSign sign) {
-    std::visit([&](auto& c) { c.on_loss(in_flight, sign); }, controller_);
+  /// Octets a second that the controller demands to be kept to, and its window then holds in recovery too; 0:
+  /// it has only a window.
+  std::uint64_t pacing_rate() const {
+    return std::visit([](const auto& c) { return c.pacing_rate(); }, controller_);
   }
-  /// The retransmission timer ran out for a segment not yet sent again.
-  void on_timeout(std::uint32_t in_flight) {
-    std::visit([&](auto& c) { c.on_timeout(in_flight); }, controller_);
+  /// Congestion was inferred: once a recovery and once a timeout, for marks once a round trip, and for
+  /// `kSegment` each time.
+  void on_loss(const LossEvent& e) {
+    std::visit([&](auto& c) { c.on_loss(e); }, controller_);
   }
-  /// The connection was idle for longer than a retransmission timeout: RW is the initial window at most (RFC
-  /// 5681 §4.1).
-  void on_idle(std::uint32_t initial_window) {
-    std::visit([&](auto& c) { c.on_idle(initial_window); }, controller_);
+  void on_idle(const IdleEvent& e) {
+    std::visit([&](auto& c) { c.on_idle(e); }, controller_);
   }
   /// The last reduction was made for nothing (RFC 5682, RFC 4015): back to what was before it, but never to
-  /// less than there is now. Another kind of controller remembers nothing of use.
+  /// less than there is now. Another kind of controller remembers nothing of use. A copy of one with a model
+  /// does not have the model, which itself keeps what is to be restored.
   void restore(const Congestion& before) {
     std::visit(
         [&]<typename Controller>(Controller& c) {
@@ -60,9 +66,12 @@ class Congestion {
   }
 
  private:
-  using Controller = std::variant<Cubic, NewReno, NoControl>;  // as in CongestionControl
-  explicit Congestion(Controller c) : controller_(c) {}
+  using Controller = std::variant<Cubic, NewReno, NoControl, Bbr>;  // as in CongestionControl
+  explicit Congestion(Controller c) : controller_(std::move(c)) {}
   Controller controller_;
 };
+
+// An idle connection is to stay small.
+static_assert(sizeof(Congestion) <= 32);
 
 }  // namespace synfin::tcp

@@ -14,10 +14,11 @@ enum class CongestionControl : std::uint8_t {
   kCubic,  // RFC 9438 with HyStart++ (RFC 9406)
   kReno,   // RFC 5681
   kNone,   // only the peer's window limits
+  kBbr,    // draft-ietf-ccwg-bbr, version 3
 };
 
 /// By Linux's names where Linux has them.
-inline constexpr std::array<std::string_view, 3> kCongestionControls = {"cubic", "reno", "none"};
+inline constexpr std::array<std::string_view, 4> kCongestionControls = {"cubic", "reno", "none", "bbr"};
 
 constexpr std::string_view name_of(CongestionControl c) {
   return kCongestionControls[std::to_underlying(c)];

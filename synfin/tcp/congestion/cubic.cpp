@@ -46,6 +46,7 @@ void Cubic::leave_first_slow_start() {
 }
 
 void Cubic::on_ack(const AckEvent& e) {
+  if (e.acked == 0) return;
   std::uint32_t acked = std::min(e.acked, kMostWindow);
   if (first_slow_start()) {
     const std::uint32_t growth = hystart_.on_ack(e);
@@ -138,22 +139,22 @@ void Cubic::reduce(std::uint32_t in_flight) {
   threshold_ = std::max(octets(in_flight * kBeta), 2u * mss_);
 }
 
-void Cubic::on_loss(std::uint32_t in_flight, CongestionSign sign) {
-  reduce(in_flight);
+void Cubic::on_loss(const LossEvent& e) {
+  if (e.sign == CongestionSign::kSegment) return;
+  reduce(e.in_flight);
+  if (e.sign == CongestionSign::kTimeout) {
+    // "CUBIC follows Reno to reduce cwnd … but sets ssthresh using β_cubic"  (§4.8)
+    stage_.w_max = 0;
+    window_ = mss_;
+    return;
+  }
   // "reduction on loss, cwnd is at least 2 SMSS … on ECE, at least 1 SMSS"
-  const std::uint32_t least = sign == CongestionSign::kMarked ? mss_ : 2u * mss_;
-  window_ = std::max(octets(in_flight * kBeta), least);
+  const std::uint32_t least = e.sign == CongestionSign::kMarked ? mss_ : 2u * mss_;
+  window_ = std::max(octets(e.in_flight * kBeta), least);
 }
 
-// "CUBIC follows Reno to reduce cwnd … but sets ssthresh using β_cubic"  (§4.8)
-void Cubic::on_timeout(std::uint32_t in_flight) {
-  reduce(in_flight);
-  stage_.w_max = 0;
-  window_ = mss_;
-}
-
-void Cubic::on_idle(std::uint32_t initial_window) {
-  window_ = std::min(window_, initial_window);
+void Cubic::on_idle(const IdleEvent& e) {
+  window_ = std::min(window_, e.restart_window);
 }
 
 // §4.9: all of it, unless the window has grown beyond that by now.

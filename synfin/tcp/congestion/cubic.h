@@ -28,9 +28,9 @@ class Cubic {
   std::uint32_t window() const { return window_; }
   std::uint32_t slow_start_threshold() const { return threshold_; }
   void on_ack(const AckEvent& e);
-  void on_loss(std::uint32_t in_flight, CongestionSign sign);
-  void on_timeout(std::uint32_t in_flight);
-  void on_idle(std::uint32_t initial_window);
+  std::uint64_t pacing_rate() const { return 0; }
+  void on_loss(const LossEvent& e);
+  void on_idle(const IdleEvent& e);
   void restore(const Cubic& before);
   void set_mss(std::uint32_t mss);
 

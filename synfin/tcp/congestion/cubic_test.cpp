@@ -52,26 +52,26 @@ class Flow {
 /// With a window of so many segments, all in flight, of which one is lost.
 Cubic after_loss(std::uint32_t segments) {
   Cubic c{kMss, segments * kMss, segments * kMss};
-  c.on_loss(segments * kMss, CongestionSign::kLost);
+  c.on_loss({.sign = CongestionSign::kLost, .in_flight = segments * kMss});
   return c;
 }
 
 // RFC 9293: MUST-19, MAY-18.
 TEST(Rfc9438, LossLeavesSevenTenthsOfWhatWasInFlight_4_6) {
   Cubic c{kMss, 100 * kMss, 100 * kMss};
-  c.on_loss(80 * kMss, CongestionSign::kLost);
+  c.on_loss({.sign = CongestionSign::kLost, .in_flight = 80 * kMss});
   EXPECT_EQ(c.slow_start_threshold(), 56 * kMss);
   EXPECT_EQ(c.window(), 56 * kMss);
 }
 
 TEST(Rfc9438, LossLeavesTwoSegmentsAndAMarkOne_4_6) {
   Cubic c{kMss, 4 * kMss, 4 * kMss};
-  c.on_loss(2 * kMss, CongestionSign::kLost);
+  c.on_loss({.sign = CongestionSign::kLost, .in_flight = 2 * kMss});
   EXPECT_EQ(c.window(), 2 * kMss);
   EXPECT_EQ(c.slow_start_threshold(), 2 * kMss);
-  c.on_loss(2 * kMss, CongestionSign::kMarked);
+  c.on_loss({.sign = CongestionSign::kMarked, .in_flight = 2 * kMss});
   EXPECT_EQ(c.window(), 1400u);
-  c.on_loss(kMss, CongestionSign::kMarked);
+  c.on_loss({.sign = CongestionSign::kMarked, .in_flight = kMss});
   EXPECT_EQ(c.window(), kMss);
   EXPECT_EQ(c.slow_start_threshold(), 2 * kMss);
 }
@@ -154,7 +154,7 @@ TEST(Rfc9438, AWindowThatGotLessFarMakesRoomForOthers_4_7) {
   f.run_until(2);
   const double reached = f.segments();
   ASSERT_LT(reached, 1000);
-  f.cubic.on_loss(f.cubic.window(), CongestionSign::kLost);
+  f.cubic.on_loss({.sign = CongestionSign::kLost, .in_flight = f.cubic.window()});
   // W_max = cwnd * (1 + β) / 2
   const double w_max = reached * (1 + kBeta) / 2;
   const double k = std::cbrt((w_max - reached * kBeta) / kC);
@@ -172,7 +172,7 @@ TEST(Rfc9438, AWindowThatGotFurtherComesBackToWhereItWas_4_7) {
   f.run_until(12);
   const double reached = f.segments();
   ASSERT_GT(reached, 1000);
-  f.cubic.on_loss(f.cubic.window(), CongestionSign::kLost);
+  f.cubic.on_loss({.sign = CongestionSign::kLost, .in_flight = f.cubic.window()});
   f.begin();
   f.run_until(std::cbrt(reached * (1 - kBeta) / kC));
   EXPECT_NEAR(f.segments(), reached, 2);
@@ -182,7 +182,7 @@ TEST(Rfc9438, AWindowThatGotFurtherComesBackToWhereItWas_4_7) {
 // avoidance stage"
 TEST(Rfc9438, BehindATimeoutTheCurveBeginsAtItsPlateau_4_8) {
   Cubic c{kMss, 1000 * kMss, 1000 * kMss};
-  c.on_timeout(1000 * kMss);
+  c.on_loss({.sign = CongestionSign::kTimeout, .in_flight = 1000 * kMss});
   EXPECT_EQ(c.window(), kMss);
   EXPECT_EQ(c.slow_start_threshold(), 700 * kMss);
   Flow f{c, 100_ms};
@@ -230,7 +230,7 @@ TEST(Rfc9438, TimeWithoutUseOfTheWindowDoesNotPass_4_2) {
 
 TEST(Rfc9438, AfterALongTimeNothingOverflows_4_2) {
   Cubic c{kMss, 1'000'000 * kMss, 1'000'000 * kMss};
-  c.on_loss(1'000'000 * kMss, CongestionSign::kLost);
+  c.on_loss({.sign = CongestionSign::kLost, .in_flight = 1'000'000 * kMss});
   AckEvent e;
   e.now = Instant::from_ns(1);
   e.acked = kMss;
@@ -254,9 +254,9 @@ TEST(Rfc9438, ASpuriousReductionIsTakenBackWithAllThatBelongsToIt_4_9) {
     Flow undisturbed = f;
     const Cubic before = f.cubic;
     if (timeout) {
-      f.cubic.on_timeout(f.cubic.window());
+      f.cubic.on_loss({.sign = CongestionSign::kTimeout, .in_flight = f.cubic.window()});
     } else {
-      f.cubic.on_loss(f.cubic.window(), CongestionSign::kLost);
+      f.cubic.on_loss({.sign = CongestionSign::kLost, .in_flight = f.cubic.window()});
     }
     f.cubic.restore(before);
     EXPECT_EQ(f.cubic.window(), undisturbed.cubic.window());
@@ -271,7 +271,7 @@ TEST(Rfc9438, ASpuriousReductionIsTakenBackWithAllThatBelongsToIt_4_9) {
 TEST(Rfc9438, ASpuriousReductionInTheFirstSlowStartLeavesItTheFirst_4_9) {
   Cubic c{kMss, 10};
   const Cubic before = c;
-  c.on_timeout(10 * kMss);
+  c.on_loss({.sign = CongestionSign::kTimeout, .in_flight = 10 * kMss});
   c.restore(before);
   EXPECT_EQ(c.window(), 10 * kMss);
   EXPECT_EQ(c.slow_start_threshold(), kMostWindow);
@@ -280,14 +280,14 @@ TEST(Rfc9438, ASpuriousReductionInTheFirstSlowStartLeavesItTheFirst_4_9) {
 TEST(Rfc9438, WhatIsLargerByNowIsNotTakenBack_4_9) {
   Cubic c{kMss, 10};
   const Cubic before = c;
-  c.on_loss(100 * kMss, CongestionSign::kLost);
+  c.on_loss({.sign = CongestionSign::kLost, .in_flight = 100 * kMss});
   c.restore(before);
   EXPECT_EQ(c.window(), 70 * kMss);
 }
 
 TEST(Rfc5681, CubicAfterIdlenessHasTheInitialWindow_4_1) {
   Cubic c = after_loss(100);
-  c.on_idle(10 * kMss);
+  c.on_idle({.restart_window = 10 * kMss});
   EXPECT_EQ(c.window(), 10 * kMss);
   EXPECT_EQ(c.slow_start_threshold(), 70 * kMss);
 }

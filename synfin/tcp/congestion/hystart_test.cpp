@@ -168,7 +168,7 @@ TEST_P(Rfc9406, AWindowThatIsNotUsedIsMeasuredButDoesNotGrow_4_2) {
 
 TEST_P(Rfc9406, OnlyTheFirstSlowStartIsWatched_4_3) {
   Cubic c{kMss, 10};
-  c.on_timeout(100 * kMss);
+  c.on_loss({.sign = CongestionSign::kTimeout, .in_flight = 100 * kMss});
   for (const Duration rtt : {100_ms, 200_ms, 300_ms}) {
     for (std::uint32_t i = 0; i < segments_; ++i) c.on_ack(ack(rtt));
   }

@@ -13,7 +13,7 @@ NewReno::NewReno(std::uint32_t mss, std::uint32_t window, std::uint32_t threshol
 
 void NewReno::on_ack(const AckEvent& e) {
   // A window that was not used says nothing about the path (RFC 7661 §4.3): it does not grow.
-  if (!e.window_limited) return;
+  if (!e.window_limited || e.acked == 0) return;
   std::uint32_t acked = std::min(e.acked, kMostWindow);
   if (window_ < threshold_) {
     // By all that was acknowledged, as Linux does: RFC 3465's limit of two segments an ACK would punish
@@ -39,18 +39,14 @@ void NewReno::halve(std::uint32_t in_flight) {
   counted_ = 0;
 }
 
-void NewReno::on_loss(std::uint32_t in_flight, CongestionSign) {
-  halve(in_flight);
-  window_ = threshold_;
+void NewReno::on_loss(const LossEvent& e) {
+  if (e.sign == CongestionSign::kSegment) return;
+  halve(e.in_flight);
+  window_ = e.sign == CongestionSign::kTimeout ? mss_ : threshold_;
 }
 
-void NewReno::on_timeout(std::uint32_t in_flight) {
-  halve(in_flight);
-  window_ = mss_;
-}
-
-void NewReno::on_idle(std::uint32_t initial_window) {
-  window_ = std::min(window_, initial_window);
+void NewReno::on_idle(const IdleEvent& e) {
+  window_ = std::min(window_, e.restart_window);
 }
 
 void NewReno::restore(const NewReno& before) {

@@ -20,7 +20,7 @@ TEST(Rfc5681, SlowStartGrowsByWhatWasAcknowledged_3_1) {
 
 TEST(Rfc5681, SlowStartEndsAtTheThreshold_3_1) {
   NewReno c{kMss, 10};
-  c.on_timeout(20 * kMss);
+  c.on_loss({.sign = CongestionSign::kTimeout, .in_flight = 20 * kMss});
   c.on_ack({{}, 30 * kMss, true});
   EXPECT_EQ(c.window(), 11 * kMss);  // ten by slow start, and a segment for a window's worth of octets
 }
@@ -28,7 +28,7 @@ TEST(Rfc5681, SlowStartEndsAtTheThreshold_3_1) {
 // RFC 9293: MUST-19.
 TEST(Rfc5681, CongestionAvoidanceGrowsBySegmentARoundTrip_3_1) {
   NewReno c{kMss, 10};
-  c.on_loss(20 * kMss, CongestionSign::kLost);
+  c.on_loss({.sign = CongestionSign::kLost, .in_flight = 20 * kMss});
   ASSERT_EQ(c.window(), 10 * kMss);
   for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(c.window(), 10 * kMss);
@@ -39,16 +39,16 @@ TEST(Rfc5681, CongestionAvoidanceGrowsBySegmentARoundTrip_3_1) {
 
 TEST(Rfc5681, LossHalvesWhatIsInFlightButKeepsTwoSegments_3_1) {
   NewReno c{kMss, 10};
-  c.on_loss(16 * kMss, CongestionSign::kLost);
+  c.on_loss({.sign = CongestionSign::kLost, .in_flight = 16 * kMss});
   EXPECT_EQ(c.slow_start_threshold(), 8 * kMss);
   EXPECT_EQ(c.window(), 8 * kMss);
-  c.on_loss(kMss, CongestionSign::kLost);
+  c.on_loss({.sign = CongestionSign::kLost, .in_flight = kMss});
   EXPECT_EQ(c.slow_start_threshold(), 2 * kMss);
 }
 
 TEST(Rfc5681, TimeoutLeavesOneSegment_3_1) {
   NewReno c{kMss, 10};
-  c.on_timeout(10 * kMss);
+  c.on_loss({.sign = CongestionSign::kTimeout, .in_flight = 10 * kMss});
   EXPECT_EQ(c.window(), kMss);
   EXPECT_EQ(c.slow_start_threshold(), 5 * kMss);
 }
@@ -57,7 +57,7 @@ TEST(Rfc5681, IdlenessBringsBackTheInitialWindow_4_1) {
   NewReno c{kMss, 10};
   for (int i = 0; i < 10; ++i) c.on_ack({{}, 2 * kMss, true});
   ASSERT_GT(c.window(), 10 * kMss);
-  c.on_idle(10 * kMss);
+  c.on_idle({.restart_window = 10 * kMss});
   EXPECT_EQ(c.window(), 10 * kMss);
 }
 
@@ -74,7 +74,7 @@ TEST(Rfc5682, ASpuriousReductionIsTakenBack_4) {
   for (int i = 0; i < 10; ++i) c.on_ack({{}, 2 * kMss, true});
   const std::uint32_t window = c.window(), threshold = c.slow_start_threshold();
   const NewReno before = c;
-  c.on_timeout(window);
+  c.on_loss({.sign = CongestionSign::kTimeout, .in_flight = window});
   c.restore(before);
   EXPECT_EQ(c.window(), window);
   EXPECT_EQ(c.slow_start_threshold(), threshold);

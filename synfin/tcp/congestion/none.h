@@ -13,9 +13,9 @@ class NoControl {
   std::uint32_t window() const { return kMostWindow; }
   std::uint32_t slow_start_threshold() const { return kMostWindow; }
   void on_ack(const AckEvent&) {}
-  void on_loss(std::uint32_t, CongestionSign) {}
-  void on_timeout(std::uint32_t) {}
-  void on_idle(std::uint32_t) {}
+  std::uint64_t pacing_rate() const { return 0; }
+  void on_loss(const LossEvent&) {}
+  void on_idle(const IdleEvent&) {}
   void restore(const NoControl&) {}
   void set_mss(std::uint32_t) {}
 };
