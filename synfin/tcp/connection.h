@@ -377,7 +377,6 @@ class Connection {
   bool resend(wire::Frame& frame, Sent& out, Context& ctx);
   bool resend_segment(std::uint32_t place, trace::Reason why, wire::Frame& frame, Sent& out, Context& ctx);
   bool goes_along(const SentSegment& s) const;
-  void give_first_its_time(Context& ctx);
   bool ends_resent_burst();
   bool resend_fin(Sent& out, Context& ctx);
   bool send_tail_probe(wire::Frame& frame, Sent& out, Context& ctx);

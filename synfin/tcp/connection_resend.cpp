@@ -88,7 +88,6 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
   for (std::uint32_t i = place; i <= last; ++i) f.sent.mark_retransmitted(i, ctx.now, mark);
   if (f.state == CaState::kRecovery) f.prr.sent(static_cast<std::uint32_t>(end - start));
   if (shared > 0 && ends_resent_burst()) out.header.flags = out.header.flags.with(Flags::kPsh);
-  if (place == 0 && f.state == CaState::kRecovery) give_first_its_time(ctx);
   if (f.first_resent == Instant{}) f.first_resent = ctx.now;
   if (f.undo) f.undo_left = std::max(f.undo_left, 0) + 1;
   ++total_retransmissions_;
@@ -104,15 +103,6 @@ bool Connection::resend_segment(std::uint32_t place, Reason why, wire::Frame& fr
     if (f.wait == Flight::Wait::kTimeout) timers_.set(Timer::kRetransmit, f.timeout_at);
   }
   return true;
-}
-
-// The first segment is sent again a round trip and more after the timeout began to run, and where a queue has
-// grown meanwhile, its acknowledgement would come too late. RFC 6675 §6 allows this for each segment; Linux,
-// too, does it for the first alone.
-void Connection::give_first_its_time(Context& ctx) {
-  Flight& f = *flight_;
-  f.timeout_at = ctx.now + rtt_.timeout();
-  if (f.wait == Flight::Wait::kTimeout) timers_.set(Timer::kRetransmit, f.timeout_at);
 }
 
 // As for new text: several leave at once, and nothing lost follows for a while. Not after a timeout, when the
