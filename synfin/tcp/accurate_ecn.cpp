@@ -27,6 +27,8 @@ constexpr std::uint32_t kOctetMask = (1u << 24) - 1;
 constexpr std::uint32_t kOverflowShift = 22;
 // "'n' SHOULD be 2 if there is unacknowledged data … otherwise 3"  (§3.2.2.5.1)
 constexpr std::uint8_t kMarksToTell = 2, kMarksToTellAlone = 3;
+// From its first value the field comes to 0 by so many.
+constexpr std::uint32_t kMarksToWrap = 3;
 constexpr std::uint8_t kRepeatsToBlame = 2;
 constexpr std::uint8_t kRoundsToDoubt = 4;
 // Of a usual acknowledgement, in quarters of a segment: beyond that its size says nothing about lost ones.
@@ -306,8 +308,8 @@ AccurateEcn::Heard AccurateEcn::on_ack(const Segment& seg, const Acknowledged& n
   handshake_acks_ = false;
   const bool first = !heard_;
   heard_ = true;
-  if (first && ace == 0) {
-    // §3.2.2.4
+  if (first && ace == 0 && news.segments < kMarksToWrap) {
+    // §3.2.2.4: somebody zeroes the field.
     ignore_marks_ = true;
     heard.mangled = true;
   }
