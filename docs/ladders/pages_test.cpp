@@ -43,13 +43,16 @@ TEST(Ladders, HaveNamesOfTheirOwn) {
     EXPECT_TRUE(names.insert(exhibit.name).second) << exhibit.name;
 }
 
-// Every `Suite.Name` of the page is a test in tests/protocol.
+// Every `Suite.Name` of the page is a test in tests/protocol or of the core.
 TEST(DifferencesPage, NamesTestsThatThereAre) {
   const auto page = read_page(SYNFIN_DOCS "/differences.md");
   ASSERT_TRUE(page) << page.error();
   std::string tests;
-  for (const auto& entry : std::filesystem::directory_iterator{SYNFIN_DOCS "/../tests/protocol"}) {
-    if (entry.path().extension() == ".cpp") tests += read_page(entry.path().string()).value_or("");
+  for (const char* const folder : {"/../tests/protocol", "/../synfin/tcp"}) {
+    for (const auto& entry : std::filesystem::directory_iterator{std::string{SYNFIN_DOCS} + folder}) {
+      if (entry.path().string().ends_with("_test.cpp"))
+        tests += read_page(entry.path().string()).value_or("");
+    }
   }
   const std::regex cited{"`([A-Z][A-Za-z0-9]*)\\.([A-Z][A-Za-z0-9_]*)`"};
   std::size_t count = 0;

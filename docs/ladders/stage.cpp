@@ -21,6 +21,7 @@ sim::NetworkOptions Stage::network_options(const StageOptions& options) {
   sim::NetworkOptions o;
   o.seed = 9293;
   o.settings.tcp_timestamps = false;
+  o.settings.tcp_wmem = 1 << 20;  // scenes write all at once
   if (options.settings) options.settings(o.settings);
   o.faults = {{.delay = kOneWay}, {.delay = kOneWay}};
   o.sinks = {nullptr, nullptr};

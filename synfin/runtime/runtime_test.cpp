@@ -151,6 +151,7 @@ TEST(Runtime, KeepsWhatTheLinkRefusesAndAsksTheStackForNoMore) {
   // A queue of two frames: most of what the stack has to say is refused, and all of it must arrive in the
   // end.
   TestPair net(2);
+  net.a->stack().settings().tcp_wmem = 1 << 20;
   const Opened o = open(net);
   ASSERT_EQ(send(*net.a, o.client, 100'000), 100'000u);
   ASSERT_TRUE(net.run_until([&] { return net.b->stack().readable(o.server).value() == 100'000; }));

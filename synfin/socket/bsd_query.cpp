@@ -80,7 +80,8 @@ int Bsd::give_memory(const Entry& e, void* value, socklen_t* size) {
   }
   memory[SK_MEMINFO_RCVBUF] = static_cast<std::uint32_t>(
       e.receive_buffer > 0 ? e.receive_buffer : clamped(receive_buffer_of(e)));
-  memory[SK_MEMINFO_SNDBUF] = send_buffer_of(e);
+  memory[SK_MEMINFO_SNDBUF] =
+      e.send_buffer > 0 ? static_cast<std::uint32_t>(e.send_buffer) : send_buffer_of(e);
   return give(memory, value, size);
 }
 

@@ -118,8 +118,7 @@ TEST_F(SocketTest, ForwardsSlicesWithoutACopyUnderBackPressure) {
   asio::async_read(client, asio::buffer(echoed), [&](error_code, std::size_t n) { got = n; });
   ASSERT_TRUE(net.run_until([&] { return got == kOctets && forwarded == kOctets; }));
   EXPECT_EQ(echoed, text);
-  net.settle();
-  EXPECT_EQ(given_back, 1);
+  EXPECT_TRUE(net.run_until([&] { return given_back == 1; })) << "with the last acknowledgement";
 }
 
 // No error that a program would have to know: the write waits, as for room in the buffer.
@@ -368,9 +367,7 @@ TEST_F(SocketTest, WaitTellsReadinessAndTakesNothing) {
 
 TEST_F(SocketTest, WaitForWritingEndsWhenThePeerReads) {
   open();
-  fill(client);
-  net.settle();
-  fill(client);
+  while (fill(client) > 0) net.settle();  // it grows as long as the peer takes some
   bool ready = false;
   client.async_wait(socket::wait_write, [&](error_code ec) { ready = !ec; });
   net.settle();

@@ -270,14 +270,14 @@ TEST_P(PacketMemory, ManyConnectionsWithHolesStayWithinTheBudget) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     SeededEntropy random{seed};
     stack_.settings().tcp_mem = {64, 96, 128};
-    constexpr std::uint32_t kConnections = 60, kText = 20 * kPeerText;
+    constexpr std::uint32_t kConnections = 60, kEach = 20 * kPeerText;
     std::vector<Open> all;
     for (std::uint32_t n = 0; n < kConnections; ++n)
       all.push_back(opens(Offered{}, static_cast<std::uint32_t>(seed) * 1000 + n));
     for (int i = 0; i < 8000; ++i) {
       const Open& c = all[random.below(kConnections)];
       const std::uint32_t size = random.below(3) == 0 ? 1 + random.below(20) : kPeerText;
-      gives_text(c, 1 + random.below(kText - size), size);
+      gives_text(c, 1 + random.below(kEach - size), size);
       ASSERT_LE(held(), most() + kBlock) << i;
       if (i % 64 == 0) {
         (void)takes();
@@ -289,14 +289,14 @@ TEST_P(PacketMemory, ManyConnectionsWithHolesStayWithinTheBudget) {
     // Honest peers from here on: everything arrives, whatever was given up.
     for (const Open& c : all) {
       std::string got;
-      for (int round = 0; round < 3 && got.size() < kText; ++round) {
-        for (auto off = static_cast<std::uint32_t>(got.size()); off < kText; off += kPeerText) {
-          gives_text(c, off, std::min(kPeerText, kText - off));
+      for (int round = 0; round < 3 && got.size() < kEach; ++round) {
+        for (auto off = static_cast<std::uint32_t>(got.size()); off < kEach; off += kPeerText) {
+          gives_text(c, off, std::min(kPeerText, kEach - off));
           got += reads_all(c);
           ASSERT_LE(held(), most() + kConnections * kBlock);
         }
       }
-      EXPECT_EQ(got, text_at(0, kText));
+      EXPECT_EQ(got, text_at(0, kEach));
     }
     EXPECT_EQ(held(), 0u);
     for (const Open& c : all) stack_.abort(c.handle, now_);
