@@ -370,7 +370,7 @@ LADDER_TEST(Eifel, RetransmissionOfTheRecoveryBeforeIsNoFirstTransmission) {
   Ladder l(variant, {.peer = {.timestamps = true}});
   opened(l, true, true).app_sends(40 * (kMss - 12)).whatever().after(kRtt);
   const std::int64_t n = kMss - 12;
-  const auto first = [n](std::int64_t i) { return 1 + i * n; };
+  const auto first = [](std::int64_t i) { return 1 + i * n; };
   l.receives(ack(1, {{first(1), first(10)}})).whatever();
   const tcp::Info in_first = info(l);
   ASSERT_GE(in_first.unacked, 14u) << "new text leaves beside the retransmission";
