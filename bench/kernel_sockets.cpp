@@ -172,8 +172,8 @@ std::expected<void, std::string> KernelSockets::set_loopback(Loopback wanted) {
   if (const auto r = link::set_mtu(kDevice, plain ? 1500 : 65'536); !r)
     return std::unexpected(r.error().message);
   const link::FileDescriptor any{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-  for (const std::uint32_t what : {ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO, ETHTOOL_STXCSUM}) {
-    ethtool_value value{.cmd = what, .data = plain ? 0u : 1u};
+  for (const int what : {ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO, ETHTOOL_STXCSUM}) {
+    ethtool_value value{.cmd = static_cast<std::uint32_t>(what), .data = plain ? 0u : 1u};
     ifreq request{};
     kDevice.copy(request.ifr_name, sizeof request.ifr_name - 1);
     request.ifr_data = reinterpret_cast<char*>(&value);
