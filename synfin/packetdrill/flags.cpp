@@ -34,6 +34,9 @@ void take_sysctl(tcp::Settings& settings, std::string_view name, const std::stri
   if (parts.size() == 3) one = name == "tcp_rmem" ? parts[2] : name == "tcp_wmem" ? parts[1] : value;
   // Bits of Linux's that Synfin does not have are left out.
   if (name == "tcp_fastopen") one = std::to_string(std::strtoul(one.c_str(), nullptr, 0) & 0x607);
+  // Scripts ask for cubic or reno. This is the machine's own default, where a network namespace refuses
+  // cubic; who means it says so by a flag or by TCP_CONGESTION.
+  if (name == "tcp_congestion_control" && one == "bbr") return;
   // What Linux allows and Synfin does not keeps its default.
   (void)settings.set(name, one);
 }

@@ -64,6 +64,9 @@ TEST_F(FlagsTest, LeavesOutFastOpenBitsItDoesNotKnow) {
 TEST_F(FlagsTest, LeavesOutCongestionControlItDoesNotKnow) {
   sysctl("tcp_congestion_control", "vegas");
   EXPECT_EQ(settings("sysctl").tcp_congestion_control, tcp::CongestionControl::kCubic);
+  sysctl("tcp_congestion_control", "bbr");
+  EXPECT_EQ(settings("sysctl").tcp_congestion_control, tcp::CongestionControl::kCubic)
+      << "a machine's default, which scripts cannot change everywhere";
   sysctl("tcp_congestion_control", "reno");
   EXPECT_EQ(settings("sysctl").tcp_congestion_control, tcp::CongestionControl::kReno);
 }
