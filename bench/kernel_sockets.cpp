@@ -14,6 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -80,23 +81,33 @@ std::expected<KernelSockets::Pair, std::string> KernelSockets::open(std::uint32_
     return std::unexpected(problem("the kernel cannot connect"));
   pair.server = link::FileDescriptor{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
   if (!pair.server) return std::unexpected(problem("the kernel cannot accept"));
-  const int on = 1;
-  for (const link::FileDescriptor* end : {&pair.client, &pair.server})
-    (void)::setsockopt(end->get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return pair;
 }
 
-std::expected<double, std::string> KernelSockets::lifecycles(std::uint64_t count) {
+// Connections a second, each opened, used and closed, the client first.
+std::expected<double, std::string> KernelSockets::rate_of(std::uint64_t count,
+                                                          const std::function<bool(const Pair&)>& use) {
   if (auto set = set_loopback(Loopback::kAsItIs); !set) return std::unexpected(set.error());
   Stopwatch watch;
   watch.start();
   for (std::uint64_t n = 0; n < count; ++n) {
     auto pair = open(next_peer_++);
     if (!pair) return std::unexpected(pair.error());
-    pair->client = {};  // before the server's end
+    if (!use(*pair)) return std::unexpected(problem("the kernel does not answer"));
+    pair->client = {};
   }
   watch.stop();
   return static_cast<double>(count) / watch.seconds();
+}
+
+std::expected<double, std::string> KernelSockets::lifecycles(std::uint64_t count) {
+  return rate_of(count, [](const Pair&) { return true; });
+}
+
+void KernelSockets::send_at_once(const Pair& pair) {
+  const int on = 1;
+  for (const link::FileDescriptor* end : {&pair.client, &pair.server})
+    (void)::setsockopt(end->get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 bool KernelSockets::say(const link::FileDescriptor& from, const link::FileDescriptor& to,
@@ -109,18 +120,10 @@ bool KernelSockets::say(const link::FileDescriptor& from, const link::FileDescri
 
 std::expected<double, std::string> KernelSockets::requests(std::uint64_t count, std::size_t question,
                                                            std::size_t answer) {
-  if (auto set = set_loopback(Loopback::kAsItIs); !set) return std::unexpected(set.error());
-  Stopwatch watch;
-  watch.start();
-  for (std::uint64_t n = 0; n < count; ++n) {
-    auto pair = open(next_peer_++);
-    if (!pair) return std::unexpected(pair.error());
-    if (!say(pair->client, pair->server, question) || !say(pair->server, pair->client, answer))
-      return std::unexpected(problem("the kernel does not answer"));
-    pair->client = {};
-  }
-  watch.stop();
-  return static_cast<double>(count) / watch.seconds();
+  return rate_of(count, [&](const Pair& pair) {
+    send_at_once(pair);
+    return say(pair.client, pair.server, question) && say(pair.server, pair.client, answer);
+  });
 }
 
 std::expected<std::vector<double>, std::string> KernelSockets::pings(std::uint64_t count,
@@ -128,6 +131,7 @@ std::expected<std::vector<double>, std::string> KernelSockets::pings(std::uint64
   if (auto set = set_loopback(Loopback::kAsItIs); !set) return std::unexpected(set.error());
   auto pair = open(0);
   if (!pair) return std::unexpected(pair.error());
+  send_at_once(*pair);
   std::vector<double> nanoseconds;
   nanoseconds.reserve(count);
   for (std::uint64_t n = 0; n < count; ++n) {

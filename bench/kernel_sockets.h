@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,9 @@ class KernelSockets {
     link::FileDescriptor client, server;
   };
   std::expected<Pair, std::string> open(std::uint32_t peer);
+  std::expected<double, std::string> rate_of(std::uint64_t count,
+                                             const std::function<bool(const Pair&)>& use);
+  static void send_at_once(const Pair& pair);
   static bool say(const link::FileDescriptor& from, const link::FileDescriptor& to, std::size_t octets);
 
   link::FileDescriptor listener_;
