@@ -61,9 +61,10 @@ Stack::Stack(Config config, wire::BlockPool& pool, Entropy& entropy, trace::Sink
 Stack::~Stack() = default;
 
 void Stack::receive(std::span<wire::Frame> frames, Instant now) {
-  for (wire::Frame& frame : frames) {
-    impl_->receive(frame, now);
-    frame.clear();
+  while (!frames.empty()) {
+    const std::size_t n = impl_->receive(frames, now);
+    for (wire::Frame& frame : frames.first(n)) frame.clear();
+    frames = frames.subspan(n);
   }
   tcp::Context ctx = impl_->context(now);
   impl_->watch_memory(ctx);

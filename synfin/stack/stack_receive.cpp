@@ -23,27 +23,28 @@ void Stack::Impl::note_packet(EventKind kind, Reason reason, const wire::Frame& 
   sink->on_event(e);
 }
 
-void Stack::Impl::receive(wire::Frame& frame, Instant now) {
+std::size_t Stack::Impl::receive(std::span<wire::Frame> frames, Instant now) {
+  wire::Frame& frame = frames[0];
   const auto ip = wire::parse_ip(frame.front(), frame.size());
   if (!ip) {
     note_packet(EventKind::kPacketReceived, trace::reason_of(ip.error()), frame, now);
-    return;
+    return 1;
   }
   const Reason bad_address = judge_addresses(ip->header);
   if (bad_address != Reason::kNone) {
     note_packet(EventKind::kPacketReceived, bad_address, frame, now);
-    return;
+    return 1;
   }
   switch (ip->header.protocol) {
     case wire::protocol::kTcp:
-      receive_tcp(*ip, frame, now);
-      return;
+      return receive_tcp(*ip, frames, now);
     case wire::protocol::kIcmp:
     case wire::protocol::kIcmpV6:
       receive_icmp(*ip, frame, now);
-      return;
+      return 1;
     default:
       note_packet(EventKind::kPacketReceived, Reason::kUnknownProtocol, frame, now);
+      return 1;
   }
 }
 
@@ -65,14 +66,15 @@ Reason Stack::Impl::judge_addresses(const wire::IpHeader& ip) const {
   return Reason::kNone;
 }
 
-void Stack::Impl::receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Instant now) {
+std::size_t Stack::Impl::receive_tcp(const wire::ParsedIp& ip, std::span<wire::Frame> frames, Instant now) {
+  wire::Frame& frame = frames[0];
   const auto packet = wire::parse_tcp_packet(ip, frame, wire::VerifyChecksum::kYes);
   if (!packet) {
     ++counters[Counter::kInSegs];
     ++counters[Counter::kInErrs];
     if (packet.error() == wire::ParseError::kTcpBadChecksum) ++counters[Counter::kInCsumErrors];
     note_packet(EventKind::kPacketReceived, trace::reason_of(packet.error()), frame, now);
-    return;
+    return 1;
   }
   const wire::FourTuple tuple{{ip.header.destination, packet->tcp.destination_port},
                               {ip.header.source, packet->tcp.source_port}};
@@ -96,7 +98,11 @@ void Stack::Impl::receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Inst
     fate = deliver(tuple, seg, ctx);
   }
   ++counters[fate.reason];
-  if (sink == nullptr) return;
+  if (sink == nullptr) {
+    const bool took_text = fate.reason == Reason::kDataAccepted && tcp::may_receive_text(fate.to);
+    if (!took_text || !fate.connection || frames.size() == 1 || !config.short_paths) return 1;
+    return 1 + take_followers(fate.connection, ip, seg, frames, ctx);
+  }
   trace::Event e;
   e.kind = EventKind::kSegmentReceived;
   e.from = fate.from;
@@ -112,6 +118,7 @@ void Stack::Impl::receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Inst
   e.frame = &frame;
   e.counts_marks = fate.counts_marks && !packet->tcp.flags.syn();
   sink->on_event(e);
+  return 1;
 }
 
 Stack::Impl::Fate Stack::Impl::deliver(const wire::FourTuple& tuple, const tcp::Segment& seg,
@@ -142,6 +149,7 @@ Stack::Impl::Fate Stack::Impl::to_connection(RecordRef ref, const tcp::Segment& 
   fate.to = c.state();
   fate.window_scale = c.snd().scale.shift();
   fate.counts_marks = c.counts_marks();
+  fate.connection = ref;
   settle(ref.index(), ctx);
   return fate;
 }
