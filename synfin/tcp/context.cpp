@@ -38,11 +38,6 @@ void stamp(wire::TcpOptions& options, Instant now, std::uint32_t offset, std::ui
   options.timestamps = {timestamp_value(now, offset), recent};
 }
 
-std::uint16_t mss_for(std::uint32_t mtu, wire::Family family) {
-  const std::uint32_t headers = family == wire::Family::kIpv4 ? 40 : 60;
-  return static_cast<std::uint16_t>(std::clamp<std::uint32_t>(mtu, headers + 1, 65535 + headers) - headers);
-}
-
 std::uint16_t default_mss(wire::Family family) {
   return family == wire::Family::kIpv4 ? 536 : 1220;
 }

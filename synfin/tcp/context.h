@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "synfin/base/entropy.h"
@@ -61,7 +62,10 @@ inline std::uint32_t timestamp_value(Instant now, std::uint32_t offset) {
 void stamp(wire::TcpOptions& options, Instant now, std::uint32_t offset, std::uint32_t recent);
 
 /// Largest text of a segment without options on this MTU (RFC 9293 §3.7.1, MUST-67): the MSS to announce.
-std::uint16_t mss_for(std::uint32_t mtu, wire::Family family);
+inline std::uint16_t mss_for(std::uint32_t mtu, wire::Family family) {
+  const std::uint32_t headers = family == wire::Family::kIpv4 ? 40 : 60;
+  return static_cast<std::uint16_t>(std::clamp<std::uint32_t>(mtu, headers + 1, 65535 + headers) - headers);
+}
 /// What a peer that announced no MSS takes: 536 or 1220 (MUST-15).
 std::uint16_t default_mss(wire::Family family);
 
