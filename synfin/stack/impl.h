@@ -28,6 +28,7 @@ namespace synfin::stack {
 /// A connection and its places in the stack's lists. It lives as long as the table, the program or an accept
 /// queue names it.
 struct ConnectionRecord {
+  ConnectionRecord() {}  // members only, which say themselves what they begin with
   tcp::Connection tcp;
   tcp::TimerNode timer;
   std::uint32_t hash = 0;
@@ -62,13 +63,27 @@ struct Stack::Impl {
   }
 
   // For the timing wheel.
-  tcp::TimerNode& node(RecordRef ref);
+  tcp::TimerNode& node(RecordRef ref) {
+    switch (ref.kind()) {
+      case RecordKind::kHalfOpen:
+        return half_opens[ref.index()].timer;
+      case RecordKind::kTimeWait:
+        return time_waits[ref.index()].timer;
+      case RecordKind::kHeldSyn:
+        return held_syns[ref.index()].syn.timer;
+      case RecordKind::kConnection:
+      case RecordKind::kNone:
+        break;
+    }
+    return connections[ref.index()].timer;
+  }
   void advance(Instant now, tcp::Context& ctx);
-  void arm(RecordRef ref, Instant deadline, tcp::Context& ctx);
+  void arm(RecordRef ref, Instant deadline, tcp::Context& ctx) { arm(ref, node(ref), deadline, ctx); }
+  void arm(RecordRef ref, tcp::TimerNode& at, Instant deadline, tcp::Context& ctx);
 
   // Receiving (stack_receive.cpp): what a packet is, and who owns it.
-  void receive(wire::Frame& frame, Instant now);
-  void receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Instant now);
+  void receive(wire::Frame& frame, tcp::Context& ctx);
+  void receive_segment(const wire::TcpPacket& packet, wire::Frame& frame, tcp::Context& ctx);
   void receive_icmp(const wire::ParsedIp& ip, wire::Frame& frame, Instant now);
   trace::Reason judge_addresses(const wire::IpHeader& ip) const;
   struct Fate {
@@ -78,7 +93,7 @@ struct Stack::Impl {
     std::uint8_t window_scale = 0;  // of the sender's window field
     bool counts_marks = false;      // AE, CWR and ECE are the ACE field (RFC 9768 §3.2.2)
   };
-  Fate deliver(const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
+  Fate deliver(RecordRef owner, const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_connection(RecordRef ref, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_half_open(RecordRef ref, std::uint32_t hash, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_time_wait(RecordRef ref, const tcp::TupleHash& hash, const tcp::Segment& seg, tcp::Context& ctx);
@@ -161,12 +176,20 @@ struct Stack::Impl {
   /// The program has closed: the connection counts among the orphans, or is one too many.
   void orphan(std::uint32_t index, tcp::Context& ctx);
   bool may_reuse(RecordRef time_wait, Instant now) const;
-  std::expected<std::uint16_t, tcp::Error> pick_port(wire::FourTuple tuple, std::uint16_t wanted,
-                                                     Instant now);
+  /// A port for an active open, the hash that its 4-tuple has with it, and who is to make way.
+  struct OwnPort {
+    std::uint16_t port = 0;
+    tcp::TupleHash hash{};
+    RecordRef time_wait;
+  };
+  std::expected<OwnPort, tcp::Error> pick_port(wire::FourTuple tuple, std::uint16_t wanted, Instant now);
   /// To be called after anything was done to a connection: table, timer, lists and events follow what became
-  /// of it. The record may be gone afterwards.
-  void settle(std::uint32_t index, tcp::Context& ctx);
+  /// of it. False: the record is gone.
+  bool settle(std::uint32_t index, tcp::Context& ctx);
   void on_expired(RecordRef ref, tcp::Context& ctx);
+  Handle handle_of(std::uint32_t connection) const {
+    return Handle{HandleKind::kConnection, connection, connections.generation(connection)};
+  }
   void queue_event(Handle handle, bool& queued);
   void tell_listener(std::uint32_t index, std::uint16_t what);
   ConnectionRecord* connection(Handle h);
