@@ -43,26 +43,32 @@ std::optional<ParseError> read_tcp_part(const ParsedIp& ip, const Frame& frame, 
 
 bool read_usual_packet(const Frame& frame, TcpPacket& out) {
   const Bytes front = frame.front();
-  if (front.size() < ipv4::kMinHeaderSize + TcpHeader::kMinSize || front.size() != frame.size()) return false;
+  if (front.size() < ipv4::kMinHeaderSize + TcpHeader::kMinSize) return false;
   const std::byte* const p = front.data();
   constexpr std::uint8_t kUsualVersionAndLength = 0x45;
   const std::size_t total = load_be16(p + ipv4::kTotalLength);
   const std::uint16_t fragment = load_be16(p + ipv4::kFragment);
   if (load_u8(p) != kUsualVersionAndLength || load_u8(p + ipv4::kProtocol) != protocol::kTcp ||
-      total != front.size() || (fragment & ipv4::kMoreFragmentsOrOffset) != 0 ||
-      ones_sum(Bytes{p, ipv4::kMinHeaderSize}) != 0xffff)
+      (fragment & ipv4::kMoreFragmentsOrOffset) != 0 || ones_sum(Bytes{p, ipv4::kMinHeaderSize}) != 0xffff)
     return false;
   const Bytes segment = front.subspan(ipv4::kMinHeaderSize);
+  const std::size_t segment_size = total - ipv4::kMinHeaderSize;
+  // What links wrote ahead of the slices, or read into the first of them.
+  std::size_t size = front.size();
+  const std::size_t first_slice = frame.header_size != 0 ? 0 : 1;
+  for (std::size_t i = first_slice; i < frame.slice_count; ++i) size += frame.slices[i].size();
+  if (total != size) return false;
   if (!frame.checksum_verified) {
     ChecksumAccumulator sum;
-    sum.add_pseudo_header_v4(p + ipv4::kSource, protocol::kTcp, static_cast<std::uint32_t>(segment.size()));
+    sum.add_pseudo_header_v4(p + ipv4::kSource, protocol::kTcp, static_cast<std::uint32_t>(segment_size));
     sum.add(segment);
+    for (std::size_t i = first_slice; i < frame.slice_count; ++i) sum.add(frame.slices[i].bytes());
     if (sum.finish() != 0) return false;
   }
   const std::size_t header_size = read_usual_header(segment, out.tcp);
   if (header_size == 0) return false;
   out.payload_offset = ipv4::kMinHeaderSize + header_size;
-  out.payload_size = segment.size() - header_size;
+  out.payload_size = segment_size - header_size;
   IpHeader& ip = out.ip;
   ip.source = IpAddress::from_v4_octets(p + ipv4::kSource);
   ip.destination = IpAddress::from_v4_octets(p + ipv4::kDestination);

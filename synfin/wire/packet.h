@@ -25,9 +25,10 @@ struct TcpPacket : TcpPart {
   IpHeader ip;
 };
 
-/// A TCP packet as nearly all are: IPv4 without options, all of the frame and in one piece, with no TCP
-/// options, timestamps, or those of a usual SYN, and both checksums right. False: it is something else, and
-/// `parse_ip` and `read_tcp_part` say what; where it is true, they would say the same.
+/// A TCP packet as nearly all are: IPv4 without options, all of the frame, with no TCP options, timestamps, or
+/// those of a usual SYN, and both checksums right. False: it is something else, and `parse_ip` and
+/// `read_tcp_part` say what; where it is true, they would say the same. `out` is as newly constructed, and but
+/// for its addresses and numbers still is where it is false.
 bool read_usual_packet(const Frame& frame, TcpPacket& out);
 
 enum class VerifyChecksum : std::uint8_t {
