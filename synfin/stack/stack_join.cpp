@@ -59,16 +59,18 @@ bool same_tcp(const std::byte* a, const std::byte* b, std::size_t size) {
 // The headers of a packet that others may follow.
 class Leader {
  public:
-  Leader(const wire::ParsedIp& ip, const tcp::Segment& first)
+  Leader(const wire::IpHeader& ip, const tcp::Segment& first)
       : bytes_(first.frame.front().data()),
-        ip_size_(ip.header_size),
+        ip_size_(wire::emitted_size(ip)),
         size_(first.text_offset),
         next_(first.seq() + first.text_size),
-        v4_(ip.header.source.is_v4()) {
-    sum_.add_pseudo_header(ip.header.source, ip.header.destination, wire::protocol::kTcp, 0);
+        v4_(ip.source.is_v4()) {
+    sum_.add_pseudo_header(ip.source, ip.destination, wire::protocol::kTcp, 0);
   }
   // Options and extension headers of the network layer are left to those who read them.
-  bool plain() const { return ip_size_ == (v4_ ? 20u : 40u); }
+  bool plain() const {
+    return v4_ ? bytes_[0] == std::byte{0x45} : bytes_[6] == std::byte{wire::protocol::kTcp};
+  }
   // How much text the packet has that comes next; 0: it is not that.
   std::uint32_t text_of(const wire::Frame& frame) {
     const Bytes front = frame.front();
@@ -112,7 +114,7 @@ class Leader {
 
 }  // namespace
 
-std::size_t Stack::Impl::take_followers(RecordRef owner, const wire::ParsedIp& ip, const tcp::Segment& first,
+std::size_t Stack::Impl::take_followers(RecordRef owner, const wire::IpHeader& ip, const tcp::Segment& first,
                                         std::span<wire::Frame> frames, tcp::Context& ctx) {
   tcp::Connection& c = connections[owner.index()].tcp;
   std::uint32_t room = c.room_for_more_text(first);

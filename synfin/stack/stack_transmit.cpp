@@ -140,9 +140,7 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
     // Sending arms timers and may change the state. Having had its say, a connection leaves the list until
     // something happens to it.
     record->ready = true;
-    settle(handle.index(), ctx);
-    record = connections.find(handle.index(), handle.generation());
-    if (record == nullptr) continue;
+    if (!settle(handle.index(), ctx)) continue;
     record->ready = more;
     if (more) ready.push_back(handle);
   }

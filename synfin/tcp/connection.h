@@ -347,6 +347,11 @@ class Connection {
   void take_fin(Context& ctx);
 
   // Sending (connection_send.cpp).
+  /// Neither text nor FIN, neither acknowledgement nor probe, and nothing again.
+  bool has_nothing_to_send() const {
+    return acks_owed_ == 0 && flight_ == nullptr && !resend_first_ && !probe_ && snd_.queue.empty() &&
+           snd_.nxt == snd_.base + (snd_.fin_queued ? 1u : 0u);
+  }
   bool send_syn(wire::Frame& frame, Sent& out, Context& ctx);
   void add_fast_open(wire::Frame& frame, Sent& out, Context& ctx);
   enum class Limit : bool {
@@ -584,9 +589,7 @@ class Connection {
     return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
                                                           : rare_->agreed_user_timeout;
   }
-  Offer offer(const Context& ctx) const {
-    return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
-  }
+  Offer offer(const Context& ctx) const { return offer_of(choices(), ctx, tuple_.local.address.family()); }
   CongestionControl congestion_control(const Settings& s) const {
     return rare_ != nullptr && rare_->options.congestion ? *rare_->options.congestion
                                                          : s.tcp_congestion_control;
