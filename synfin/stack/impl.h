@@ -82,8 +82,11 @@ struct Stack::Impl {
   void arm(RecordRef ref, tcp::TimerNode& at, Instant deadline, tcp::Context& ctx);
 
   // Receiving (stack_receive.cpp): what a packet is, and who owns it.
-  void receive(wire::Frame& frame, tcp::Context& ctx);
-  void receive_segment(const wire::TcpPacket& packet, wire::Frame& frame, tcp::Context& ctx);
+  /// The first of these frames, and what follows it in the stream, as far as that can be taken with it.
+  /// Returns how many.
+  std::size_t receive(std::span<wire::Frame> frames, tcp::Context& ctx);
+  std::size_t receive_segment(const wire::TcpPacket& packet, std::span<wire::Frame> frames,
+                              tcp::Context& ctx);
   void receive_icmp(const wire::ParsedIp& ip, wire::Frame& frame, Instant now);
   trace::Reason judge_addresses(const wire::IpHeader& ip) const;
   struct Fate {
@@ -92,6 +95,7 @@ struct Stack::Impl {
     trace::State to = trace::State::kClosed;
     std::uint8_t window_scale = 0;  // of the sender's window field
     bool counts_marks = false;      // AE, CWR and ECE are the ACE field (RFC 9768 §3.2.2)
+    RecordRef connection{};         // which it was for, if that is one
   };
   Fate deliver(RecordRef owner, const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_connection(RecordRef ref, const tcp::Segment& seg, tcp::Context& ctx);
@@ -101,6 +105,9 @@ struct Stack::Impl {
   Fate to_listener(std::uint32_t listener, const tcp::TupleHash& hash, const wire::FourTuple& tuple,
                    const tcp::Segment& seg, std::optional<wire::SeqNum> after, tcp::Context& ctx);
   Fate to_nobody(const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
+  /// Text right behind `first`, the first frame's, which its connection has taken (stack_join.cpp).
+  std::size_t take_followers(RecordRef owner, const wire::IpHeader& ip, const tcp::Segment& first,
+                             std::span<wire::Frame> frames, tcp::Context& ctx);
   void note_packet(trace::EventKind kind, trace::Reason reason, const wire::Frame& frame, Instant now);
 
   // Records (stack_records.cpp): how one becomes another, and how it ends.
@@ -205,8 +212,16 @@ struct Stack::Impl {
 
   // Sending (stack_transmit.cpp).
   std::size_t transmit(std::span<wire::Frame> out, Instant now);
+  wire::IpHeader network_header(const wire::FourTuple& tuple, const tcp::Sent& sent,
+                                std::uint8_t traffic_class) const;
   void write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
              wire::Frame& frame) const;
+  /// Segments that one call of `Connection::transmit` may give, where there is room for `room` frames.
+  std::uint32_t most_segments(std::size_t room) const;
+  /// Writes what `sent` says over the text in the first frame; a train without offload becomes as many frames
+  /// as it has segments. Returns how many frames it is.
+  std::size_t write_all(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
+                        std::span<wire::Frame> out) const;
   void note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent, std::uint8_t scale,
                  const wire::Frame& frame, Instant now);
   void send_reply(tcp::Reply& reply, wire::Frame& frame, Instant now);

@@ -62,9 +62,10 @@ Stack::~Stack() = default;
 
 void Stack::receive(std::span<wire::Frame> frames, Instant now) {
   tcp::Context ctx = impl_->context(now);
-  for (wire::Frame& frame : frames) {
-    impl_->receive(frame, ctx);
-    frame.clear();
+  while (!frames.empty()) {
+    const std::size_t n = impl_->receive(frames, ctx);
+    for (wire::Frame& frame : frames.first(n)) frame.clear();
+    frames = frames.subspan(n);
   }
   ctx.found_by.reset();
   impl_->watch_memory(ctx);

@@ -23,29 +23,28 @@ void Stack::Impl::note_packet(EventKind kind, Reason reason, const wire::Frame& 
   sink->on_event(e);
 }
 
-void Stack::Impl::receive(wire::Frame& frame, tcp::Context& ctx) {
+std::size_t Stack::Impl::receive(std::span<wire::Frame> frames, tcp::Context& ctx) {
+  wire::Frame& frame = frames[0];
   wire::TcpPacket packet;
   if (config.short_paths && wire::read_usual_packet(frame, packet)) {
-    receive_segment(packet, frame, ctx);
-    return;
+    return receive_segment(packet, frames, ctx);
   }
   const auto ip = wire::parse_ip(frame.front(), frame.size());
   if (!ip) {
     note_packet(EventKind::kPacketReceived, trace::reason_of(ip.error()), frame, ctx.now);
-    return;
+    return 1;
   }
   packet.ip = ip->header;
   std::optional<wire::ParseError> unreadable;
   if (ip->header.protocol == wire::protocol::kTcp) {
     unreadable = wire::read_tcp_part(*ip, frame, wire::VerifyChecksum::kYes, packet);
     if (!unreadable) {
-      receive_segment(packet, frame, ctx);
-      return;
+      return receive_segment(packet, frames, ctx);
     }
   }
   if (const Reason bad_address = judge_addresses(ip->header); bad_address != Reason::kNone) {
     note_packet(EventKind::kPacketReceived, bad_address, frame, ctx.now);
-    return;
+    return 1;
   }
   switch (ip->header.protocol) {
     case wire::protocol::kTcp:
@@ -53,13 +52,14 @@ void Stack::Impl::receive(wire::Frame& frame, tcp::Context& ctx) {
       ++counters[Counter::kInErrs];
       if (*unreadable == wire::ParseError::kTcpBadChecksum) ++counters[Counter::kInCsumErrors];
       note_packet(EventKind::kPacketReceived, trace::reason_of(*unreadable), frame, ctx.now);
-      return;
+      return 1;
     case wire::protocol::kIcmp:
     case wire::protocol::kIcmpV6:
       receive_icmp(*ip, frame, ctx.now);
-      return;
+      return 1;
     default:
       note_packet(EventKind::kPacketReceived, Reason::kUnknownProtocol, frame, ctx.now);
+      return 1;
   }
 }
 
@@ -81,7 +81,9 @@ Reason Stack::Impl::judge_addresses(const wire::IpHeader& ip) const {
   return Reason::kNone;
 }
 
-void Stack::Impl::receive_segment(const wire::TcpPacket& packet, wire::Frame& frame, tcp::Context& ctx) {
+std::size_t Stack::Impl::receive_segment(const wire::TcpPacket& packet, std::span<wire::Frame> frames,
+                                         tcp::Context& ctx) {
+  wire::Frame& frame = frames[0];
   const wire::FourTuple tuple{{packet.ip.destination, packet.tcp.destination_port},
                               {packet.ip.source, packet.tcp.source_port}};
   ctx.found_by = tcp::tuple_hash(tuple_key, tuple);
@@ -90,7 +92,7 @@ void Stack::Impl::receive_segment(const wire::TcpPacket& packet, wire::Frame& fr
   const Reason bad_address = owner && packet.ip.source.is_host() ? Reason::kNone : judge_addresses(packet.ip);
   if (bad_address != Reason::kNone) {
     note_packet(EventKind::kPacketReceived, bad_address, frame, ctx.now);
-    return;
+    return 1;
   }
   const tcp::Segment seg{packet.tcp,
                          frame,
@@ -104,7 +106,11 @@ void Stack::Impl::receive_segment(const wire::TcpPacket& packet, wire::Frame& fr
   counters[kByCodepoint[seg.ecn]] += seg.pieces();
   const Fate fate = deliver(owner, tuple, seg, ctx);
   ++counters[fate.reason];
-  if (sink == nullptr) return;
+  if (sink == nullptr) {
+    const bool took_text = fate.reason == Reason::kDataAccepted && tcp::may_receive_text(fate.to);
+    if (!took_text || !fate.connection || frames.size() == 1 || !config.short_paths) return 1;
+    return 1 + take_followers(fate.connection, packet.ip, seg, frames, ctx);
+  }
   trace::Event e;
   e.kind = EventKind::kSegmentReceived;
   e.from = fate.from;
@@ -120,6 +126,7 @@ void Stack::Impl::receive_segment(const wire::TcpPacket& packet, wire::Frame& fr
   e.frame = &frame;
   e.counts_marks = fate.counts_marks && !packet.tcp.flags.syn();
   sink->on_event(e);
+  return 1;
 }
 
 Stack::Impl::Fate Stack::Impl::deliver(RecordRef owner, const wire::FourTuple& tuple, const tcp::Segment& seg,
@@ -151,6 +158,7 @@ Stack::Impl::Fate Stack::Impl::to_connection(RecordRef ref, const tcp::Segment& 
   fate.to = c.state();
   fate.window_scale = c.snd().scale.shift();
   fate.counts_marks = c.counts_marks();
+  fate.connection = ref;
   settle(ref.index(), ctx);
   return fate;
 }
