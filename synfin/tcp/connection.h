@@ -290,6 +290,7 @@ class Connection {
   void take_sacks(const Segment& seg, Delivery& d, Context& ctx);
   bool take_dsack(const Segment& seg, Delivery& d, Context& ctx);
   void delivered(const SentSegment& s, const Segment& seg, Delivery& d, Context& ctx);
+  void delivered_together(const Scoreboard::Run& run, const Segment& seg, Delivery& d, Context& ctx);
   void measure(const Segment& seg, const Delivery& d, Context& ctx);
   bool update_window(const Segment& seg, Context& ctx);
   void window_opened(Context& ctx);
