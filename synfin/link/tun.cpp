@@ -141,13 +141,17 @@ std::expected<std::unique_ptr<TunLink>, LinkError> open_tun(const TunOptions& op
   return std::make_unique<TunLink>(std::move(*file), std::move(info), largest, virtio_header, options.pool);
 }
 
-// Where packets are read into: a small block first and medium ones behind it, so that no packet, large or
-// small, is copied or lies in a block that it does not fill. What a packet leaves over is there for the next.
+// Where packets are read into. With offload, where small ones are mixed with 64 KiB: a small block first and
+// medium ones behind it, so that no packet is copied or lies in a block that it does not fill. Otherwise one
+// block. What a packet leaves over is there for the next.
 class TunLink::Landing {
  public:
-  Landing(wire::BlockPool& pool, std::uint32_t largest) : pool_(pool) {
-    std::uint32_t room = wire::BlockPool::kSmall;
-    for (; room < largest; room += wire::BlockPool::kMedium) ++wanted_;
+  Landing(wire::BlockPool& pool, std::uint32_t largest, bool offload) : pool_(pool) {
+    if (!offload) {
+      first_ = largest;
+      return;
+    }
+    for (std::uint32_t room = first_; room < largest; room += wire::BlockPool::kMedium) ++wanted_;
   }
   ~Landing() {
     for (std::size_t i = 0; i < kMost; ++i) {
@@ -163,9 +167,10 @@ class TunLink::Landing {
     for (; ready_ < wanted_; ++ready_) {
       wire::Block*& block = blocks_[ready_];
       if (block == nullptr) {
-        block = pool_.allocate(ready_ == 0 ? wire::BlockPool::kSmall : wire::BlockPool::kMedium);
+        block = pool_.allocate(ready_ == 0 ? first_ : wire::BlockPool::kMedium);
         if (block == nullptr) break;
         pieces_[1 + ready_] = {block->data, block->capacity};
+        if (ready_ == 0) first_ = block->capacity;
       }
     }
     return ready_ != 0;
@@ -175,12 +180,17 @@ class TunLink::Landing {
     pieces_[0] = {header.data(), header.size()};
     return std::span{pieces_}.first(1 + ready_);
   }
-  std::size_t room() const {
-    return wire::BlockPool::kSmall + (ready_ - 1) * std::size_t{wire::BlockPool::kMedium};
-  }
+  std::size_t room() const { return first_ + (ready_ - 1) * std::size_t{wire::BlockPool::kMedium}; }
   bool complete() const { return ready_ == wanted_; }
   /// Hands over the first `size` octets.
   void move_into(wire::Frame& frame, std::size_t size) {
+    // A short packet would hold a large block for as long as the program leaves its bytes unread.
+    if (first_ > wire::BlockPool::kSmall && size <= wire::BlockPool::kSmall) {
+      if (wire::Slice copy = pool_.copy({blocks_[0]->data, size}); !copy.empty()) {
+        frame.add(std::move(copy));
+        return;
+      }
+    }
     for (std::size_t i = 0; size != 0; ++i) {
       wire::Block* const block = std::exchange(blocks_[i], nullptr);
       block->used = static_cast<std::uint32_t>(std::min<std::size_t>(size, block->capacity));
@@ -195,6 +205,7 @@ class TunLink::Landing {
   static_assert(kMost <= wire::Frame::kMaxSlices);
 
   wire::BlockPool& pool_;
+  std::uint32_t first_ = wire::BlockPool::kSmall;
   std::size_t wanted_ = 1;
   std::size_t ready_ = 0;
   std::array<wire::Block*, kMost> blocks_{};
@@ -234,7 +245,8 @@ LinkError TunLink::device_error(int code) const {
 std::expected<std::size_t, LinkError> TunLink::receive(std::span<wire::Frame> batch, Instant) {
   // One octet more than the largest packet, so that a read that fills the room shows a packet that was cut
   // off. Where the header is there, super-segments may be, even if they were switched off a moment ago.
-  Landing landing{pool_, virtio_header_ ? kLargestMtu + kIpv6Header + 1 : largest_received_ + 1};
+  Landing landing{pool_, virtio_header_ ? kLargestMtu + kIpv6Header + 1 : largest_received_ + 1,
+                  virtio_header_};
   std::size_t count = 0, octets = 0;
   // A dropped packet takes up a turn as well, so that a flood that finds no memory cannot keep the caller
   // here.
@@ -283,10 +295,10 @@ TunLink::Fate TunLink::read_packet(Landing& landing, wire::Frame& frame) {
 
 // Left in the device, the packet would keep the descriptor readable and the program spinning.
 TunLink::Fate TunLink::read_and_discard() {
-  std::byte start{};
+  std::array<std::byte, kVirtioHeaderSize + 1> start;  // less than a header's room is an error
   ssize_t size = 0;
   do {
-    size = ::read(device_.get(), &start, 1);
+    size = ::read(device_.get(), start.data(), start.size());
   } while (size < 0 && errno == EINTR);
   if (size < 0) return failed(errno);
   ++counters_.receive_dropped_no_memory;

@@ -46,9 +46,9 @@ struct TunCounters {
   std::uint64_t send_dropped_offload = 0;
 };
 
-/// A received packet lies in slices, with an empty header: whole in the first up to `BlockPool::kSmall`
-/// octets, and so are the headers of any. Between calls the link holds no blocks. Errors of the device are
-/// final: it is down or has been deleted.
+/// Each received packet lies whole in one slice, with an empty header; with offload, one of more than
+/// `BlockPool::kSmall` octets in several, of which the first has the headers. Between calls the link holds no
+/// blocks. Errors of the device are final: it is down or has been deleted.
 class TunLink final : public Link {
  public:
   /// `device`: an open, non-blocking /dev/net/tun, attached with IFF_TUN and IFF_NO_PI, and with IFF_VNET_HDR

@@ -336,7 +336,7 @@ TEST(TunOffload, WithoutMemoryPacketsAreDroppedAndCounted) {
         expect_ok(add_address("poor", {kHere, 24}));
         expect_ok(set_up("poor"));
         const FileDescriptor socket = kernel_socket(kThere, SOCK_DGRAM);
-        for (const std::size_t size : {5000, 10}) send_to(socket, kThere, 7777, std::string(size, 'x'));
+        for (const std::size_t size : {5000U, 10U}) send_to(socket, kThere, 7777, std::string(size, 'x'));
         std::array<wire::Frame, 4> batch;
         ASSERT_EQ((*link)->receive(batch, Instant{}).value(), 1U);
         EXPECT_EQ(batch[0].size(), 38U);
