@@ -68,7 +68,7 @@ std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std:
     fill_from_beyond(ctx);
   }
   traffic_.received += static_cast<std::uint32_t>(rcv_.nxt - before);
-  time_receiver(seg, ctx);
+  time_receiver(seg, seg.piece_size(), ctx);
   stay_within_buffer(ctx);
   return taken;
 }
