@@ -27,7 +27,10 @@ class Program {
   }
 
   std::string run() {
-    if (problem_.empty()) (void)runtime_.block_until([&] { return ended_ || meter_.complete(); });
+    while (problem_.empty() && !ended_ && !meter_.complete()) {
+      (void)runtime_.block_until([&] { return writable_ || ended_ || meter_.complete(); });
+      if (writable_) write_on();
+    }
     if (!meter_.complete() && problem_.empty()) problem_ = "Synfin's end is gone before its time";
     // Resets what is left, so that the kernel's program ends as well.
     stack().shut_down(runtime_.now());
@@ -69,7 +72,7 @@ class Program {
     } else if (work_.way == TunWay::kReceive) {
       shared_ ? take_slices() : read();
     } else {
-      shared_ ? give_slices() : write();
+      writable_ = true;
     }
   }
 
@@ -88,19 +91,28 @@ class Program {
     }
   }
 
-  void write() {
-    const Bytes from{text_};
-    while (stack().send(connection_, std::span{&from, 1}, runtime_.now())) {
+  // Piece by piece, as a program that calls write(2): each is on its way before the next is copied, while it
+  // lies in the processor's cache.
+  void write_on() {
+    while (!ended_ && !meter_.complete()) {
+      if (!(shared_ ? lend() : copy())) {
+        writable_ = false;
+        return;
+      }
+      runtime_.pump();
     }
   }
 
+  bool copy() {
+    const Bytes from{text_};
+    return stack().send(connection_, std::span{&from, 1}, runtime_.now()).has_value();
+  }
+
   // The same text again and again, as somebody who serves one file.
-  void give_slices() {
-    for (;;) {
-      wire::Slice slice = runtime_.pool().lend(
-          Bytes{text_}, [](void*) {}, nullptr);
-      if (!stack().send_shared(connection_, std::span{&slice, 1}, runtime_.now())) return;
-    }
+  bool lend() {
+    wire::Slice slice = runtime_.pool().lend(
+        Bytes{text_}, [](void*) {}, nullptr);
+    return stack().send_shared(connection_, std::span{&slice, 1}, runtime_.now()).has_value();
   }
 
   const TunWork& work_;
@@ -113,6 +125,7 @@ class Program {
   stack::Handle listener_, connection_;
   std::string problem_;
   bool ended_ = false;
+  bool writable_ = false;
 };
 
 }  // namespace
