@@ -58,8 +58,21 @@ struct Stack::Impl {
   Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s);
 
   tcp::Context context(Instant now) {
-    return {now,       config.settings, counters,        sink,    pool,   entropy, isn,
-            tuple_key, config.mtu,      fast_open_cache, flights, memory, replies};
+    return {now,
+            config.settings,
+            counters,
+            sink,
+            pool,
+            entropy,
+            isn,
+            tuple_key,
+            config.mtu,
+            fast_open_cache,
+            flights,
+            memory,
+            replies,
+            std::nullopt,
+            config.short_paths};
   }
 
   // For the timing wheel.

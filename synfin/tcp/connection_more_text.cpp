@@ -43,7 +43,7 @@ std::uint32_t Connection::append_all(const MoreText& text, Context& ctx) {
     slice.drop_front(before);
     const std::uint32_t size = slice.size();
     if (size == 0) continue;
-    const std::uint32_t n = rcv_.queue.append(std::move(slice), ctx.pool);
+    const std::uint32_t n = rcv_.queue.append(std::move(slice), ctx.pool, SliceQueue::Small::kWait);
     taken += n;
     if (n < size) break;
   }

@@ -96,7 +96,7 @@ std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
   return done;
 }
 
-std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool) {
+std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool, Small if_small) {
   const std::uint32_t n = slice.size();
   if (n == 0) return 0;
   if (count_ > 0 && at(count_ - 1).slice.continued_by(slice)) {
@@ -110,8 +110,10 @@ std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool) {
   // The first of small ones may stay where it is if it leaves room for those that follow.
   const bool begins =
       slice.memory() <= wire::BlockPool::kSmall && slice.room() >= wire::BlockPool::kSmall / 2;
+  const bool waits = small && !begins;
+  if (waits && if_small == Small::kCopy) return append_copy(slice.bytes(), pool);
   if (!push(std::move(slice))) return 0;
-  waits_ = small && !begins;
+  waits_ = waits;
   return n;
 }
 

@@ -32,10 +32,14 @@ class SliceQueue {
 
   /// Copies `bytes` to the back; returns how many the pool had memory for.
   std::uint32_t append_copy(Bytes bytes, wire::BlockPool& pool);
-  /// Adds a slice, without copying unless it is small against its block and what follows it there does not
-  /// come next. Returns how many of its bytes were taken, from the front: fewer than all where there is no
-  /// memory.
-  std::uint32_t append(wire::Slice slice, wire::BlockPool& pool);
+  /// Adds a slice, without copying unless it is small against its block; with kWait, unless what follows it
+  /// there does not come next. Returns how many of its bytes were taken, from the front: fewer than all where
+  /// there is no memory.
+  enum class Small : bool {
+    kCopy,
+    kWait
+  };
+  std::uint32_t append(wire::Slice slice, wire::BlockPool& pool, Small small = Small::kCopy);
   /// `n` must not exceed `size()`.
   void drop_front(std::uint32_t n);
   /// Copies the first bytes out and drops them; returns how many.
