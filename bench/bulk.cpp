@@ -8,6 +8,7 @@
 
 #include "benchmark.h"
 #include "kernel_sockets.h"
+#include "lwip_peer.h"
 #include "machine.h"
 #include "pair.h"
 
@@ -111,12 +112,22 @@ Sample run_stream(const Path& path, const Run& run) {
       sample.problem = "kernel: " + rate.error();
     }
   }
+  if (run.beside("lwip")) {
+    const auto lwip = LwipPeer::get();
+    const auto rate = lwip ? (*lwip)->bulk(run.scaled(kOctets / 2, 1 << 20)) : std::unexpected(lwip.error());
+    if (rate) {
+      sample.peers["lwip"] = *rate;
+    } else {
+      sample.problem = "lwip: " + rate.error();
+    }
+  }
   return sample;
 }
 
 Case bulk_case(std::string name, std::string description, const Path& path) {
   Case c{
       .name = std::move(name), .description = std::move(description), .unit = "Gbit/s", .peers = {"kernel"}};
+  if (path.mtu == 1500) c.peers.emplace_back("lwip");  // which knows one size
   c.run = [path](const Run& run) { return run_stream(path, run); };
   return c;
 }

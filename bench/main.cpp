@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// synfin-bench [NAME...] [--json FILE] [--filter REGEX] [--peer kernel|none] [--runs N]
+// synfin-bench [NAME...] [--json FILE] [--filter REGEX] [--peer kernel,lwip|none] [--runs N]
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -14,6 +14,7 @@
 #include <stdexcept>
 
 #include "kernel_peer.h"
+#include "lwip_peer.h"
 #include "machine.h"
 #include "report.h"
 #include "runner.h"
@@ -85,12 +86,16 @@ std::set<std::string> find_peers(const std::vector<Benchmark>& all, const std::v
   }
   if (!o.peers.empty())
     std::erase_if(used, [&](const std::string& p) { return std::ranges::find(o.peers, p) == o.peers.end(); });
-  if (!used.contains("kernel")) return used;
-  if (const auto ready = KernelPeer::get(); !ready) {
-    if (!o.peers.empty()) throw std::runtime_error(fmt::format("--peer kernel: {}", ready.error()));
-    fmt::print(stderr, "synfin-bench: without the kernel beside it: {}\n", ready.error());
-    used.erase("kernel");
-  }
+  const auto can_be_had = [&](const std::string& name, const auto& get) {
+    if (!used.contains(name)) return;
+    const auto ready = get();
+    if (ready) return;
+    if (!o.peers.empty()) throw std::runtime_error(fmt::format("--peer {}: {}", name, ready.error()));
+    fmt::print(stderr, "synfin-bench: without {} beside it: {}\n", name, ready.error());
+    used.erase(name);
+  };
+  can_be_had("kernel", KernelPeer::get);
+  can_be_had("lwip", LwipPeer::get);
   return used;
 }
 
@@ -144,7 +149,8 @@ int main(int argc, char** argv) {
   app.add_option("--json", o.json, "Write the results there as well")->type_name("FILE");
   app.add_option("--filter", o.filter, "Only cases where this matches in \"BENCHMARK CASE\"")
       ->type_name("REGEX");
-  app.add_option("--peer", o.peers, "Whom to measure beside it: kernel, or none [those that can be had]")
+  app.add_option("--peer", o.peers,
+                 "Whom to measure beside it: kernel, lwip, or none [those that can be had]")
       ->delimiter(',')
       ->expected(1)
       ->type_name("NAMES");
