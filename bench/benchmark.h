@@ -48,6 +48,9 @@ struct Sample {
   Json extra = Json::object();
   /// Empty: the work was done as it should be. Otherwise what was not: the figure is then worth nothing.
   std::string problem;
+  /// Empty: it was measured. Otherwise what it would need that this machine does not have; there is no figure
+  /// then.
+  std::string skipped;
 };
 
 /// Either `run`, which does its own timing and is called once a run, or `loop`, a usual function for Google
@@ -78,6 +81,8 @@ Benchmark lifecycle();
 Benchmark request();
 Benchmark memory();
 Benchmark bulk();
+Benchmark scale();
 Benchmark parts();
+Benchmark instructions();
 
 }  // namespace synfin::bench

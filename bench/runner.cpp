@@ -66,6 +66,7 @@ Result summary(const Chosen& chosen, const Collected& collected) {
     values.push_back(s.value);
     for (const auto& [name, value] : s.peers) peers[name].push_back(value);
     if (r.problem.empty()) r.problem = s.problem;
+    if (r.skipped.empty()) r.skipped = s.skipped;
   }
   r.value = median(values);
   r.min = *std::ranges::min_element(values);

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What whole paths take, counted: instructions, and cache lines from further away.
+#include <array>
+#include <memory>
+
+#include "benchmark.h"
+#include "counting.h"
+#include "lives.h"
+#include "service.h"
+#include "stream.h"
+#include "syn_source.h"
+
+namespace synfin::bench {
+namespace {
+
+constexpr std::uint64_t kSeed = 1;
+constexpr double kLine = 64;  // octets of a cache line
+
+std::uint64_t lives(const Population& population, std::uint64_t groups) {
+  Lives lives{population, kSeed};
+  lives.populate();
+  Counting::warm_up();
+  for (std::uint64_t n = 0; n < groups; ++n) (void)lives.one_group();
+  std::uint64_t complete = 0;
+  Counting::start();
+  for (std::uint64_t n = 0; n < groups; ++n) complete += lives.one_group();
+  Counting::stop();
+  return complete == groups * population.together ? complete : 0;
+}
+
+std::uint64_t requests() {
+  constexpr std::uint64_t kCount = 500;
+  Service service{kSeed};
+  std::uint64_t answered = 0;
+  const auto some = [&] {
+    for (std::uint64_t n = 0; n < kCount; ++n) {
+      if (service.open(static_cast<std::uint16_t>(n % Service::kPorts)) && service.ask(64, 1024)) ++answered;
+      service.close();
+      service.pass(Duration::milliseconds(1));
+    }
+  };
+  Counting::warm_up();
+  some();
+  Counting::start();
+  some();
+  Counting::stop();
+  return answered == 2 * kCount ? kCount : 0;
+}
+
+std::uint64_t pings() {
+  constexpr std::uint64_t kCount = 2000;
+  Service service{kSeed};
+  if (!service.open(0)) return 0;
+  std::uint64_t answered = 0;
+  const auto some = [&] {
+    for (std::uint64_t n = 0; n < kCount; ++n) answered += service.ask(64, 64) ? 1 : 0;
+  };
+  Counting::warm_up();
+  some();
+  Counting::start();
+  some();
+  Counting::stop();
+  return answered == 2 * kCount ? kCount : 0;
+}
+
+// SYNs to a full queue, each answered by a cookie: `receive` and `transmit` of a batch, as in `synflood`.
+std::uint64_t syns() {
+  constexpr std::uint64_t kBatches = 64;
+  Instant now = Instant::from_ns(1'000'000'000'000);
+  Pair pair{kSeed};
+  const wire::Endpoint at = pair.endpoint(wire::Family::kIpv4);
+  if (!pair.server().listen(at, {.backlog = 1024}, now)) return 0;
+  SynSource source{at, true, kSeed, pair.pool()};
+  std::array<wire::Frame, Pair::kBatch> in, out;
+  const auto batch = [&](bool counted) {
+    source.fill(in);
+    now = now + Duration::microseconds(13);
+    if (counted) Counting::start();
+    if (pair.server().next_deadline() <= now) pair.server().advance(now);
+    pair.server().receive(in, now);
+    std::size_t answers = 0, n = 0;
+    do {
+      n = pair.server().transmit(out, now);
+      answers += n;
+    } while (n == out.size());
+    if (counted) Counting::stop();
+    return answers;
+  };
+  for (std::uint64_t n = 0; n < kBatches; ++n) (void)batch(false);
+  Counting::warm_up();
+  for (std::uint64_t n = 0; n < 16; ++n) (void)batch(false);
+  std::uint64_t answers = 0;
+  for (std::uint64_t n = 0; n < kBatches; ++n) answers += batch(true);
+  return answers == kBatches * Pair::kBatch ? answers : 0;
+}
+
+std::uint64_t stream(std::uint32_t mtu) {
+  constexpr std::uint64_t kOctets = 16 << 20;
+  Stream stream{mtu, 1 << 20, kSeed};
+  if (stream.pass(kOctets) < kOctets) return 0;
+  Counting::warm_up();
+  (void)stream.pass(kOctets / 4);
+  const std::uint64_t before = stream.segments();
+  Counting::start();
+  const std::uint64_t arrived = stream.pass(kOctets);
+  Counting::stop();
+  return arrived >= kOctets ? stream.segments() - before : 0;
+}
+
+Sample run_count(const std::string& name) {
+  Sample sample;
+  const auto counts = count(name);
+  if (!counts) {
+    if (const std::string why = why_not_counted(); !why.empty()) {
+      sample.skipped = why;
+    } else {
+      sample.problem = counts.error();
+    }
+    return sample;
+  }
+  sample.value = counts->instructions;
+  sample.extra = {{"times", counts->times},
+                  {"reads", counts->reads},
+                  {"writes", counts->writes},
+                  {"D1 misses", counts->first_level_misses},
+                  {"LL misses", counts->last_level_misses},
+                  {"I1 misses", counts->instruction_misses},
+                  {"octets from beyond D1", counts->first_level_misses * kLine},
+                  {"octets from beyond LL", counts->last_level_misses * kLine},
+                  {"simulated", counts->caches}};
+  return sample;
+}
+
+}  // namespace
+
+std::vector<CountedWork> counted_work() {
+  std::vector<CountedWork> all{
+      {"life", "a connection's life, 7 segments at both ends; 65,536 in TIME-WAIT",
+       [] { return lives({}, 64); }},
+      {"life-million", "the same beside 1,000,000 idle connections, 1,000,000 in TIME-WAIT",
+       [] { return lives({.established = 1'000'000, .time_wait = 1'000'000}, 64); }},
+      {"request", "open, 64 octets there, 1 KiB back, close", requests},
+      {"ping-pong", "64 octets there and back on an open connection", pings},
+      {"syn", "a SYN answered by a cookie", syns},
+      {"segment", "a segment of a stream at MTU 1,500, both ends, copied in and out",
+       [] { return stream(1500); }},
+      {"segment-64k", "a segment of 64 KiB of a stream, the same", [] { return stream(65'535); }}};
+  for (CountedWork& part : counted_parts()) all.push_back(std::move(part));
+  return all;
+}
+
+Benchmark instructions() {
+  Benchmark b{"instructions", "counted by callgrind, for each: no load of the machine disturbs them", {}};
+  for (const CountedWork& work : counted_work()) {
+    Case c{
+        .name = work.name, .description = work.description, .unit = "instructions", .better = Better::kLower};
+    c.run = [name = work.name](const Run&) { return run_count(name); };
+    b.cases.push_back(std::move(c));
+  }
+  return b;
+}
+
+}  // namespace synfin::bench
