@@ -3,14 +3,18 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <string_view>
 
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
@@ -37,16 +41,24 @@ void Counting::stop() {
 #endif
 }
 
+void Counting::finish([[maybe_unused]] const std::string& name) {
+#ifdef SYNFIN_BENCH_CALLGRIND
+  CALLGRIND_DUMP_STATS_AT(name.c_str());
+  CALLGRIND_STOP_INSTRUMENTATION;
+#endif
+}
+
 namespace {
 
-/// A file that is gone with this.
+/// A folder that is gone with this.
 struct Temporary {
   std::string name = "/tmp/synfin-bench-XXXXXX";
-  Temporary() {
-    const int made = ::mkstemp(name.data());
-    if (made >= 0) ::close(made);
+  bool there = ::mkdtemp(name.data()) != nullptr;
+  Temporary() = default;
+  ~Temporary() {
+    std::error_code ignored;
+    if (there) std::filesystem::remove_all(name, ignored);
   }
-  ~Temporary() { ::unlink(name.c_str()); }
   Temporary(const Temporary&) = delete;
   Temporary& operator=(const Temporary&) = delete;
 };
@@ -78,60 +90,84 @@ std::expected<std::string, std::string> output_of(const std::vector<std::string>
   return text;
 }
 
-// The columns of callgrind's file by their names: "events: Ir Dr …", "summary: 12 34 …" (the old word is
-// "totals").
-std::map<std::string, double> columns(const std::string& file, std::string& caches) {
-  std::vector<std::string> names;
+/// One of callgrind's files: of which work, and its columns by their names.
+struct Columns {
+  std::string work;
+  std::string caches;
   std::map<std::string, double> values;
+
+  double sum(std::initializer_list<const char*> names) const {
+    double total = 0;
+    for (const char* name : names) {
+      const auto it = values.find(name);
+      if (it != values.end()) total += it->second;
+    }
+    return total;
+  }
+};
+
+// "desc: Trigger: Client Request: NAME", "events: Ir Dr …", "summary: 12 34 …" (the old word is "totals").
+Columns read_columns(const std::filesystem::path& file) {
+  constexpr std::string_view kTrigger = "desc: Trigger: Client Request: ";
+  Columns c;
+  std::vector<std::string> names;
   std::ifstream in{file};
   for (std::string line; std::getline(in, line);) {
     std::istringstream rest{line};
     std::string key;
     rest >> key;
-    if (key == "desc:" && (line.find("D1 cache") != line.npos || line.find("LL cache") != line.npos)) {
-      if (!caches.empty()) caches += "; ";
-      caches += line.substr(6);
+    if (line.starts_with(kTrigger)) {
+      c.work = line.substr(kTrigger.size());
+    } else if (key == "desc:" && (line.find("D1 cache") != line.npos || line.find("LL cache") != line.npos)) {
+      if (!c.caches.empty()) c.caches += "; ";
+      c.caches += line.substr(6);
     } else if (key == "events:") {
       for (std::string name; rest >> name;) names.push_back(name);
     } else if (key == "summary:" || key == "totals:") {
-      for (std::size_t i = 0; i < names.size(); ++i) {
+      for (const std::string& name : names) {
         double value = 0;  // what is zero to the end of the line is left out
         rest >> value;
-        values[names[i]] = value;
+        c.values[name] = value;
       }
     }
   }
-  return values;
+  return c;
 }
 
-std::expected<Counts, std::string> count_now(const std::string& name) {
-  if (std::string why = why_not_counted(); !why.empty()) return std::unexpected(std::move(why));
-  const Temporary file;
+using Known = std::map<std::string, std::expected<Counts, std::string>>;
+
+// What stands for those that are not known then.
+std::string count_now(const std::vector<std::string>& names, double scale, Known& into) {
+  if (std::string why = why_not_counted(); !why.empty()) return why;
+  const Temporary folder;
   std::array<char, 4096> path{};
   const ssize_t n = ::readlink("/proc/self/exe", path.data(), path.size() - 1);
-  if (n <= 0) return std::unexpected("this program does not find itself");
+  if (!folder.there || n <= 0) return "there is no folder for it, or this program does not find itself";
   const auto text =
       output_of({"valgrind", "--quiet", "--tool=callgrind", "--cache-sim=yes", "--instr-atstart=no",
-                 "--collect-atstart=no", "--callgrind-out-file=" + file.name,
-                 std::string(path.data(), static_cast<std::size_t>(n)), "--count", name});
-  if (!text) return std::unexpected(text.error());
-  Counts counts;
-  counts.times = std::strtoull(text->c_str(), nullptr, 10);
-  const auto all = columns(file.name, counts.caches);
-  if (counts.times == 0 || !all.contains("Ir") || all.at("Ir") == 0)
-    return std::unexpected("callgrind counted nothing");
-  const auto each = [&](std::initializer_list<const char*> names) {
-    double sum = 0;
-    for (const char* column : names) sum += all.contains(column) ? all.at(column) : 0;
-    return sum / static_cast<double>(counts.times);
-  };
-  counts.instructions = each({"Ir"});
-  counts.reads = each({"Dr"});
-  counts.writes = each({"Dw"});
-  counts.first_level_misses = each({"D1mr", "D1mw"});
-  counts.last_level_misses = each({"DLmr", "DLmw"});
-  counts.instruction_misses = each({"I1mr"});
-  return counts;
+                 "--collect-atstart=no", "--callgrind-out-file=" + folder.name + "/counts",
+                 std::string(path.data(), static_cast<std::size_t>(n)), "--scale", fmt::format("{}", scale),
+                 "--count", fmt::format("{}", fmt::join(names, ","))});
+  if (!text) return text.error();
+  std::map<std::string, std::uint64_t> times;
+  std::istringstream lines{*text};
+  for (std::string name; lines >> name;) lines >> times[name];
+  for (const auto& file : std::filesystem::directory_iterator{folder.name}) {
+    const Columns c = read_columns(file);
+    if (times[c.work] == 0 || c.sum({"Ir"}) == 0) continue;
+    const auto each = [&](std::initializer_list<const char*> columns) {
+      return c.sum(columns) / static_cast<double>(times[c.work]);
+    };
+    into.insert_or_assign(c.work, Counts{.times = times[c.work],
+                                         .instructions = each({"Ir"}),
+                                         .reads = each({"Dr"}),
+                                         .writes = each({"Dw"}),
+                                         .first_level_misses = each({"D1mr", "D1mw"}),
+                                         .last_level_misses = each({"DLmr", "DLmw"}),
+                                         .instruction_misses = each({"I1mr"}),
+                                         .caches = c.caches});
+  }
+  return "callgrind counted nothing";
 }
 
 }  // namespace
@@ -145,11 +181,27 @@ std::string why_not_counted() {
 #endif
 }
 
-std::expected<Counts, std::string> count(const std::string& name) {
-  static std::map<std::string, std::expected<Counts, std::string>> known;
-  const auto it = known.find(name);
-  if (it != known.end()) return it->second;
-  return known.emplace(name, count_now(name)).first->second;
+std::expected<Counts, std::string> count(const std::string& name, double scale) {
+  static Known known;
+  if (const auto it = known.find(name); it != known.end()) return it->second;
+  std::vector<std::string> names;
+  for (const CountedWork& part : counted_parts()) names.push_back(part.name);
+  if (std::ranges::find(names, name) == names.end()) names = {name};
+  const std::string problem = count_now(names, scale, known);
+  for (const std::string& each : names) known.emplace(each, std::unexpected(problem));
+  return known.at(name);
+}
+
+bool do_counted_work(const std::vector<std::string>& names, double scale) {
+  const std::vector<CountedWork> all = counted_work();
+  for (const std::string& name : names) {
+    const auto work = std::ranges::find(all, name, &CountedWork::name);
+    const std::uint64_t times = work == all.end() ? 0 : work->run(scale);
+    if (times == 0) return false;
+    Counting::finish(name);
+    fmt::print("{} {}\n", name, times);
+  }
+  return true;
 }
 
 }  // namespace synfin::bench

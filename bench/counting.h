@@ -20,14 +20,16 @@ class Counting {
   static void warm_up();
   static void start();
   static void stop();
+  /// What was counted stands in a file of its own.
+  static void finish(const std::string& name);
 };
 
 /// A piece of work. `run` prepares, warms up, and does it a number of times between `start` and `stop`; it
-/// returns how often, 0 where it went wrong.
+/// returns how often, 0 where it went wrong. `scale` as in a `Run`.
 struct CountedWork {
   std::string name;
   std::string description;
-  std::function<std::uint64_t()> run;
+  std::function<std::uint64_t(double scale)> run;
 };
 
 /// All there are.
@@ -48,8 +50,10 @@ struct Counts {
 };
 
 /// Counts it, by starting this program under valgrind; once for each name, as the figures are always the
-/// same. The error is one line.
-std::expected<Counts, std::string> count(const std::string& name);
+/// same, and once for all parts. The error is one line.
+std::expected<Counts, std::string> count(const std::string& name, double scale);
+/// What this program does there; false: something went wrong.
+bool do_counted_work(const std::vector<std::string>& names, double scale);
 /// Empty: it can be done. Else what is missing, in one line.
 std::string why_not_counted();
 

@@ -32,7 +32,7 @@ struct Options {
   double scale = 1;
   std::uint64_t seed = 1;
   bool list = false;
-  std::string count;  // a piece of work to be done in callgrind
+  std::vector<std::string> count;  // pieces of work to be done in callgrind
 };
 
 /// Wrong use: one line, exit status 2.
@@ -101,19 +101,8 @@ std::set<std::string> find_peers(const std::vector<Benchmark>& all, const std::v
   return used;
 }
 
-// In the process that callgrind watches.
-int run_counted(const std::string& name) {
-  for (const CountedWork& work : counted_work()) {
-    if (work.name != name) continue;
-    const std::uint64_t times = work.run();
-    fmt::print("{}\n", times);
-    return times > 0 ? 0 : 1;
-  }
-  throw WrongUse(fmt::format("--count {}: no such work", name));
-}
-
 int run(const Options& o) {
-  if (!o.count.empty()) return run_counted(o.count);
+  if (!o.count.empty()) return do_counted_work(o.count, o.scale) ? 0 : 1;
   const std::vector<Benchmark> all = all_benchmarks();
   if (o.list) {
     print_list(all);
@@ -174,7 +163,10 @@ int main(int argc, char** argv) {
       ->type_name("X");
   app.add_option("--seed", o.seed, "For what is drawn at random [1]")->type_name("N");
   app.add_flag("--list", o.list, "Say which benchmarks and cases there are");
-  app.add_option("--count", o.count, "Do this piece of work, for callgrind to count it")->group("");
+  app.add_option("--count", o.count, "Do these pieces of work, for callgrind to count them")
+      ->delimiter(',')
+      ->expected(1)
+      ->group("");
   app.footer("Figures of a shared machine mean little by themselves: look at the ratios and at min - max.");
   try {
     app.parse(argc, argv);

@@ -338,7 +338,7 @@ Part part(std::string name, std::string description) {
     Work work;
     for (auto _ : state) benchmark::DoNotOptimize(work.step());
   };
-  p.counted.run = [] {
+  p.counted.run = [](double) {
     constexpr std::uint64_t kTimes = 4096;
     Work work;
     std::size_t sum = 0;
