@@ -155,7 +155,7 @@ int main(int argc, char** argv) {
   app.add_option("--peer", o.peers,
                  "Whom to measure beside it: kernel, lwip, or none [those that can be had]")
       ->delimiter(',')
-      ->expected(1)
+      ->allow_extra_args(false)
       ->type_name("NAMES");
   app.add_option("--runs", o.runs, "Runs of each case [5]")->check(CLI::Range(1, 1000))->type_name("N");
   app.add_option("--scale", o.scale, "The part of the usual work to do, for a try [1]")
@@ -165,7 +165,7 @@ int main(int argc, char** argv) {
   app.add_flag("--list", o.list, "Say which benchmarks and cases there are");
   app.add_option("--count", o.count, "Do these pieces of work, for callgrind to count them")
       ->delimiter(',')
-      ->expected(1)
+      ->allow_extra_args(false)
       ->group("");
   app.footer("Figures of a shared machine mean little by themselves: look at the ratios and at min - max.");
   try {
