@@ -18,8 +18,9 @@ inline constexpr std::size_t kStreamPiece = 64 * 1024;
 class Stream {
  public:
   /// `window`: the largest; the peer's receive buffer.
-  Stream(std::uint32_t mtu, std::uint32_t window, std::uint64_t seed)
-      : pair_(seed, mtu), into_(kStreamPiece), from_(kStreamPiece) {
+  Stream(std::uint32_t mtu, std::uint32_t window, std::uint64_t seed,
+         Pair::Offload offload = Pair::Offload::kNo)
+      : pair_(seed, mtu, offload), into_(kStreamPiece), from_(kStreamPiece) {
     for (std::size_t i = 0; i < from_.size(); ++i) from_[i] = static_cast<std::byte>(i * 7 + 1);
     tcp::Options options;
     options.receive_buffer = options.send_buffer = window;
@@ -40,6 +41,7 @@ class Stream {
       std::size_t moved = 0, read = 0;
       do {
         moved = pair_.carry(pair_.client(), pair_.server(), now_);
+        packets_ += moved;
         read = receive();
         arrived += read;
         moved += pair_.carry(pair_.server(), pair_.client(), now_);
@@ -57,6 +59,7 @@ class Stream {
   }
 
   std::uint64_t segments() { return pair_.client().counters()[trace::Counter::kOutSegs]; }
+  std::uint64_t packets() const { return packets_; }
 
  private:
   std::size_t receive() {
@@ -74,6 +77,7 @@ class Stream {
   stack::Handle client_, server_;
   std::vector<std::byte> into_, from_;
   std::uint64_t idle_ = 0;
+  std::uint64_t packets_ = 0;
 };
 
 }  // namespace synfin::bench

@@ -32,6 +32,17 @@ struct Config {
   std::vector<wire::Prefix> addresses;
   /// Octets of the largest packet the link carries, network header included.
   std::uint32_t mtu = 1500;
+  /// The link takes and gives super-segments and unfilled checksums (segmentation offload). Then every TCP
+  /// frame has `needs_checksum` set, its checksum field holding the folded sum of the pseudo-header, and one
+  /// with `segment_size` stands for several segments with so much text each, the last with what is left; PSH
+  /// and FIN are the last one's. Without it the stack cuts and sums itself. What is received with
+  /// `checksum_verified` or `segment_size` is taken as that either way.
+  bool offload = false;
+  /// What nearly all packets need is done by shorter code than what any may need, and text that follows text
+  /// of the same connection is sent and received several segments at a time. False: everything goes the long
+  /// way, one by one, with the same result, octet for octet. For tests and measurements. A trace sink turns
+  /// off what would hide single segments from it.
+  bool short_paths = true;
   tcp::Settings settings;
 };
 

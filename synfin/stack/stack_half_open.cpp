@@ -109,7 +109,7 @@ Reason Stack::Impl::promote(RecordRef ref, std::uint32_t hash, std::uint32_t lis
     return fate;
   }
   if (!complete(half, ref, hash, listener_index, third, ctx)) return Reason::kNoMemory;
-  wheel.cancel(ref);
+  wheel.cancel(half.timer);
   --l.half_open;
   if (half.retransmissions == 0) --l.young;
   half_opens.free(ref.index());
@@ -137,7 +137,8 @@ std::optional<std::uint32_t> Stack::Impl::complete(const tcp::HalfOpen& half, Re
   if (!index) return std::nullopt;
   ConnectionRecord& record = connections[*index];
   record.waits_for_accept = true;
-  record.tcp.set_options(listeners[listener_index].options.connection, ctx);
+  const tcp::Options& options = listeners[listener_index].options.connection;
+  if (options != tcp::Options{}) record.tcp.set_options(options, ctx);
   record.tcp.open_from(half, third, handshake, ctx);
   Listener& l = listeners[listener_index];
   l.accept_queue.push_back(*index);
@@ -255,7 +256,7 @@ void Stack::Impl::remove_half_open(RecordRef ref, std::uint32_t hash, Reason why
   if (half.retransmissions == 0) --l.young;
   ctx.count(Counter::kAttemptFails);
   ctx.state_changed(half.tuple, State::kSynReceived, State::kClosed, why);
-  wheel.cancel(ref);
+  wheel.cancel(half.timer);
   table.erase(hash, ref);
   half_opens.free(ref.index());
 }

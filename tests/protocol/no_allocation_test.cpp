@@ -70,22 +70,26 @@ TEST(NoAllocation, PingPongOnAnOpenConnection) {
 }
 
 // A stream writes and reads 64 KiB at a time, by segments of each size that the benchmarks have.
-void watch_stream(std::uint32_t mtu, std::uint32_t window) {
+void watch_stream(std::uint32_t mtu, bench::Pair::Offload offload = bench::Pair::Offload::kNo) {
   expect_nothing_is_asked([=]() -> Path {
-    auto stream = std::make_shared<bench::Stream>(mtu, window, kSeed);
+    auto stream = std::make_shared<bench::Stream>(mtu, 1 << 20, kSeed, offload);
     constexpr std::uint64_t kWarmUp = 200 << 20, kWatched = 100 << 20;
     const bool warm = stream->pass(kWarmUp) >= kWarmUp;
     return [stream, warm] { return stream->pass(kWatched) >= kWatched && warm; };
   });
 }
 TEST(NoAllocation, AStreamOfSmallSegments) {
-  watch_stream(1500, 1 << 20);
+  watch_stream(1500);
 }
 TEST(NoAllocation, AStreamOfJumboSegments) {
-  watch_stream(9000, 1 << 20);
+  watch_stream(9000);
 }
 TEST(NoAllocation, AStreamOfTheLargestSegments) {
-  watch_stream(65'535, 1 << 20);
+  watch_stream(65'535);
+}
+
+TEST(NoAllocation, AStreamOfSuperSegments) {
+  watch_stream(1500, bench::Pair::Offload::kYes);
 }
 
 // From SYN to TIME-WAIT, and the end of TIME-WAIT: as many come as go.
