@@ -82,6 +82,7 @@ Benchmark request();
 Benchmark memory();
 Benchmark bulk();
 Benchmark scale();
+Benchmark tun();
 Benchmark parts();
 Benchmark instructions();
 

@@ -148,8 +148,8 @@ inline void Slice::release(Block* block) {
 }
 
 /// One packet, from the network header on (links that need more prepend it themselves). Headers that the
-/// stack wrote lie in `header`; a packet that a link read lies whole in the first slice and `header` is
-/// empty.
+/// stack wrote lie in `header`; of a packet that a link read all headers lie in the first slice, and `header`
+/// is empty.
 struct Frame {
   static constexpr std::size_t kHeaderCapacity = 128;  // virtio 12 + Ethernet 14 + IPv6 40 + TCP 60 = 126
   static constexpr std::size_t kMaxSlices = 8;
