@@ -325,6 +325,40 @@ struct ChangeNaively : FindNaively {
   }
 };
 
+/// Loads from memory, each of a line that no cache has: the address of the next one lies in it. `kChains` of
+/// them are on their way at a time.
+template <std::size_t kChains>
+class Load {
+ public:
+  Load() {
+    for (std::size_t n = 0; n < kChains; ++n)
+      at_[n] = static_cast<std::uint32_t>(lines().size() / kChains * n);
+  }
+  std::size_t step() {
+    at_[turn_] = lines()[at_[turn_]].next;
+    turn_ = (turn_ + 1) % kChains;
+    return at_[turn_];
+  }
+
+ private:
+  struct alignas(64) Line {
+    std::uint32_t next = 0;
+  };
+  // One ring through all of 256 MiB, made once (Sattolo's shuffle).
+  static const std::vector<Line>& lines() {
+    static const std::vector<Line> made = [] {
+      std::vector<Line> all(std::size_t{1} << 22);
+      for (std::uint32_t n = 0; n < all.size(); ++n) all[n].next = n;
+      Random random{1};
+      for (std::size_t n = all.size() - 1; n > 0; --n) std::swap(all[n], all[random.next() % n]);
+      return all;
+    }();
+    return made;
+  }
+  std::array<std::uint32_t, kChains> at_{};
+  std::size_t turn_ = 0;
+};
+
 struct Part {
   Case what;
   CountedWork counted;
@@ -366,6 +400,8 @@ std::vector<Part> all_parts() {
           part<ChecksumNaively<65'536>>("checksum-64k-naive", "the same, 16 bits at a time"),
           part<Copy<1460>>("copy-1460", "memcpy of 1,460 octets"),
           part<Copy<65'536>>("copy-64k", "memcpy of 64 KiB"),
+          part<Load<1>>("load", "a line of 64 octets from memory, one after the other"),
+          part<Load<8>>("load-8", "the same, eight on their way at a time"),
           part<HashOfTuple>("tuple-hash", "where a 4-tuple lies in the table (IPv4)"),
           part<HashOfTupleNaively>("tuple-hash-naive", "std::hash, which has no key"),
           part<Isn>("isn", "an initial sequence number"),
@@ -382,7 +418,9 @@ std::vector<Part> all_parts() {
 
 std::vector<CountedWork> counted_parts() {
   std::vector<CountedWork> counted;
-  for (Part& p : all_parts()) counted.push_back(std::move(p.counted));
+  for (Part& p : all_parts()) {
+    if (!p.what.name.starts_with("load")) counted.push_back(std::move(p.counted));  // one instruction or two
+  }
   return counted;
 }
 

@@ -184,7 +184,7 @@ class Everything(unittest.TestCase):
         names = {r["case"] for r in self.results if r["benchmark"] == "parts"}
         for part in ["parse", "emit", "checksum", "isn", "tuple-hash", "timers", "table-find", "table-change"]:
             self.assertLessEqual({part, part + "-naive"}, names)
-        self.assertLessEqual(names, {r["case"] for r in self.results if r["benchmark"] == "instructions"})
+        self.assertLessEqual(names - {"load", "load-8"}, {r["case"] for r in self.results if r["benchmark"] == "instructions"})
 
     def test_a_ping_pong_says_what_was_late_and_why(self):
         r = self.result("request", "ping-pong")
@@ -214,7 +214,6 @@ class Kernel(unittest.TestCase):
         self.assertAlmostEqual(r["ratios"]["kernel"], r["value"] / r["peers"]["kernel"])
         # The kernel keeps the right to drop a few when it is short of time.
         self.assertGreater(r["kernel"]["cookies"], r["kernel"]["syns"] // 2)
-
 
     def test_a_responder_and_the_kernel_stand_beside_what_passes_through_a_device(self):
         results, done = results_of("tun", "--filter", "tun (receive|send-plain|lifecycle)$", "--runs", "1")
