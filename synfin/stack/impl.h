@@ -12,6 +12,7 @@
 #include "synfin/stack/ports.h"
 #include "synfin/stack/proven_peers.h"
 #include "synfin/stack/record_ref.h"
+#include "synfin/stack/ring.h"
 #include "synfin/stack/stack.h"
 #include "synfin/stack/table.h"
 #include "synfin/stack/timing_wheel.h"
@@ -277,8 +278,8 @@ struct Stack::Impl {
   std::vector<tcp::Reply> replies;     // in the order in which they leave
   std::size_t replies_sent = 0;        // how many of them have left
   std::deque<OtherPacket> packets;     // what is to be sent and is not TCP
-  std::deque<Handle> ready;            // connections that may have something to send
-  std::deque<Handle> events;           // sockets with something to tell
+  Ring<Handle> ready;                  // connections that may have something to send
+  Ring<Handle> events;                 // sockets with something to tell
   std::vector<std::uint32_t> alarmed;  // listeners that see a flood, or the like
 };
 
