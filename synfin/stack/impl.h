@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "synfin/stack/kept.h"
 #include "synfin/stack/listener.h"
 #include "synfin/stack/pool.h"
 #include "synfin/stack/ports.h"
@@ -16,10 +17,8 @@
 #include "synfin/stack/table.h"
 #include "synfin/stack/timing_wheel.h"
 #include "synfin/tcp/connection.h"
-#include "synfin/tcp/half_open.h"
 #include "synfin/tcp/isn.h"
 #include "synfin/tcp/syn_cookie.h"
-#include "synfin/tcp/time_wait.h"
 #include "synfin/wire/ip.h"
 #include "synfin/wire/packet.h"
 
@@ -91,7 +90,11 @@ struct Stack::Impl {
   // Records (stack_records.cpp): how one becomes another, and how it ends.
   std::uint32_t hash_of(const wire::FourTuple& tuple) const;
   RecordRef find(const wire::FourTuple& tuple, std::uint32_t hash) const;
-  const wire::FourTuple& tuple_of(RecordRef ref) const;
+  bool owns(RecordRef ref, const wire::FourTuple& tuple) const;
+  /// Where an address of the stack's own lies in `config.addresses`.
+  std::uint32_t own_number(const wire::IpAddress& own) const;
+  tcp::HalfOpen half_open(RecordRef ref) const { return half_opens[ref.index()].get(config.addresses); }
+  tcp::TimeWait time_wait(RecordRef ref) const { return time_waits[ref.index()].get(config.addresses); }
   std::optional<std::uint32_t> listener_for(const wire::Endpoint& local) const;
 
   /// A full record that owns the 4-tuple, in place of `from`, if that is one. Nothing: no memory.
@@ -206,8 +209,8 @@ struct Stack::Impl {
   ProvenPeers proven;
 
   Pool<ConnectionRecord, std::uint32_t> connections;
-  Pool<tcp::HalfOpen, std::uint8_t> half_opens;
-  Pool<tcp::TimeWait, std::uint8_t> time_waits;
+  Pool<KeptHalfOpen, NoGeneration> half_opens;
+  Pool<KeptTimeWait, NoGeneration> time_waits;
   Pool<HeldSyn, std::uint32_t> held_syns;
   Pool<Listener, std::uint32_t> listeners;
   ListenerMap listener_map;

@@ -230,7 +230,7 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
   tcp::Context ctx = impl_->context(now);
   std::optional<tcp::TimeWait> reused;
   if (const RecordRef owner = impl_->find(tuple, hash)) {
-    reused = impl_->time_waits[owner.index()];
+    reused = impl_->time_wait(owner);
     ctx.count(Counter::kTWRecycled);
     impl_->remove_time_wait(owner, Reason::kTimeWaitReused, ctx);
   }
@@ -370,7 +370,7 @@ void Stack::abort(Handle handle, Instant now) {
     // later connection of the same pair has one by now.
     const RecordRef owner = impl_->find(record->tcp.tuple(), record->hash);
     if (owner.kind() == RecordKind::kTimeWait &&
-        impl_->time_waits[owner.index()].snd_nxt == record->tcp.snd().nxt)
+        impl_->time_waits[owner.index()].facts.snd_nxt == record->tcp.snd().nxt)
       impl_->remove_time_wait(owner, Reason::kAbortCalled, ctx);
   }
   record->tcp.abort(Error::kAborted, Reason::kAbortCalled, ctx);
@@ -385,9 +385,11 @@ void Stack::shut_down(Instant now) {
     record.tcp.abort(Error::kStackShutdown, Reason::kStackShutdown, ctx);
     impl_->settle(index, ctx);
   });
-  impl_->time_waits.for_each([&](std::uint32_t index, tcp::TimeWait& tw) {
-    if (tw.fin_wait_2) impl_->replies.push_back(tcp::time_wait_reset(tw, ctx, Reason::kStackShutdown));
-    impl_->remove_time_wait(RecordRef{RecordKind::kTimeWait, index}, Reason::kStackShutdown, ctx);
+  impl_->time_waits.for_each([&](std::uint32_t index, KeptTimeWait& kept) {
+    const RecordRef ref{RecordKind::kTimeWait, index};
+    if (kept.facts.fin_wait_2)
+      impl_->replies.push_back(tcp::time_wait_reset(impl_->time_wait(ref), ctx, Reason::kStackShutdown));
+    impl_->remove_time_wait(ref, Reason::kStackShutdown, ctx);
   });
 }
 
@@ -492,7 +494,7 @@ State Stack::state_of(const wire::FourTuple& tuple) const {
     case RecordKind::kHalfOpen:
       return State::kSynReceived;
     case RecordKind::kTimeWait:
-      return impl_->time_waits[owner.index()].state();
+      return impl_->time_waits[owner.index()].facts.state();
     case RecordKind::kHeldSyn:  // nothing has been answered
     case RecordKind::kNone:
       break;

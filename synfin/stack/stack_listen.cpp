@@ -87,7 +87,7 @@ Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, bool
 Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash& hash,
                                               const tcp::HalfOpen& half, Reason why, const tcp::Segment& syn,
                                               tcp::Context& ctx) {
-  const auto slot = half_opens.allocate(half);
+  const auto slot = half_opens.allocate(half, own_number(half.tuple.local.address));
   const RecordRef ref{RecordKind::kHalfOpen, slot.value_or(0)};
   if (!slot || !table.insert(hash.place, ref)) {
     if (slot) half_opens.free(*slot);
@@ -188,11 +188,12 @@ Stack::Impl::Fate Stack::Impl::open_fast(std::uint32_t index, std::uint32_t hash
 
 void Stack::Impl::close_listener(std::uint32_t index, tcp::Context& ctx) {
   Listener& l = listeners[index];
-  half_opens.for_each([&](std::uint32_t half_index, tcp::HalfOpen& half) {
-    if (listener_for(half.tuple.local) != index) return;
+  half_opens.for_each([&](std::uint32_t half_index, KeptHalfOpen& half) {
+    const wire::FourTuple tuple = half.tuple(config.addresses);
+    if (listener_for(tuple.local) != index) return;
     // The peer learns it from the reset that its third segment gets.
-    remove_half_open(RecordRef{RecordKind::kHalfOpen, half_index}, hash_of(half.tuple),
-                     Reason::kListenerClosed, ctx);
+    remove_half_open(RecordRef{RecordKind::kHalfOpen, half_index}, hash_of(tuple), Reason::kListenerClosed,
+                     ctx);
   });
   held_syns.for_each([&](std::uint32_t held_index, HeldSyn& held) {
     if (held.listener == index) withdraw_held(held_index);

@@ -5,15 +5,12 @@
 
 #include "synfin/tcp/context.h"
 #include "synfin/tcp/segment.h"
-#include "synfin/tcp/timer_node.h"
 
 namespace synfin::tcp {
 
-/// SYN-RECEIVED by way of LISTEN: a SYN has been answered, and that is all there is. No buffers, no window,
-/// nothing a forger could make expensive. Becomes a `Connection` when the third segment arrives.
-struct HalfOpen {
-  wire::FourTuple tuple;
-  TimerNode timer;
+/// What is remembered of a half-open connection besides its 4-tuple: all that the protocol cannot ask of the
+/// peer again.
+struct HalfOpenFacts {
   SeqNum iss;
   SeqNum irs;
   std::uint32_t ts_recent = 0;      // TSval of the SYN
@@ -48,7 +45,13 @@ struct HalfOpen {
  private:
   static constexpr std::uint32_t kExactMss = 4096;
 };
-static_assert(sizeof(HalfOpen) == 64, "a half-open connection is one cache line, IPv6 included");
+static_assert(sizeof(HalfOpenFacts) == 16);
+
+/// SYN-RECEIVED by way of LISTEN: a SYN has been answered, and that is all there is. No buffers, no window,
+/// nothing a forger could make expensive. Becomes a `Connection` when the third segment arrives.
+struct HalfOpen : HalfOpenFacts {
+  wire::FourTuple tuple;
+};
 
 /// What LISTEN does with a segment that is acceptable to none of its checks (RFC 9293 §3.10.7.2).
 enum class ListenVerdict : std::uint8_t {
