@@ -40,11 +40,11 @@ struct ConnectionRecord {
   bool fast_open : 1 = false;  // counts among the listener's Fast Open connections
   bool orphan : 1 = false;     // the program has closed it; counts in `orphans`
   bool starved : 1 = false;    // its program waits for packet memory; is in `starved`
-  Instant armed_for = Instant::never();
 };
 
-// With its slot in the table and its generation an idle connection stays within 512 octets.
-static_assert(sizeof(ConnectionRecord) <= 496);
+// With its slot in the table, at its worst load, and its generation an idle connection stays within 512
+// octets.
+static_assert(sizeof(ConnectionRecord) <= 488);
 
 /// A packet that is not TCP, and why it is sent.
 struct OtherPacket {

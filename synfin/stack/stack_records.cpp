@@ -195,12 +195,10 @@ void Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
   const Instant deadline = record.tcp.next_deadline();
   if (deadline.is_never()) {
     wheel.cancel(ref);
-    record.armed_for = deadline;
-  } else if (!wheel.armed(ref) || deadline < record.armed_for) {
+  } else if (!wheel.armed_by(ref, deadline)) {
     // A deadline that moved away leaves the timer where it is: it fires early, finds nothing due, and is
     // armed again.
     arm(ref, deadline, ctx);
-    record.armed_for = deadline;
   }
   if (!record.ready) {
     record.ready = true;
