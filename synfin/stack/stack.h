@@ -32,6 +32,12 @@ struct Config {
   std::vector<wire::Prefix> addresses;
   /// Octets of the largest packet the link carries, network header included.
   std::uint32_t mtu = 1500;
+  /// The link takes and gives super-segments and unfilled checksums (segmentation offload). Then every TCP
+  /// frame has `needs_checksum` set, its checksum field holding the folded sum of the pseudo-header, and one
+  /// with `segment_size` stands for several segments with so much text each, the last with what is left; PSH
+  /// and FIN are the last one's. Without it the stack cuts and sums itself. What is received with
+  /// `checksum_verified` or `segment_size` is taken as that either way.
+  bool offload = false;
   tcp::Settings settings;
 };
 

@@ -66,9 +66,9 @@ Reason Stack::Impl::judge_addresses(const wire::IpHeader& ip) const {
 }
 
 void Stack::Impl::receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Instant now) {
-  ++counters[Counter::kInSegs];
   const auto packet = wire::parse_tcp_packet(ip, frame, wire::VerifyChecksum::kYes);
   if (!packet) {
+    ++counters[Counter::kInSegs];
     ++counters[Counter::kInErrs];
     if (packet.error() == wire::ParseError::kTcpBadChecksum) ++counters[Counter::kInCsumErrors];
     note_packet(EventKind::kPacketReceived, trace::reason_of(packet.error()), frame, now);
@@ -76,12 +76,16 @@ void Stack::Impl::receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Inst
   }
   const wire::FourTuple tuple{{ip.header.destination, packet->tcp.destination_port},
                               {ip.header.source, packet->tcp.source_port}};
-  const tcp::Segment seg{packet->tcp, frame, static_cast<std::uint32_t>(packet->payload_offset),
+  const tcp::Segment seg{packet->tcp,
+                         frame,
+                         static_cast<std::uint32_t>(packet->payload_offset),
                          static_cast<std::uint32_t>(packet->payload_size),
-                         static_cast<std::uint8_t>(ip.header.traffic_class & wire::ecn::kMask)};
+                         static_cast<std::uint8_t>(ip.header.traffic_class & wire::ecn::kMask),
+                         frame.segment_size};
+  counters[Counter::kInSegs] += seg.pieces();
   static constexpr std::array<Counter, 4> kByCodepoint{Counter::kInNoECTPkts, Counter::kInECT1Pkts,
                                                        Counter::kInECT0Pkts, Counter::kInCEPkts};
-  ++counters[kByCodepoint[seg.ecn]];
+  counters[kByCodepoint[seg.ecn]] += seg.pieces();
   tcp::Context ctx = context(now);
   Fate fate{Reason::kNone};
   if (tuple.local.port == 0 || tuple.remote.port == 0) {

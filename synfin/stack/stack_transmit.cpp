@@ -27,7 +27,8 @@ void Stack::Impl::write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint
   ip.identification = sent.identification;
   sent.header.source_port = tuple.local.port;
   sent.header.destination_port = tuple.remote.port;
-  wire::emit_tcp_packet(ip, sent.header, frame, wire::FillChecksum::kYes);
+  wire::emit_tcp_packet(ip, sent.header, frame,
+                        config.offload ? wire::FillChecksum::kPseudoHeaderOnly : wire::FillChecksum::kYes);
 }
 
 void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent, std::uint8_t scale,

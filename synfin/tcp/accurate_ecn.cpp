@@ -125,11 +125,11 @@ void AccurateEcn::on_syn_ack_again(std::uint8_t ecn) {
   if (ecn == wire::ecn::kMarked && received_.packets == kFirstAce) ++received_.packets;
 }
 
-bool AccurateEcn::on_segment(std::uint8_t ecn, std::uint32_t text, bool text_waits) {
+bool AccurateEcn::on_segment(std::uint8_t ecn, std::uint32_t text, bool text_waits, std::uint32_t segments) {
   const bool marked = ecn == wire::ecn::kMarked;
   if (marked) {
-    ++received_.packets;
-    if (pending_marks_ < 255) ++pending_marks_;
+    received_.packets += segments;
+    pending_marks_ = static_cast<std::uint8_t>(std::min(pending_marks_ + segments, 255u));
   }
   if (text > 0 && ecn != wire::ecn::kNotCapable) {
     const std::uint8_t field = marked ? kCe : ecn == wire::ecn::kEct0 ? kEct0 : kEct1;

@@ -68,7 +68,8 @@ class AccurateEcn {
   void on_syn_ack_again(std::uint8_t ecn);
   /// Any other acceptable segment arrived. `text_waits`: some text is yet to be acknowledged. True: an
   /// acknowledgement is to leave now (RFC 9768 §3.2.2.5.1).
-  [[nodiscard]] bool on_segment(std::uint8_t ecn, std::uint32_t text, bool text_waits);
+  [[nodiscard]] bool on_segment(std::uint8_t ecn, std::uint32_t text, bool text_waits,
+                                std::uint32_t segments = 1);
   /// Text arrived that was acknowledged before: the acknowledgement, and the option on it, may be what the
   /// path drops (RFC 9768 §3.2.3.2.2).
   void on_repeated_text();

@@ -60,7 +60,8 @@ void Connection::hear_syn_ack_again(const Segment& seg) {
 bool Connection::hear_codepoint(const Segment& seg) {
   if (seg.ecn != wire::ecn::kNotCapable) ecn_seen_ = true;
   if (accurate_)
-    return marks().on_segment(seg.ecn, seg.text_size, rcv_.unacknowledged > 0 || seg.text_size > 0);
+    return marks().on_segment(seg.ecn, seg.text_size, rcv_.unacknowledged > 0 || seg.text_size > 0,
+                              seg.pieces());
   if (seg.text_size == 0 || !takes_text()) return false;
   // "the TCP receiver … sets the ECN-Echo … until it receives a CWR packet"  (RFC 3168 §6.1.3)
   if (seg.flags().cwr()) echo_marks_ = false;

@@ -12,8 +12,8 @@ using trace::Counter;
 using trace::Reason;
 
 Reason Connection::on_segment(const Segment& seg, Context& ctx) {
-  ++traffic_.segments_in;
-  if (seg.text_size > 0) ++traffic_.text_segments_in;
+  traffic_.segments_in += seg.pieces();
+  if (seg.text_size > 0) traffic_.text_segments_in += seg.pieces();
   const bool ended_before = ended();
   const Reason fate =
       state_ == State::kSynSent ? on_segment_syn_sent(seg, ctx) : on_segment_synchronized(seg, ctx);
@@ -294,7 +294,12 @@ Connection::Step Connection::seventh_process_text(const Segment& seg, Context& c
     owe_ack(Reason::kNoMemory);
     return go_on(Reason::kNoMemory);
   }
-  acknowledge_text(taken, ctx);
+  // One of several segments counts as these.
+  for (std::uint32_t left = taken; left > 0;) {
+    const std::uint32_t piece = std::min(left, seg.piece_size());
+    acknowledge_text(piece, ctx);
+    left -= piece;
+  }
   return go_on(Reason::kDataAccepted);
 }
 

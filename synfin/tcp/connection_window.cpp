@@ -136,7 +136,7 @@ void Connection::time_receiver(const Segment& seg, Context& ctx) {
   const std::uint32_t echo = seg.header.options.timestamps.echo;
   const std::uint32_t elapsed = timestamp_value(ctx.now, timestamp_offset_) - echo;
   constexpr std::uint32_t kOldest = 3'600'000;
-  if (seg.text_size >= seen_mss_ && echo != 0 && elapsed < kOldest)
+  if (seg.piece_size() >= seen_mss_ && echo != 0 && elapsed < kOldest)
     tuning_->heard_echo(echo, Duration::milliseconds(elapsed));
 }
 

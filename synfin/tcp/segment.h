@@ -24,6 +24,7 @@ struct Segment {
   std::uint32_t text_offset = 0;  // in the frame
   std::uint32_t text_size = 0;
   std::uint8_t ecn = wire::ecn::kNotCapable;  // the congestion codepoint of its packet (RFC 3168 §5)
+  std::uint16_t piece = 0;  // not 0: the link joined several, with so much text each but the last
 
   SeqNum seq() const { return header.seq; }
   SeqNum ack() const { return header.ack; }
@@ -31,6 +32,11 @@ struct Segment {
   /// SEG.LEN of RFC 9293: text, and one each for SYN and FIN.
   std::uint32_t length() const {
     return text_size + (header.flags.syn() ? 1u : 0u) + (header.flags.fin() ? 1u : 0u);
+  }
+  /// Largest text of the segments that it stands for, and how many these are.
+  std::uint32_t piece_size() const { return piece != 0 && piece < text_size ? piece : text_size; }
+  std::uint32_t pieces() const {
+    return piece != 0 && piece < text_size ? (text_size + piece - 1) / piece : 1;
   }
   /// A router has marked it.
   bool congestion_marked() const { return ecn == wire::ecn::kMarked; }
