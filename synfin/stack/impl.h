@@ -14,6 +14,7 @@
 #include "synfin/stack/proven_peers.h"
 #include "synfin/stack/record_ref.h"
 #include "synfin/stack/stack.h"
+#include "synfin/stack/syn_ack_template.h"
 #include "synfin/stack/table.h"
 #include "synfin/stack/timing_wheel.h"
 #include "synfin/tcp/connection.h"
@@ -107,6 +108,20 @@ struct Stack::Impl {
   Fate keep_half_open(Listener& l, const tcp::TupleHash& hash, const tcp::HalfOpen& half, trace::Reason why,
                       const tcp::Segment& syn, tcp::Context& ctx);
   Fate with_cookie(Listener& l, const tcp::TupleHash& hash, tcp::HalfOpen& half, tcp::Context& ctx);
+  /// Queues the SYN-ACK of a cookie that has been made.
+  tcp::Reply& send_cookie(const Listener& l, std::uint32_t timestamp_offset, const tcp::HalfOpen& half,
+                          tcp::Context& ctx);
+  /// Whether judge_queues would have a SYN answered by a cookie.
+  bool answers_by_cookies(const Listener& l) const;
+
+  // Floods (stack_flood.cpp): the same for SYNs that come many at a time.
+  class FloodAnswers;
+  void receive_flood(std::span<wire::Frame> frames, Instant now);
+  void send_written(const WrittenReply& reply, wire::Frame& frame);
+  void receive_one(wire::Frame& frame, Instant now) {
+    receive(frame, now);
+    frame.clear();
+  }
   // Bits of the setting `tcp_fastopen`.
   static constexpr std::uint32_t kFastOpenClient = 1, kFastOpenServer = 2, kFastOpenNoCookieSent = 4,
                                  kFastOpenNoCookieNeeded = 0x200, kFastOpenEveryListener = 0x400;
@@ -226,8 +241,11 @@ struct Stack::Impl {
   std::deque<Handle> starved;      // connections whose programs wait for memory
   Instant look_for_memory = Instant::never();
 
-  std::vector<tcp::Reply> replies;     // in the order in which they leave
-  std::size_t replies_sent = 0;        // how many of them have left
+  std::vector<tcp::Reply> replies;    // in the order in which they leave
+  std::size_t replies_sent = 0;       // how many of them have left
+  std::vector<WrittenReply> written;  // those among them that are written already, and how many have left
+  std::size_t written_sent = 0;
+  bool flooded = false;  // a SYN was answered by a cookie; `receive_flood` may find more of its kind
   std::deque<OtherPacket> packets;     // what is to be sent and is not TCP
   std::deque<Handle> ready;            // connections that may have something to send
   std::deque<Handle> events;           // sockets with something to tell

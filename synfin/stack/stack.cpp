@@ -61,9 +61,10 @@ Stack::Stack(Config config, wire::BlockPool& pool, Entropy& entropy, trace::Sink
 Stack::~Stack() = default;
 
 void Stack::receive(std::span<wire::Frame> frames, Instant now) {
-  for (wire::Frame& frame : frames) {
-    impl_->receive(frame, now);
-    frame.clear();
+  if (impl_->flooded && impl_->config.short_paths && impl_->sink == nullptr) {
+    impl_->receive_flood(frames, now);
+  } else {
+    for (wire::Frame& frame : frames) impl_->receive_one(frame, now);
   }
   tcp::Context ctx = impl_->context(now);
   impl_->watch_memory(ctx);
@@ -81,7 +82,8 @@ std::size_t Stack::transmit(std::span<wire::Frame> out, Instant now) {
 }
 
 bool Stack::has_output() const {
-  return !impl_->packets.empty() || !impl_->replies.empty() || !impl_->ready.empty();
+  return !impl_->packets.empty() || !impl_->replies.empty() || !impl_->written.empty() ||
+         !impl_->ready.empty();
 }
 
 Instant Stack::next_deadline() const {

@@ -38,6 +38,9 @@ struct Config {
   /// and FIN are the last one's. Without it the stack cuts and sums itself. What is received with
   /// `checksum_verified` or `segment_size` is taken as that either way.
   bool offload = false;
+  /// What nearly all packets need is done by shorter code than what any may need. False: everything goes the
+  /// long way, with the same result. For tests and measurements.
+  bool short_paths = true;
   tcp::Settings settings;
 };
 

@@ -84,6 +84,13 @@ Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, bool
   return obstacle;
 }
 
+bool Stack::Impl::answers_by_cookies(const Listener& l) const {
+  const std::uint32_t mode = config.settings.tcp_syncookies;
+  const bool full = mode == 2 || l.half_open > l.backlog ||
+                    (mode == 1 && l.half_open >= config.settings.tcp_max_syn_backlog);
+  return mode > 0 && full && !l.options.hold && !l.accept_queue_full();
+}
+
 Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash& hash,
                                               const tcp::HalfOpen& half, Reason why, const tcp::Segment& syn,
                                               tcp::Context& ctx) {
@@ -115,16 +122,23 @@ Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, const tcp::TupleHash& ha
   l.last_overflow = ctx.now;
   cookies.keys().rotate_if_due(ctx.now, entropy);
   cookies.make(half, ctx.now);
+  (void)send_cookie(l, hash.timestamp_offset, half, ctx);
+  ctx.count(Counter::kSyncookiesSent);
+  flooded = true;
+  return {Reason::kSynCookieSent, State::kListen, State::kListen, half.send_scale};
+}
+
+tcp::Reply& Stack::Impl::send_cookie(const Listener& l, std::uint32_t timestamp_offset,
+                                     const tcp::HalfOpen& half, tcp::Context& ctx) {
   const tcp::Offer offer = offer_of(l, ctx, half.tuple.local.address.family());
-  tcp::Reply& reply = tcp::send_syn_ack(half, offer, hash.timestamp_offset, ctx, Reason::kSynCookieSent);
+  tcp::Reply& reply = tcp::send_syn_ack(half, offer, timestamp_offset, ctx, Reason::kSynCookieSent);
   if (half.timestamps) {
     std::uint32_t& value = reply.header.options.timestamps.value;
     value = tcp::SynCookies::timestamp(half, value);
   }
   reply.state = State::kListen;
   reply.traffic_class = l.traffic_class();
-  ctx.count(Counter::kSyncookiesSent);
-  return {Reason::kSynCookieSent, State::kListen, State::kListen, half.send_scale};
+  return reply;
 }
 
 std::uint32_t Stack::Impl::fast_open_limit(const Listener& l) const {

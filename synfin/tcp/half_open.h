@@ -38,6 +38,18 @@ struct HalfOpenFacts {
   void set_peer_mss(std::uint16_t mss) {
     mss_code = (mss < kExactMss ? mss : kExactMss + (mss - kExactMss) / 16u) & 0x1fffu;
   }
+  /// What the options of a SYN ask for, as far as it is granted. `mss`: where it names none; `own`: the scale
+  /// to be granted.
+  void take_options(const wire::TcpOptions& o, std::uint16_t mss, WindowScale own, const Settings& settings) {
+    set_peer_mss(o.has(wire::TcpOptions::kMss) ? o.mss : mss);
+    if (o.has(wire::TcpOptions::kWindowScale) && settings.tcp_window_scaling) {
+      send_scale = WindowScale{o.window_scale}.shift() & 0xf;
+      receive_scale = own.shift() & 0xf;
+    }
+    sack = o.has(wire::TcpOptions::kSackPermitted) && settings.tcp_sack;
+    timestamps = o.has(wire::TcpOptions::kTimestamps) && settings.tcp_timestamps;
+    ts_recent = timestamps ? o.timestamps.value : 0;
+  }
   bool scaled() const { return receive_scale != kUnscaled; }
   WindowScale peer_scale() const { return WindowScale{send_scale}; }
   WindowScale own_scale() const { return scaled() ? WindowScale{receive_scale} : WindowScale::none(); }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "synfin/tcp/accurate_ecn.h"
+#include "synfin/tcp/tuple_lanes.h"
 
 namespace synfin::tcp {
 namespace {
@@ -38,17 +39,31 @@ constexpr std::uint32_t kEcnBit = 1u << 5;
 
 std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
                               std::uint8_t low) {
-  const wire::PackedTuple message{tuple, irs.raw(), std::uint64_t{slot} << 8 | low};
-  return static_cast<std::uint32_t>(keyed_hash(key, message.bytes())) & 0xffff'ff00u;
+  return cookie(keyed_hash(key, message(tuple, irs, slot, low).bytes()), 0).raw();
+}
+
+std::uint8_t SynCookies::terms(const HalfOpenFacts& half) {
+  const std::uint32_t mss = largest_up_to(kMss, half.peer_mss(), 0);
+  const std::uint32_t scale = half.scaled() ? largest_up_to(kScale, half.send_scale, 1) : 0u;
+  return static_cast<std::uint8_t>((half.ecn ? kEcn : 0u) | mss << 4 | scale << 1 | (half.sack ? kSack : 0u));
 }
 
 void SynCookies::make(HalfOpen& half, Instant now) const {
+  const std::uint8_t low = terms(half);
+  half.iss = SeqNum{mac(keys_.current(), half.tuple, half.irs, slot_of(now), low) | low};
+}
+
+void SynCookies::make(std::span<HalfOpen> halves, Instant now) const {
   const std::uint32_t slot = slot_of(now);
-  const std::uint32_t mss = largest_up_to(kMss, half.peer_mss(), 0);
-  const std::uint32_t scale = half.scaled() ? largest_up_to(kScale, half.send_scale, 1) : 0u;
-  const auto low =
-      static_cast<std::uint8_t>((half.ecn ? kEcn : 0u) | mss << 4 | scale << 1 | (half.sack ? kSack : 0u));
-  half.iss = SeqNum{mac(keys_.current(), half.tuple, half.irs, slot, low) | low};
+  std::array<std::uint8_t, kHashLanes> low;
+  TupleLanes lanes;
+  for (std::size_t i = 0; i < halves.size(); ++i) {
+    low[i] = terms(halves[i]);
+    lanes.put(i, message(halves[i].tuple, halves[i].irs, slot, low[i]));
+  }
+  HashLanes hashes;
+  lanes.hash(keys_.current(), hashes);
+  for (std::size_t i = 0; i < halves.size(); ++i) halves[i].iss = cookie(hashes[i], low[i]);
 }
 
 std::uint32_t SynCookies::timestamp(const HalfOpen& half, std::uint32_t value) {
