@@ -98,20 +98,21 @@ void Stack::Impl::FloodAnswers::take(std::span<wire::Frame> frames, std::span<co
     return;
   }
   std::array<tcp::HalfOpen, kHashLanes> halves;
-  tcp::TupleLanes lanes;
+  tcp::TupleLanes lanes{local_.address.family()};
   for (std::size_t i = 0; i < syns.size(); ++i) {
     halves[i].tuple = syns[i].tuple;
     halves[i].irs = syns[i].seq;
     halves[i].take_options(syns[i].options, default_mss_, scale_, ctx_.settings);
-    lanes.put(i, wire::PackedTuple{syns[i].tuple});
+    lanes.put(i, syns[i].tuple);
   }
   HashLanes hashes;
   lanes.hash(stack_.tuple_key, hashes);
   for (std::size_t i = 0; i < syns.size(); ++i) stack_.table.prefetch(tcp::TupleHash::of(hashes[i]).place);
-  stack_.cookies.make(std::span{halves}.first(syns.size()), ctx_.now);
+  stack_.cookies.make(std::span{halves}.first(syns.size()), lanes, ctx_.now);
   for (std::size_t i = 0; i < syns.size(); ++i) {
     const tcp::TupleHash hash = tcp::TupleHash::of(hashes[i]);
-    if (stack_.find(syns[i].tuple, hash.place)) {
+    const bool taken = bool{stack_.table.find(hash.place, [](RecordRef) { return true; })};
+    if (taken && stack_.find(syns[i].tuple, hash.place)) {
       // Somebody's; and what becomes of it may change the listener's mind.
       pass_on(frames.subspan(i, 1));
       if (!look_at(local_)) return pass_on(frames.subspan(i + 1));

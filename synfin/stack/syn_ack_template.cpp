@@ -3,7 +3,6 @@
 
 #include <cstring>
 
-#include "synfin/wire/checksum.h"
 #include "synfin/wire/ip.h"
 #include "synfin/wire/packet.h"
 
@@ -21,20 +20,21 @@ namespace tcp_header {
 constexpr std::size_t kDestinationPort = 2, kSequence = 4, kAcknowledgment = 8, kChecksum = 16, kOptions = 20;
 }
 
-std::uint16_t folded(std::uint64_t sum) {
-  wire::ChecksumAccumulator all;
-  all.add_words(sum);
-  return all.folded();
+// 0 only for 0.
+inline std::uint16_t folded(std::uint64_t sum) {
+  sum = (sum >> 32) + (sum & 0xffff'ffff);
+  for (int n = 0; n < 3; ++n) sum = (sum >> 16) + (sum & 0xffff);
+  return static_cast<std::uint16_t>(sum);
 }
 
 // The sum of a header's 32-bit words in host order.
-std::uint64_t sum_of(const std::byte* p, std::size_t size) {
+inline std::uint64_t sum_of(const std::byte* p, std::size_t size) {
   std::uint64_t sum = 0;
   for (std::size_t at = 0; at < size; at += 4) sum += load_be32(p + at);
   return sum;
 }
 
-std::uint64_t sum_of(const wire::IpAddress& a, bool v4) {
+inline std::uint64_t sum_of(const wire::IpAddress& a, bool v4) {
   return v4 ? a.v4_bits() : sum_of(a.octets().data(), a.octets().size());
 }
 

@@ -13,6 +13,7 @@ namespace synfin::stack {
 /// A reply that is written already.
 struct WrittenReply {
   static constexpr std::size_t kMost = 80;  // IPv6 with all the options of a SYN-ACK
+  WrittenReply() {}  // leaves `octets` as they are: they are written before they are read
   std::array<std::byte, kMost> octets;
   std::uint32_t behind = 0;  // how many of the replies that are not written yet leave before it
   std::uint16_t size = 0;

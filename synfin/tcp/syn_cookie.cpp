@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "synfin/tcp/accurate_ecn.h"
-#include "synfin/tcp/tuple_lanes.h"
 
 namespace synfin::tcp {
 namespace {
@@ -23,6 +22,12 @@ constexpr std::uint8_t largest_up_to(const Table& table, unsigned value, std::si
   while (index > first && table[index] > value) --index;
   return static_cast<std::uint8_t>(index);
 }
+
+constexpr std::array kScaleIndex = [] {
+  std::array<std::uint8_t, 16> index{};
+  for (unsigned scale = 0; scale < index.size(); ++scale) index[scale] = largest_up_to(kScale, scale, 1);
+  return index;
+}();
 
 // The lowest octet of the cookie, besides MSS (bits 4 to 6) and scale (bits 1 to 3).
 constexpr std::uint8_t kEcn = 1u << 7;
@@ -44,7 +49,7 @@ std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqN
 
 std::uint8_t SynCookies::terms(const HalfOpenFacts& half) {
   const std::uint32_t mss = largest_up_to(kMss, half.peer_mss(), 0);
-  const std::uint32_t scale = half.scaled() ? largest_up_to(kScale, half.send_scale, 1) : 0u;
+  const std::uint32_t scale = half.scaled() ? kScaleIndex[half.send_scale] : 0u;
   return static_cast<std::uint8_t>((half.ecn ? kEcn : 0u) | mss << 4 | scale << 1 | (half.sack ? kSack : 0u));
 }
 
@@ -53,16 +58,15 @@ void SynCookies::make(HalfOpen& half, Instant now) const {
   half.iss = SeqNum{mac(keys_.current(), half.tuple, half.irs, slot_of(now), low) | low};
 }
 
-void SynCookies::make(std::span<HalfOpen> halves, Instant now) const {
-  const std::uint32_t slot = slot_of(now);
+void SynCookies::make(std::span<HalfOpen> halves, TupleLanes& tuples, Instant now) const {
+  const std::uint64_t slot = slot_of(now);
   std::array<std::uint8_t, kHashLanes> low;
-  TupleLanes lanes;
   for (std::size_t i = 0; i < halves.size(); ++i) {
     low[i] = terms(halves[i]);
-    lanes.put(i, message(halves[i].tuple, halves[i].irs, slot, low[i]));
+    tuples.add(i, halves[i].irs.raw(), slot << 8 | low[i]);
   }
   HashLanes hashes;
-  lanes.hash(keys_.current(), hashes);
+  tuples.hash_more(keys_.current(), hashes);
   for (std::size_t i = 0; i < halves.size(); ++i) halves[i].iss = cookie(hashes[i], low[i]);
 }
 

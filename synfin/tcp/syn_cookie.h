@@ -11,6 +11,7 @@
 #include "synfin/tcp/half_open.h"
 #include "synfin/tcp/rotating_keys.h"
 #include "synfin/tcp/segment.h"
+#include "synfin/tcp/tuple_lanes.h"
 
 namespace synfin::tcp {
 
@@ -40,8 +41,8 @@ class SynCookies {
 
   /// Turns a record into a cookie: `half.iss` becomes the number to send. The record is not kept.
   void make(HalfOpen& half, Instant now) const;
-  /// The same for up to kHashLanes records of one family.
-  void make(std::span<HalfOpen> halves, Instant now) const;
+  /// The same for up to kHashLanes records, whose 4-tuples `tuples` has in the same order; it is used up.
+  void make(std::span<HalfOpen> halves, TupleLanes& tuples, Instant now) const;
   /// The TSval of the SYN-ACK of a cookie: `value`, which it would be without, its lowest bits replaced.
   static std::uint32_t timestamp(const HalfOpen& half, std::uint32_t value);
   /// The record as it would have been kept, if `third` acknowledges a cookie of ours that is still good.

@@ -148,9 +148,6 @@ class PackedTuple {
     size_ = at * sizeof(std::uint64_t) - 3;
   }
   Bytes bytes() const { return std::as_bytes(std::span{words_}).first(size_); }
-  std::size_t size() const { return size_; }
-  /// Octets 8 n to 8 n + 7 of it, the first lowest; 0 behind the end.
-  std::uint64_t word(std::size_t n) const { return swap_if_big(words_[n]); }
 
  private:
   std::array<std::uint64_t, 6> words_;
