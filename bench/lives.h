@@ -14,9 +14,10 @@ namespace synfin::bench {
 
 /// Connections that are opened and closed side by side: what arrives in one batch of a busy server.
 inline constexpr std::size_t kTogether = 32;
-/// Ports of the server, taken in turn: a pair of hosts has only some 28,000 pairs of ports with each.
+/// Ports of the server, taken in turn, and as few as there must be: a pair of hosts has only some 28,000
+/// pairs of ports with each.
 inline constexpr std::uint16_t kFirstPort = 1000;
-inline constexpr std::uint16_t kPorts = 400;
+inline constexpr std::size_t kPairsOfPort = 20'000;
 
 struct Population {
   std::size_t established = 0;
@@ -29,7 +30,8 @@ class Lives {
  public:
   Lives(const Population& population, std::uint64_t seed) : population_(population), pair_(seed) {
     for (stack::Stack* s : {&pair_.client(), &pair_.server()}) s->settings().tcp_max_tw_buckets = 1u << 28;
-    for (std::uint16_t n = 0; n < kPorts; ++n) {
+    const std::size_t ports = (population.established + population.time_wait) / kPairsOfPort + 1;
+    for (std::size_t n = 0; n < ports; ++n) {
       const auto port = static_cast<std::uint16_t>(kFirstPort + n);
       listeners_.push_back(*pair_.server().listen(pair_.endpoint(wire::Family::kIpv4, port), {}, now_));
     }

@@ -61,6 +61,14 @@ void try_tcp(const ParsedIp& ip, const Frame& frame, BlockPool& pool) {
   const auto checked = parse_tcp_packet(ip, frame, VerifyChecksum::kYes);
   const auto packet = parse_tcp_packet(ip, frame, VerifyChecksum::kNo);
   require(!checked || packet, "verifying the checksum refuses more, never less");
+  TcpPacket usual;
+  if (read_usual_packet(frame, usual)) {
+    require(checked.has_value(), "what is read the short way is read the long way");
+    require(usual.ip == checked->ip && usual.tcp == checked->tcp &&
+                usual.payload_offset == checked->payload_offset &&
+                usual.payload_size == checked->payload_size,
+            "both ways read the same");
+  }
   if (!packet) return;
   require(packet->payload_offset + packet->payload_size == ip.header_size + ip.payload_size,
           "the payload ends the packet");

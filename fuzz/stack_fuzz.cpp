@@ -3,7 +3,8 @@
 // A peer, a program and a clock that do anything at all to one stack. The input is a list of steps; segments
 // take their numbers from what the stack sent last, plus a delta, so that most of them hit the window or its
 // edges. Invariants: every packet that leaves can be read; one input causes a bounded number of packets; when
-// program and peer have gone, nothing is left.
+// program and peer have gone, nothing is left; and with and without `Config::short_paths` a stack says octet
+// for octet the same.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -42,14 +43,15 @@ class Input {
 
 class World {
  public:
-  explicit World(bool v6) : v6_(v6), entropy_(1), stack_(config(), pool_, entropy_) {
+  World(bool v6, bool short_paths)
+      : v6_(v6), short_paths_(short_paths), entropy_(1), stack_(config(), pool_, entropy_) {
     listener_ = stack_.listen({local(), 80}, {.backlog = 4}, now_).value_or(stack::Handle{});
     CHECK(listener_);
   }
 
   void step(Input& in) {
     const std::uint8_t op = in.byte();
-    switch (op % 10) {
+    switch (op % 12) {
       case 0:
       case 1:
       case 2:
@@ -79,6 +81,12 @@ class World {
       case 9:
         settings(in);
         break;
+      case 10:
+        stream(in);
+        break;
+      case 11:
+        write_much(in);
+        break;
     }
     drain();
   }
@@ -98,6 +106,9 @@ class World {
           left.armed_timers == 0);
     CHECK(pool_.bytes_in_use() == 0);
   }
+
+  /// All that left the stack, in order: packets and events.
+  const std::vector<std::uint8_t>& said() const { return said_; }
 
  private:
   // A burst is bounded by the largest window and the buffers; far more would be two ends answering each
@@ -121,6 +132,7 @@ class World {
   stack::Config config() const {
     stack::Config c;
     c.addresses = {{local(), static_cast<std::uint8_t>(v6_ ? 64 : 24)}};
+    c.short_paths = short_paths_;
     c.settings.tcp_wmem = 65536;
     c.settings.tcp_rmem = 65536;
     return c;
@@ -164,6 +176,59 @@ class World {
     ip.protocol = wire::protocol::kTcp;
     wire::emit_tcp_packet(ip, h, frame, wire::FillChecksum::kYes);
     stack_.receive(std::span{&frame, 1}, now_);
+  }
+
+  // Segments that follow one another, in one batch, most of them alike.
+  void stream(Input& in) {
+    const std::uint8_t who = in.byte();
+    const Seen& seen = seen_[who % seen_.size()];
+    std::array<wire::Frame, 24> frames;
+    const std::size_t count = 1 + in.byte() % frames.size();
+    const std::uint8_t kind = in.byte();
+    wire::TcpHeader h;
+    const bool passive = (who & 64) == 0;
+    h.source_port = passive ? static_cast<std::uint16_t>(1000 + who % 4) : std::uint16_t{81};
+    h.destination_port = passive ? std::uint16_t{80} : static_cast<std::uint16_t>(2000 + who % 4);
+    h.seq = seen.expected;
+    h.ack = seen.next;
+    h.window = {0x4000};
+    h.flags = wire::Flags{wire::Flags::kAck};
+    if ((kind & 1) != 0) {
+      h.options.present |= wire::TcpOptions::kTimestamps;
+      h.options.timestamps = {seen.stamp + 1, seen.stamp};
+    }
+    const std::size_t size = std::size_t{in.byte()} * 6 % 1401;
+    for (std::size_t i = 0; i < count; ++i) {
+      // Now and then one of them differs in something.
+      const std::uint8_t twist = (kind & 2) != 0 ? in.byte() : std::uint8_t{0};
+      wire::TcpHeader one = h;
+      if (twist >= 200)
+        one.flags = wire::Flags{static_cast<std::uint8_t>(wire::Flags::kAck | (twist & 0x29))};
+      if (twist >= 190 && twist < 200) one.window = {std::uint16_t{twist}};
+      if (twist >= 180 && twist < 190) one.ack += twist - 185u;
+      if (twist >= 170 && twist < 180) one.options.timestamps.value += twist - 175u;
+      if (twist >= 160 && twist < 170) one.seq += twist - 165u;
+      const std::vector<std::byte> text(twist >= 150 && twist < 160 ? twist : size, std::byte{twist});
+      if (!text.empty()) frames[i].add(pool_.copy(text));
+      wire::IpHeader ip;
+      ip.source = remote();
+      ip.destination = local();
+      ip.protocol = wire::protocol::kTcp;
+      if (twist >= 140 && twist < 150) ip.traffic_class = twist & 3;
+      wire::emit_tcp_packet(ip, one, frames[i], wire::FillChecksum::kYes);
+      if (twist >= 135 && twist < 140) frames[i].header[twist - 120u] ^= std::byte{1};
+      h.seq += static_cast<std::uint32_t>(text.size());
+    }
+    stack_.receive(std::span{frames}.first(count), now_);
+  }
+
+  void write_much(Input& in) {
+    if (connections_.empty()) return;
+    const stack::Handle c = connections_[in.byte() % connections_.size()];
+    std::vector<std::byte> text(std::size_t{in.byte()} * 256);
+    for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<std::byte>(i * 7);
+    const Bytes out{text};
+    (void)stack_.send(c, std::span{&out, 1}, now_);
   }
 
   void raw(Input& in) {
@@ -232,10 +297,17 @@ class World {
     }
     CHECK(!stack_.has_output());
     int events = 0;
-    while (stack_.poll_event()) CHECK(++events < 100);
+    while (const auto event = stack_.poll_event()) {
+      CHECK(++events < 100);
+      said_.push_back(static_cast<std::uint8_t>(event->what));
+      said_.push_back(static_cast<std::uint8_t>(event->what >> 8));
+    }
   }
 
   void look_at(const wire::Frame& frame) {
+    const std::size_t at = said_.size();
+    said_.resize(at + frame.size());
+    frame.copy_out(0, std::as_writable_bytes(std::span{said_}.subspan(at)));
     CHECK(frame.size() <= 1500);
     const auto ip = wire::parse_ip(frame.front(), frame.size());
     CHECK(ip.has_value());
@@ -260,6 +332,8 @@ class World {
   };
 
   bool v6_;
+  bool short_paths_;
+  std::vector<std::uint8_t> said_;
   wire::BlockPool pool_;
   SeededEntropy entropy_;
   Instant now_ = Instant::from_ns(1'000'000'000);
@@ -272,9 +346,14 @@ class World {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Input in{data, size};
-  World world{(in.byte() & 1) != 0};
-  while (!in.empty()) world.step(in);
-  world.finish();
+  std::vector<std::uint8_t> said[2];
+  for (const bool short_paths : {false, true}) {
+    Input in{data, size};
+    World world{(in.byte() & 1) != 0, short_paths};
+    while (!in.empty()) world.step(in);
+    world.finish();
+    said[short_paths ? 1 : 0] = world.said();
+  }
+  CHECK(said[0] == said[1]);
   return 0;
 }

@@ -25,33 +25,50 @@ built() {
   return 1
 }
 
-# run_gtests FOLDER: every test program there, several at once; the numbers come from their own summaries.
+# Of the summaries of googletest in these logs, the sum of what a line says: count WORD LOG…
+count() {
+  local word=$1
+  shift
+  sed -n "s/^\[ *$word *\] \([0-9]*\) test.*/\1/p" "$@" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# run_gtests FOLDER: every test program there, in parts that run side by side, as the slowest would else run alone at
+# the end; the numbers come from their own summaries.
 run_gtests() {
-  local folder=$1 program log n programs
+  local folder=$1 program name part parts n logs programs bad
   programs=$(find "$folder" -maxdepth 1 -name '*_test' -type f -perm -u+x | sort)
   if [ -z "$programs" ]; then
     fail "no test programs in $folder"
     return
   fi
+  parts=$((2 * SYNFIN_JOBS))
+  rm -rf "$folder/logs"
   mkdir -p "$folder/logs"
   # shellcheck disable=SC2016
-  printf '%s\n' $programs | xargs -P "$SYNFIN_JOBS" -I{} sh -c \
-    'timeout 600 "$1" --gtest_brief=1 --gtest_color=no >"$2/logs/$(basename "$1").log" 2>&1
-     echo $? >"$2/logs/$(basename "$1").status"' sh {} "$folder"
   for program in $programs; do
-    log=$folder/logs/$(basename "$program").log
-    n=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
-    passed=$((passed + ${n:-0}))
-    n=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
-    skipped=$((skipped + ${n:-0}))
-    if [ "$(cat "${log%.log}.status")" -ne 0 ]; then
-      n=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
-      failed=$((failed + ${n:-1}))
-      printf 'FAILED: %s (exit status %s), the end of %s:\n' "$program" "$(cat "${log%.log}.status")" "$log" >&2
-      tail -n 40 "$log" >&2
-    elif [ "$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)" = 0 ]; then
-      fail "$program ran no test"
-    fi
+    for part in $(seq 0 $((parts - 1))); do printf '%s %s\n' "$program" "$part"; done
+  done | xargs -P "$SYNFIN_JOBS" -L 1 sh -c \
+    'log=$1/logs/$(basename "$3").$4
+     GTEST_TOTAL_SHARDS=$2 GTEST_SHARD_INDEX=$4 timeout 600 "$3" --gtest_brief=1 --gtest_color=no >"$log.log" 2>&1
+     echo $? >"$log.status"' sh "$folder" "$parts"
+  for program in $programs; do
+    name=$folder/logs/$(basename "$program")
+    logs=("$name".*.log)
+    n=$(count PASSED "${logs[@]}")
+    passed=$((passed + n))
+    n=$((n + $(count SKIPPED "${logs[@]}")))
+    skipped=$((skipped + $(count SKIPPED "${logs[@]}")))
+    bad=0
+    for part in $(seq 0 $((parts - 1))); do
+      [ "$(cat "$name.$part.status")" = 0 ] && continue
+      bad=$(count FAILED "$name.$part.log")
+      failed=$((failed + (bad > 0 ? bad : 1)))
+      bad=1
+      printf 'FAILED: %s (part %s of %s, exit status %s), the end of %s:\n' "$program" "$part" "$parts" \
+        "$(cat "$name.$part.status")" "$name.$part.log" >&2
+      tail -n 40 "$name.$part.log" >&2
+    done
+    if [ "$bad" -eq 0 ] && [ "$n" -eq 0 ]; then fail "$program ran no test"; fi
   done
 }
 

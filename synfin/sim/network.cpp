@@ -40,6 +40,7 @@ Network::Network(NetworkOptions options)
                         {wire::IpAddress::from_v6_octets(six.data()), 64}};
     config.mtu = options.mtu;
     config.settings = options.settings;
+    config.short_paths = options.short_paths;
     auto host = std::make_unique<Host>();
     host->entropy = std::make_unique<SeededEntropy>(entropy_.u64());
     host->stack = std::make_unique<stack::Stack>(std::move(config), pool_, *host->entropy, options.sinks[i]);

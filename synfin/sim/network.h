@@ -48,6 +48,8 @@ struct NetworkOptions {
   std::size_t hosts = 2;
   std::uint32_t mtu = 1500;
   tcp::Settings settings;
+  /// `stack::Config::short_paths` of all hosts.
+  bool short_paths = true;
   /// On the way out of each host; hosts beyond the list send without faults.
   std::vector<Faults> faults;
   /// When the clock starts.

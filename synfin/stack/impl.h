@@ -28,6 +28,7 @@ namespace synfin::stack {
 /// A connection and its places in the stack's lists. It lives as long as the table, the program or an accept
 /// queue names it.
 struct ConnectionRecord {
+  ConnectionRecord() {}  // members only, which say themselves what they begin with
   tcp::Connection tcp;
   tcp::TimerNode timer;
   std::uint32_t hash = 0;
@@ -62,13 +63,30 @@ struct Stack::Impl {
   }
 
   // For the timing wheel.
-  tcp::TimerNode& node(RecordRef ref);
+  tcp::TimerNode& node(RecordRef ref) {
+    switch (ref.kind()) {
+      case RecordKind::kHalfOpen:
+        return half_opens[ref.index()].timer;
+      case RecordKind::kTimeWait:
+        return time_waits[ref.index()].timer;
+      case RecordKind::kHeldSyn:
+        return held_syns[ref.index()].timer;
+      case RecordKind::kConnection:
+      case RecordKind::kNone:
+        break;
+    }
+    return connections[ref.index()].timer;
+  }
   void advance(Instant now, tcp::Context& ctx);
-  void arm(RecordRef ref, Instant deadline, tcp::Context& ctx);
+  void arm(RecordRef ref, Instant deadline, tcp::Context& ctx) { arm(ref, node(ref), deadline, ctx); }
+  void arm(RecordRef ref, tcp::TimerNode& at, Instant deadline, tcp::Context& ctx);
 
   // Receiving (stack_receive.cpp): what a packet is, and who owns it.
-  void receive(wire::Frame& frame, Instant now);
-  void receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Instant now);
+  /// The first of these frames, and what follows it in the stream, as far as that can be taken with it.
+  /// Returns how many.
+  std::size_t receive(std::span<wire::Frame> frames, tcp::Context& ctx);
+  std::size_t receive_segment(const wire::TcpPacket& packet, std::span<wire::Frame> frames,
+                              tcp::Context& ctx);
   void receive_icmp(const wire::ParsedIp& ip, wire::Frame& frame, Instant now);
   trace::Reason judge_addresses(const wire::IpHeader& ip) const;
   struct Fate {
@@ -77,8 +95,9 @@ struct Stack::Impl {
     trace::State to = trace::State::kClosed;
     std::uint8_t window_scale = 0;  // of the sender's window field
     bool counts_marks = false;      // AE, CWR and ECE are the ACE field (RFC 9768 §3.2.2)
+    RecordRef connection{};         // which it was for, if that is one
   };
-  Fate deliver(const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
+  Fate deliver(RecordRef owner, const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_connection(RecordRef ref, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_half_open(RecordRef ref, std::uint32_t hash, const tcp::Segment& seg, tcp::Context& ctx);
   Fate to_time_wait(RecordRef ref, const tcp::TupleHash& hash, const tcp::Segment& seg, tcp::Context& ctx);
@@ -86,6 +105,9 @@ struct Stack::Impl {
   Fate to_listener(std::uint32_t listener, const tcp::TupleHash& hash, const wire::FourTuple& tuple,
                    const tcp::Segment& seg, std::optional<wire::SeqNum> after, tcp::Context& ctx);
   Fate to_nobody(const wire::FourTuple& tuple, const tcp::Segment& seg, tcp::Context& ctx);
+  /// Text right behind `first`, the first frame's, which its connection has taken (stack_join.cpp).
+  std::size_t take_followers(RecordRef owner, const wire::IpHeader& ip, const tcp::Segment& first,
+                             std::span<wire::Frame> frames, tcp::Context& ctx);
   void note_packet(trace::EventKind kind, trace::Reason reason, const wire::Frame& frame, Instant now);
 
   // Records (stack_records.cpp): how one becomes another, and how it ends.
@@ -116,11 +138,15 @@ struct Stack::Impl {
 
   // Floods (stack_flood.cpp): the same for SYNs that come many at a time.
   class FloodAnswers;
-  void receive_flood(std::span<wire::Frame> frames, Instant now);
+  void receive_flood(std::span<wire::Frame> frames, tcp::Context& ctx);
   void send_written(const WrittenReply& reply, wire::Frame& frame);
-  void receive_one(wire::Frame& frame, Instant now) {
-    receive(frame, now);
-    frame.clear();
+  /// Each of the frames as `receive` has it.
+  void receive_all(std::span<wire::Frame> frames, tcp::Context& ctx) {
+    while (!frames.empty()) {
+      const std::size_t n = receive(frames, ctx);
+      for (wire::Frame& frame : frames.first(n)) frame.clear();
+      frames = frames.subspan(n);
+    }
   }
   // Bits of the setting `tcp_fastopen`.
   static constexpr std::uint32_t kFastOpenClient = 1, kFastOpenServer = 2, kFastOpenNoCookieSent = 4,
@@ -179,12 +205,20 @@ struct Stack::Impl {
   /// The program has closed: the connection counts among the orphans, or is one too many.
   void orphan(std::uint32_t index, tcp::Context& ctx);
   bool may_reuse(RecordRef time_wait, Instant now) const;
-  std::expected<std::uint16_t, tcp::Error> pick_port(wire::FourTuple tuple, std::uint16_t wanted,
-                                                     Instant now);
+  /// A port for an active open, the hash that its 4-tuple has with it, and who is to make way.
+  struct OwnPort {
+    std::uint16_t port = 0;
+    tcp::TupleHash hash{};
+    RecordRef time_wait;
+  };
+  std::expected<OwnPort, tcp::Error> pick_port(wire::FourTuple tuple, std::uint16_t wanted, Instant now);
   /// To be called after anything was done to a connection: table, timer, lists and events follow what became
-  /// of it. The record may be gone afterwards.
-  void settle(std::uint32_t index, tcp::Context& ctx);
+  /// of it. False: the record is gone.
+  bool settle(std::uint32_t index, tcp::Context& ctx);
   void on_expired(RecordRef ref, tcp::Context& ctx);
+  Handle handle_of(std::uint32_t connection) const {
+    return Handle{HandleKind::kConnection, connection, connections.generation(connection)};
+  }
   void queue_event(Handle handle, bool& queued);
   void tell_listener(std::uint32_t index, std::uint16_t what);
   ConnectionRecord* connection(Handle h);
@@ -200,8 +234,16 @@ struct Stack::Impl {
 
   // Sending (stack_transmit.cpp).
   std::size_t transmit(std::span<wire::Frame> out, Instant now);
+  wire::IpHeader network_header(const wire::FourTuple& tuple, const tcp::Sent& sent,
+                                std::uint8_t traffic_class) const;
   void write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
              wire::Frame& frame) const;
+  /// Segments that one call of `Connection::transmit` may give, where there is room for `room` frames.
+  std::uint32_t most_segments(std::size_t room) const;
+  /// Writes what `sent` says over the text in the first frame; a train without offload becomes as many frames
+  /// as it has segments. Returns how many frames it is.
+  std::size_t write_all(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
+                        std::span<wire::Frame> out) const;
   void note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent, std::uint8_t scale,
                  const wire::Frame& frame, Instant now);
   void send_reply(tcp::Reply& reply, wire::Frame& frame, Instant now);

@@ -48,11 +48,10 @@ class PortSelector {
     std::uint32_t offset;
     std::uint32_t counter;
   };
-  // F and G of the RFC.
+  // F and G of the RFC: two halves of one keyed hash, neither of which says anything of the other.
   Start start_for(const wire::IpAddress& local, const wire::Endpoint& remote) const;
 
-  Key offset_key_;
-  Key counter_key_;
+  Key key_;
   std::array<std::uint32_t, kCounters> counters_;
 };
 

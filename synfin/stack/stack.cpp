@@ -61,12 +61,13 @@ Stack::Stack(Config config, wire::BlockPool& pool, Entropy& entropy, trace::Sink
 Stack::~Stack() = default;
 
 void Stack::receive(std::span<wire::Frame> frames, Instant now) {
-  if (impl_->flooded && impl_->config.short_paths && impl_->sink == nullptr) {
-    impl_->receive_flood(frames, now);
-  } else {
-    for (wire::Frame& frame : frames) impl_->receive_one(frame, now);
-  }
   tcp::Context ctx = impl_->context(now);
+  if (impl_->flooded && impl_->config.short_paths && impl_->sink == nullptr) {
+    impl_->receive_flood(frames, ctx);
+  } else {
+    impl_->receive_all(frames, ctx);
+  }
+  ctx.found_by.reset();
   impl_->watch_memory(ctx);
 }
 
@@ -224,25 +225,25 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
     if (std::ranges::none_of(addresses, is_own)) return std::unexpected(Error::kAddressNotAvailable);
   }
   if (!is_valid(options.connection)) return std::unexpected(Error::kInvalidArgument);
-  const auto port = impl_->pick_port(tuple, options.local.port, now);
-  if (!port) return std::unexpected(port.error());
-  tuple.local.port = *port;
+  const auto own = impl_->pick_port(tuple, options.local.port, now);
+  if (!own) return std::unexpected(own.error());
+  tuple.local.port = own->port;
 
-  const std::uint32_t hash = impl_->hash_of(tuple);
   tcp::Context ctx = impl_->context(now);
+  ctx.found_by = own->hash;
   std::optional<tcp::TimeWait> reused;
-  if (const RecordRef owner = impl_->find(tuple, hash)) {
-    reused = impl_->time_wait(owner);
+  if (own->time_wait) {
+    reused = impl_->time_wait(own->time_wait);
     ctx.count(Counter::kTWRecycled);
-    impl_->remove_time_wait(owner, Reason::kTimeWaitReused, ctx);
+    impl_->remove_time_wait(own->time_wait, Reason::kTimeWaitReused, ctx);
   }
-  const auto index = impl_->new_connection(hash);
+  const auto index = impl_->new_connection(own->hash.place);
   if (!index) return std::unexpected(Error::kNoMemory);
   ConnectionRecord& record = impl_->connections[*index];
   record.owned = true;
   const bool fast_open =
       options.fast_open && (impl_->config.settings.tcp_fastopen & Impl::kFastOpenClient) != 0;
-  record.tcp.set_options(options.connection, ctx);
+  if (options.connection != tcp::Options{}) record.tcp.set_options(options.connection, ctx);
   record.tcp.open_active(tuple, tcp::Connection::FastOpen{fast_open}, ctx, reused ? &*reused : nullptr);
   impl_->settle(*index, ctx);
   return Handle{HandleKind::kConnection, *index, impl_->connections.generation(*index)};
@@ -250,25 +251,33 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
 
 // The port asked for, or with 0 one of the ephemeral ones: such as nothing owns first, then such as TIME-WAIT
 // may give away.
-std::expected<std::uint16_t, Error> Stack::Impl::pick_port(wire::FourTuple tuple, std::uint16_t wanted,
-                                                           Instant now) {
-  const auto owner = [&](std::uint16_t port) {
-    tuple.local.port = port;
-    return find(tuple, hash_of(tuple));
+std::expected<Stack::Impl::OwnPort, Error> Stack::Impl::pick_port(wire::FourTuple tuple, std::uint16_t wanted,
+                                                                  Instant now) {
+  OwnPort own;
+  const auto look_up = [&](std::uint16_t port) {
+    tuple.local.port = own.port = port;
+    own.hash = tcp::tuple_hash(tuple_key, tuple);
+    own.time_wait = find(tuple, own.hash.place);
   };
-  const auto is_free = [&](std::uint16_t port) { return !owner(port) && tuple.local != tuple.remote; };
-  const auto can_be_had = [&](std::uint16_t port) { return may_reuse(owner(port), now); };
+  const auto is_free = [&](std::uint16_t port) {
+    look_up(port);
+    return !own.time_wait && tuple.local != tuple.remote;
+  };
+  const auto can_be_had = [&](std::uint16_t port) {
+    look_up(port);
+    return may_reuse(own.time_wait, now);
+  };
   if (wanted != 0) {
-    if (!is_free(wanted) && !can_be_had(wanted)) return std::unexpected(Error::kAddressInUse);
-    return wanted;
+    if (!is_free(wanted) && !may_reuse(own.time_wait, now)) return std::unexpected(Error::kAddressInUse);
+    return own;
   }
   const auto first = static_cast<std::uint16_t>(config.settings.ip_local_port_first);
   const auto last = std::max(first, static_cast<std::uint16_t>(config.settings.ip_local_port_last));
-  auto port = ports.pick(tuple.local.address, tuple.remote, first, last, is_free);
-  if (!port && config.settings.tcp_tw_reuse == 1)
-    port = ports.pick(tuple.local.address, tuple.remote, first, last, can_be_had);
-  if (!port) return std::unexpected(Error::kNoPorts);
-  return *port;
+  if (ports.pick(tuple.local.address, tuple.remote, first, last, is_free)) return own;
+  if (config.settings.tcp_tw_reuse == 1 &&
+      ports.pick(tuple.local.address, tuple.remote, first, last, can_be_had))
+    return own;
+  return std::unexpected(Error::kNoPorts);
 }
 
 std::expected<std::size_t, Error> Stack::send(Handle handle, std::span<const Bytes> data, Instant now,

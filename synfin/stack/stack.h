@@ -38,8 +38,10 @@ struct Config {
   /// and FIN are the last one's. Without it the stack cuts and sums itself. What is received with
   /// `checksum_verified` or `segment_size` is taken as that either way.
   bool offload = false;
-  /// What nearly all packets need is done by shorter code than what any may need. False: everything goes the
-  /// long way, with the same result. For tests and measurements.
+  /// What nearly all packets need is done by shorter code than what any may need, and text that follows text
+  /// of the same connection is sent and received several segments at a time. False: everything goes the long
+  /// way, one by one, with the same result, octet for octet. For tests and measurements. A trace sink turns
+  /// off what would hide single segments from it.
   bool short_paths = true;
   tcp::Settings settings;
 };

@@ -20,7 +20,7 @@ using trace::Reason;
 /// The answers to the SYNs of one batch.
 class Stack::Impl::FloodAnswers {
  public:
-  FloodAnswers(Stack::Impl& stack, Instant now) : stack_(stack), ctx_(stack.context(now)) {}
+  FloodAnswers(Stack::Impl& stack, tcp::Context& ctx) : stack_(stack), ctx_(ctx) {}
 
   /// Answers or passes on `frames`, of which `syns` is what was read.
   void take(std::span<wire::Frame> frames, std::span<const wire::PlainSyn> syns);
@@ -29,12 +29,10 @@ class Stack::Impl::FloodAnswers {
   /// Whether SYNs to this address are answered by cookies now.
   bool look_at(const wire::Endpoint& local);
   void answer(const tcp::HalfOpen& half, std::uint32_t timestamp_offset, std::uint8_t ecn);
-  void pass_on(std::span<wire::Frame> frames) {
-    for (wire::Frame& frame : frames) stack_.receive_one(frame, ctx_.now);
-  }
+  void pass_on(std::span<wire::Frame> frames) { stack_.receive_all(frames, ctx_); }
 
   Stack::Impl& stack_;
-  tcp::Context ctx_;
+  tcp::Context& ctx_;
   wire::Endpoint local_;  // that was looked at last
   std::uint32_t listener_ = 0;
   std::uint16_t default_mss_ = 0;
@@ -124,9 +122,9 @@ void Stack::Impl::FloodAnswers::take(std::span<wire::Frame> frames, std::span<co
   stack_.flooded = true;
 }
 
-void Stack::Impl::receive_flood(std::span<wire::Frame> frames, Instant now) {
+void Stack::Impl::receive_flood(std::span<wire::Frame> frames, tcp::Context& ctx) {
   flooded = false;  // until there is one more
-  FloodAnswers answers{*this, now};
+  FloodAnswers answers{*this, ctx};
   std::array<wire::PlainSyn, kHashLanes> syns;
   const auto is_plain = [&](const wire::Frame& frame, wire::PlainSyn& syn) {
     if (!wire::read_plain_syn(frame, syn)) return false;
@@ -141,12 +139,12 @@ void Stack::Impl::receive_flood(std::span<wire::Frame> frames, Instant now) {
            syns[count].tuple.local == syns[0].tuple.local)
       ++count;
     if (count == 0) {
-      receive_one(frames[0], now);
-      frames = frames.subspan(1);
+      count = receive(frames, ctx);
+      for (wire::Frame& frame : frames.first(count)) frame.clear();
     } else {
       answers.take(frames.first(count), std::span{syns}.first(count));
-      frames = frames.subspan(count);
     }
+    frames = frames.subspan(count);
   }
 }
 

@@ -138,7 +138,8 @@ std::optional<std::uint32_t> Stack::Impl::complete(const tcp::HalfOpen& half, Re
   if (!index) return std::nullopt;
   ConnectionRecord& record = connections[*index];
   record.waits_for_accept = true;
-  record.tcp.set_options(listeners[listener_index].options.connection, ctx);
+  const tcp::Options& options = listeners[listener_index].options.connection;
+  if (options != tcp::Options{}) record.tcp.set_options(options, ctx);
   record.tcp.open_from(half, third, handshake, ctx);
   Listener& l = listeners[listener_index];
   l.accept_queue.push_back(*index);

@@ -23,27 +23,43 @@ void Stack::Impl::note_packet(EventKind kind, Reason reason, const wire::Frame& 
   sink->on_event(e);
 }
 
-void Stack::Impl::receive(wire::Frame& frame, Instant now) {
+std::size_t Stack::Impl::receive(std::span<wire::Frame> frames, tcp::Context& ctx) {
+  wire::Frame& frame = frames[0];
+  wire::TcpPacket packet;
+  if (config.short_paths && wire::read_usual_packet(frame, packet)) {
+    return receive_segment(packet, frames, ctx);
+  }
   const auto ip = wire::parse_ip(frame.front(), frame.size());
   if (!ip) {
-    note_packet(EventKind::kPacketReceived, trace::reason_of(ip.error()), frame, now);
-    return;
+    note_packet(EventKind::kPacketReceived, trace::reason_of(ip.error()), frame, ctx.now);
+    return 1;
   }
-  const Reason bad_address = judge_addresses(ip->header);
-  if (bad_address != Reason::kNone) {
-    note_packet(EventKind::kPacketReceived, bad_address, frame, now);
-    return;
+  packet.ip = ip->header;
+  std::optional<wire::ParseError> unreadable;
+  if (ip->header.protocol == wire::protocol::kTcp) {
+    unreadable = wire::read_tcp_part(*ip, frame, wire::VerifyChecksum::kYes, packet);
+    if (!unreadable) {
+      return receive_segment(packet, frames, ctx);
+    }
+  }
+  if (const Reason bad_address = judge_addresses(ip->header); bad_address != Reason::kNone) {
+    note_packet(EventKind::kPacketReceived, bad_address, frame, ctx.now);
+    return 1;
   }
   switch (ip->header.protocol) {
     case wire::protocol::kTcp:
-      receive_tcp(*ip, frame, now);
-      return;
+      ++counters[Counter::kInSegs];
+      ++counters[Counter::kInErrs];
+      if (*unreadable == wire::ParseError::kTcpBadChecksum) ++counters[Counter::kInCsumErrors];
+      note_packet(EventKind::kPacketReceived, trace::reason_of(*unreadable), frame, ctx.now);
+      return 1;
     case wire::protocol::kIcmp:
     case wire::protocol::kIcmpV6:
-      receive_icmp(*ip, frame, now);
-      return;
+      receive_icmp(*ip, frame, ctx.now);
+      return 1;
     default:
-      note_packet(EventKind::kPacketReceived, Reason::kUnknownProtocol, frame, now);
+      note_packet(EventKind::kPacketReceived, Reason::kUnknownProtocol, frame, ctx.now);
+      return 1;
   }
 }
 
@@ -65,59 +81,57 @@ Reason Stack::Impl::judge_addresses(const wire::IpHeader& ip) const {
   return Reason::kNone;
 }
 
-void Stack::Impl::receive_tcp(const wire::ParsedIp& ip, wire::Frame& frame, Instant now) {
-  const auto packet = wire::parse_tcp_packet(ip, frame, wire::VerifyChecksum::kYes);
-  if (!packet) {
-    ++counters[Counter::kInSegs];
-    ++counters[Counter::kInErrs];
-    if (packet.error() == wire::ParseError::kTcpBadChecksum) ++counters[Counter::kInCsumErrors];
-    note_packet(EventKind::kPacketReceived, trace::reason_of(packet.error()), frame, now);
-    return;
+std::size_t Stack::Impl::receive_segment(const wire::TcpPacket& packet, std::span<wire::Frame> frames,
+                                         tcp::Context& ctx) {
+  wire::Frame& frame = frames[0];
+  const wire::FourTuple tuple{{packet.ip.destination, packet.tcp.destination_port},
+                              {packet.ip.source, packet.tcp.source_port}};
+  ctx.found_by = tcp::tuple_hash(tuple_key, tuple);
+  const RecordRef owner = find(tuple, ctx.found_by->place);
+  // What has an owner was judged when it got one; but nobody is to be heard who is nobody.
+  const Reason bad_address = owner && packet.ip.source.is_host() ? Reason::kNone : judge_addresses(packet.ip);
+  if (bad_address != Reason::kNone) {
+    note_packet(EventKind::kPacketReceived, bad_address, frame, ctx.now);
+    return 1;
   }
-  const wire::FourTuple tuple{{ip.header.destination, packet->tcp.destination_port},
-                              {ip.header.source, packet->tcp.source_port}};
-  const tcp::Segment seg{packet->tcp,
+  const tcp::Segment seg{packet.tcp,
                          frame,
-                         static_cast<std::uint32_t>(packet->payload_offset),
-                         static_cast<std::uint32_t>(packet->payload_size),
-                         static_cast<std::uint8_t>(ip.header.traffic_class & wire::ecn::kMask),
+                         static_cast<std::uint32_t>(packet.payload_offset),
+                         static_cast<std::uint32_t>(packet.payload_size),
+                         static_cast<std::uint8_t>(packet.ip.traffic_class & wire::ecn::kMask),
                          frame.segment_size};
   counters[Counter::kInSegs] += seg.pieces();
   static constexpr std::array<Counter, 4> kByCodepoint{Counter::kInNoECTPkts, Counter::kInECT1Pkts,
                                                        Counter::kInECT0Pkts, Counter::kInCEPkts};
   counters[kByCodepoint[seg.ecn]] += seg.pieces();
-  tcp::Context ctx = context(now);
-  Fate fate{Reason::kNone};
-  if (tuple.local.port == 0 || tuple.remote.port == 0) {
-    fate.reason = Reason::kPortZero;
-  } else if (tuple.local == tuple.remote) {
-    fate.reason = Reason::kLandAttack;
-  } else {
-    fate = deliver(tuple, seg, ctx);
-  }
+  const Fate fate = deliver(owner, tuple, seg, ctx);
   ++counters[fate.reason];
-  if (sink == nullptr) return;
+  if (sink == nullptr) {
+    const bool took_text = fate.reason == Reason::kDataAccepted && tcp::may_receive_text(fate.to);
+    if (!took_text || !fate.connection || frames.size() == 1 || !config.short_paths) return 1;
+    return 1 + take_followers(fate.connection, packet.ip, seg, frames, ctx);
+  }
   trace::Event e;
   e.kind = EventKind::kSegmentReceived;
   e.from = fate.from;
   e.to = fate.to;
   e.reason = fate.reason;
-  e.at = now;
+  e.at = ctx.now;
   e.tuple = tuple;
-  e.header = &packet->tcp;
+  e.header = &packet.tcp;
   e.payload_size = seg.text_size;
-  e.window = (packet->tcp.window << (packet->tcp.flags.syn() ? wire::WindowScale::none()
-                                                             : wire::WindowScale{fate.window_scale}))
+  e.window = (packet.tcp.window << (packet.tcp.flags.syn() ? wire::WindowScale::none()
+                                                           : wire::WindowScale{fate.window_scale}))
                  .octets;
   e.frame = &frame;
-  e.counts_marks = fate.counts_marks && !packet->tcp.flags.syn();
+  e.counts_marks = fate.counts_marks && !packet.tcp.flags.syn();
   sink->on_event(e);
+  return 1;
 }
 
-Stack::Impl::Fate Stack::Impl::deliver(const wire::FourTuple& tuple, const tcp::Segment& seg,
+Stack::Impl::Fate Stack::Impl::deliver(RecordRef owner, const wire::FourTuple& tuple, const tcp::Segment& seg,
                                        tcp::Context& ctx) {
-  const tcp::TupleHash hash = tcp::tuple_hash(tuple_key, tuple);
-  const RecordRef owner = find(tuple, hash.place);
+  const tcp::TupleHash& hash = *ctx.found_by;
   switch (owner.kind()) {
     case RecordKind::kConnection:
       return to_connection(owner, seg, ctx);
@@ -130,6 +144,8 @@ Stack::Impl::Fate Stack::Impl::deliver(const wire::FourTuple& tuple, const tcp::
     case RecordKind::kNone:
       break;
   }
+  if (tuple.local.port == 0 || tuple.remote.port == 0) return {Reason::kPortZero};
+  if (tuple.local == tuple.remote) return {Reason::kLandAttack};
   if (const auto index = listener_for(tuple.local))
     return to_listener(*index, hash, tuple, seg, std::nullopt, ctx);
   return to_nobody(tuple, seg, ctx);
@@ -142,6 +158,7 @@ Stack::Impl::Fate Stack::Impl::to_connection(RecordRef ref, const tcp::Segment& 
   fate.to = c.state();
   fate.window_scale = c.snd().scale.shift();
   fate.counts_marks = c.counts_marks();
+  fate.connection = ref;
   settle(ref.index(), ctx);
   return fate;
 }

@@ -13,21 +13,6 @@ using trace::Counter;
 using trace::Reason;
 using trace::State;
 
-tcp::TimerNode& Stack::Impl::node(RecordRef ref) {
-  switch (ref.kind()) {
-    case RecordKind::kHalfOpen:
-      return half_opens[ref.index()].timer;
-    case RecordKind::kTimeWait:
-      return time_waits[ref.index()].timer;
-    case RecordKind::kHeldSyn:
-      return held_syns[ref.index()].timer;
-    case RecordKind::kConnection:
-    case RecordKind::kNone:
-      break;
-  }
-  return connections[ref.index()].timer;
-}
-
 void Stack::Impl::tell_listener(std::uint32_t index, std::uint16_t what) {
   Listener& l = listeners[index];
   l.events |= what;
@@ -41,9 +26,9 @@ void Stack::Impl::advance(Instant now, tcp::Context& ctx) {
 
 // A wheel measures how far ahead a deadline may lie from when it was last advanced. One with timers is
 // advanced as they run out; an empty one may have stood still for years.
-void Stack::Impl::arm(RecordRef ref, Instant deadline, tcp::Context& ctx) {
+void Stack::Impl::arm(RecordRef ref, tcp::TimerNode& at, Instant deadline, tcp::Context& ctx) {
   if (wheel.size() == 0 && wheel_time < ctx.now) advance(ctx.now, ctx);
-  wheel.arm(ref, deadline);
+  wheel.arm(ref, at, deadline);
 }
 
 std::uint32_t Stack::Impl::hash_of(const wire::FourTuple& tuple) const {
@@ -117,7 +102,7 @@ void Stack::Impl::remove_time_wait(RecordRef ref, Reason why, tcp::Context& ctx)
   const tcp::TimeWait tw = time_wait(ref);
   ctx.state_changed(tw.tuple, tw.state(), State::kClosed, why);
   wheel.cancel(ref);
-  table.erase(hash_of(tw.tuple), ref);
+  table.erase(ctx.hash_of(tw.tuple).place, ref);
   time_waits.free(ref.index());
 }
 
@@ -129,7 +114,7 @@ void Stack::Impl::shrink(std::uint32_t index, tcp::Context& ctx) {
   const tcp::TimeWait tw = record.tcp.time_wait();
   if (record.tcp.owes_ack()) replies.push_back(tcp::time_wait_ack(tw, ctx, Reason::kAckSent));
   leave_table(record);
-  wheel.cancel(ref);
+  wheel.cancel(record.timer);
   time_waits.set_limit(config.settings.tcp_max_tw_buckets);
   const auto slot = time_waits.allocate(tw, own_number(tw.tuple.local.address));
   if (!slot) {
@@ -140,8 +125,8 @@ void Stack::Impl::shrink(std::uint32_t index, tcp::Context& ctx) {
   }
   const RecordRef small{RecordKind::kTimeWait, *slot};
   table.replace(record.hash, ref, small);
-  arm(small, ctx.now + (tw.fin_wait_2 ? record.tcp.fin_timeout(config.settings) : config.settings.msl * 2),
-      ctx);
+  arm(small, time_waits[*slot].timer,
+      ctx.now + (tw.fin_wait_2 ? record.tcp.fin_timeout(config.settings) : config.settings.msl * 2), ctx);
 }
 
 void Stack::Impl::leave_table(ConnectionRecord& record) {
@@ -169,7 +154,7 @@ bool Stack::Impl::may_reuse(RecordRef ref, Instant now) const {
   return tcp::may_reuse(time_wait(ref), wheel.deadline(ref) - config.settings.msl * 2, now);
 }
 
-void Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
+bool Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
   ConnectionRecord& record = connections[index];
   const RecordRef ref{RecordKind::kConnection, index};
   const State state = record.tcp.state();
@@ -178,7 +163,7 @@ void Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
       shrink(index, ctx);
     } else if (state == State::kClosed) {
       leave_table(record);
-      wheel.cancel(ref);
+      wheel.cancel(record.timer);
       table.erase(record.hash, ref);
     }
   }
@@ -186,24 +171,24 @@ void Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
   record.events |= record.tcp.take_events();
   if (!record.in_table && !record.owned && !record.waits_for_accept) {
     connections.free(index);
-    return;
+    return false;
   }
-  const Handle handle{HandleKind::kConnection, index, connections.generation(index)};
-  if (record.owned && record.events != 0) queue_event(handle, record.event_queued);
-  if (!record.in_table) return;
+  if (record.owned && record.events != 0) queue_event(handle_of(index), record.event_queued);
+  if (!record.in_table) return true;
 
   const Instant deadline = record.tcp.next_deadline();
   if (deadline.is_never()) {
-    wheel.cancel(ref);
-  } else if (!wheel.armed_by(ref, deadline)) {
+    wheel.cancel(record.timer);
+  } else if (!wheel.armed_by(record.timer, deadline)) {
     // A deadline that moved away leaves the timer where it is: it fires early, finds nothing due, and is
     // armed again.
-    arm(ref, deadline, ctx);
+    arm(ref, record.timer, deadline, ctx);
   }
   if (!record.ready) {
     record.ready = true;
-    ready.push_back(handle);
+    ready.push_back(handle_of(index));
   }
+  return true;
 }
 
 void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Filling the caller's batch: waiting packets, then replies, then what connections have to send, in turns.
+#include "synfin/stack/cut.h"
 #include "synfin/stack/impl.h"
 
 namespace synfin::stack {
@@ -12,11 +13,13 @@ namespace {
 
 // Segments a connection may fill before the next one's turn.
 constexpr std::size_t kTurn = 16;
+// Of the smallest worth mentioning: a super-segment is full before that.
+constexpr std::uint32_t kMostInTrain = 1024;
 
 }  // namespace
 
-void Stack::Impl::write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
-                        wire::Frame& frame) const {
+wire::IpHeader Stack::Impl::network_header(const wire::FourTuple& tuple, const tcp::Sent& sent,
+                                           std::uint8_t traffic_class) const {
   wire::IpHeader ip;
   ip.source = tuple.local.address;
   ip.destination = tuple.remote.address;
@@ -25,10 +28,38 @@ void Stack::Impl::write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint
   ip.traffic_class = traffic_class;
   ip.dont_fragment = !sent.may_fragment;
   ip.identification = sent.identification;
+  return ip;
+}
+
+void Stack::Impl::write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
+                        wire::Frame& frame) const {
+  const wire::IpHeader ip = network_header(tuple, sent, traffic_class);
   sent.header.source_port = tuple.local.port;
   sent.header.destination_port = tuple.remote.port;
   wire::emit_tcp_packet(ip, sent.header, frame,
                         config.offload ? wire::FillChecksum::kPseudoHeaderOnly : wire::FillChecksum::kYes);
+}
+
+std::uint32_t Stack::Impl::most_segments(std::size_t room) const {
+  if (!config.short_paths || sink != nullptr) return 1;
+  return config.offload ? kMostInTrain : static_cast<std::uint32_t>(room);
+}
+
+std::size_t Stack::Impl::write_all(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
+                                   std::span<wire::Frame> out) const {
+  if (sent.segment_size == 0) {
+    write(tuple, sent, traffic_class, out[0]);
+    return 1;
+  }
+  if (config.offload) {
+    sent.header.flags = sent.header.flags.with(sent.last_flags.bits());
+    write(tuple, sent, traffic_class, out[0]);
+    out[0].segment_size = sent.segment_size;
+    return 1;
+  }
+  sent.header.source_port = tuple.local.port;
+  sent.header.destination_port = tuple.remote.port;
+  return cut(network_header(tuple, sent, traffic_class), sent, out);
 }
 
 void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent, std::uint8_t scale,
@@ -36,7 +67,7 @@ void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent,
   if (sent.retransmission) {
     ++counters[Counter::kRetransSegs];
   } else {
-    ++counters[Counter::kOutSegs];
+    counters[Counter::kOutSegs] += sent.segments();
   }
   if (sent.header.flags.rst()) ++counters[Counter::kOutRsts];
   if (sink == nullptr) return;
@@ -95,27 +126,28 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
     ConnectionRecord* record = connections.find(handle.index(), handle.generation());
     if (record == nullptr) continue;
     bool more = true;
-    for (std::size_t turn = 0; turn < kTurn && n < out.size(); ++turn) {
+    // Where nobody else waits, its next turn would come at once.
+    const std::size_t most_in_turn = ready.empty() ? out.size() : kTurn;
+    for (std::size_t turn = 0; turn < most_in_turn && n < out.size();) {
       wire::Frame& frame = out[n];
       frame.clear();
       tcp::Sent sent;
-      more = record->in_table && record->tcp.transmit(frame, sent, ctx);
+      const std::uint32_t most = most_segments(std::min(most_in_turn - turn, out.size() - n));
+      more = record->in_table && record->tcp.transmit(frame, sent, ctx, most);
       if (!more) {
         frame.clear();  // a segment that was not worth sending may have left slices
         break;
       }
       const auto traffic_class =
           static_cast<std::uint8_t>(record->tcp.traffic_class() | (sent.ecn_capable ? wire::ecn::kEct0 : 0));
-      write(record->tcp.tuple(), sent, traffic_class, frame);
+      n += write_all(record->tcp.tuple(), sent, traffic_class, out.subspan(n));
       note_sent(record->tcp.tuple(), sent, record->tcp.rcv().scale.shift(), frame, now);
-      ++n;
+      turn += sent.segments();
     }
     // Sending arms timers and may change the state. Having had its say, a connection leaves the list until
     // something happens to it.
     record->ready = true;
-    settle(handle.index(), ctx);
-    record = connections.find(handle.index(), handle.generation());
-    if (record == nullptr) continue;
+    if (!settle(handle.index(), ctx)) continue;
     record->ready = more;
     if (more) ready.push_back(handle);
   }

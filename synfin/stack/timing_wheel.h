@@ -49,33 +49,35 @@ class TimingWheel {
 
   /// Sets the record's deadline, instead of the one it had. A deadline that has passed fires with the next
   /// `advance`. `Instant::never()` cancels.
-  void arm(RecordRef ref, Instant deadline) {
-    cancel(ref);
+  void arm(RecordRef ref, Instant deadline) { arm(ref, node(ref), deadline); }
+  /// The same for whoever has the record's node at hand.
+  void arm(RecordRef ref, tcp::TimerNode& at, Instant deadline) {
+    cancel(at);
     if (deadline.is_never()) return;
     const std::int64_t tick = std::min(ceil_tick(deadline), now_ + kHorizonTicks);
-    node(ref).tick = static_cast<std::uint32_t>(tick);
-    append(deadline <= last_now_ || tick <= now_ ? kOverdue : slot_for(tick), ref.raw());
+    at.tick = static_cast<std::uint32_t>(tick);
+    append(deadline <= last_now_ || tick <= now_ ? kOverdue : slot_for(tick), ref.raw(), at);
     ++size_;
   }
-
   /// Nothing where the record is not armed.
-  void cancel(RecordRef ref) {
-    if (!armed(ref)) return;
-    unlink(node(ref));
+  void cancel(RecordRef ref) { cancel(node(ref)); }
+  void cancel(tcp::TimerNode& at) {
+    if (!armed(at)) return;
+    unlink(at);
     --size_;
   }
-
   /// When an armed record is due, as it was rounded.
-  Instant deadline(RecordRef ref) const { return instant_of(tick_of(ref)); }
+  Instant deadline(RecordRef ref) const { return instant_of(tick_of(node(ref))); }
 
   /// Whether `arm` with this deadline would let the record fire no earlier than it does now.
-  bool armed_by(RecordRef ref, Instant deadline) const {
-    if (!armed(ref)) return false;
-    const std::int64_t tick = tick_of(ref);
+  bool armed_by(const tcp::TimerNode& at, Instant deadline) const {
+    if (!armed(at)) return false;
+    const std::int64_t tick = tick_of(at);
     return tick <= now_ || (deadline > last_now_ && tick <= ceil_tick(deadline));
   }
 
-  bool armed(RecordRef ref) const { return nodes_.node(ref).next != tcp::TimerNode::kUnlinked; }
+  bool armed(RecordRef ref) const { return armed(node(ref)); }
+  static bool armed(const tcp::TimerNode& at) { return at.next != tcp::TimerNode::kUnlinked; }
 
   /// Calls expired(RecordRef) for each record that is due, by tick, then in the order of arming; it is no
   /// longer armed by then. The callback may arm and cancel any record; what it arms for a time that is not
@@ -153,8 +155,8 @@ class TimingWheel {
     return static_cast<unsigned>(tick >> (level * kDigitBits)) & (kSlots - 1);
   }
 
-  std::int64_t tick_of(RecordRef ref) const {
-    return now_ + static_cast<std::int32_t>(nodes_.node(ref).tick - static_cast<std::uint32_t>(now_));
+  std::int64_t tick_of(const Node& at) const {
+    return now_ + static_cast<std::int32_t>(at.tick - static_cast<std::uint32_t>(now_));
   }
   Node& node(RecordRef ref) const { return nodes_.node(ref); }
   Node& node(std::uint32_t raw) const { return nodes_.node(RecordRef::from_raw(raw)); }
@@ -168,8 +170,7 @@ class TimingWheel {
     return level * kSlots + digit(tick, level);
   }
 
-  void append(std::uint32_t list, std::uint32_t raw) {
-    Node& added = node(raw);
+  void append(std::uint32_t list, std::uint32_t raw, Node& added) {
     const std::uint32_t last = lists_[list].last;
     added.previous = last;
     added.next = list;
@@ -239,10 +240,10 @@ class TimingWheel {
     lists_[next.slot] = List{next.slot, next.slot};
     mark_empty(next.slot);
     while (!is_list(raw)) {
-      const Node& moved = node(raw);
+      Node& moved = node(raw);
       const std::uint32_t following = moved.next;
       const std::uint32_t ahead = moved.tick - static_cast<std::uint32_t>(now_);
-      append(ahead == 0 ? kFiring : slot_for(now_ + ahead), raw);
+      append(ahead == 0 ? kFiring : slot_for(now_ + ahead), raw, moved);
       raw = following;
     }
     return true;

@@ -116,6 +116,14 @@ class Connection {
 
   /// RFC 9293 §3.10.7.3 and §3.10.7.4. The reason is the segment's fate.
   trace::Reason on_segment(const Segment& seg, Context& ctx);
+  /// Whether `on_more_text` may follow the segment that `on_segment` has just called kDataAccepted, and for
+  /// how many octets at most; 0: no.
+  std::uint32_t room_for_more_text(const Segment& like) const;
+  /// What `on_segment` would do with segments that have the header of `like` but for their numbers, which
+  /// follow without a gap, and for PSH. All have text, no more than there is room for. Returns how many were
+  /// taken: the first ones as kDataAccepted, the last one as `last`. Their frames are left empty.
+  std::size_t on_more_text(std::span<const MoreText> texts, const Segment& like, trace::Reason& last,
+                           Context& ctx);
   void on_timer(Context& ctx);
   /// An ICMP error that quoted `seq` of this connection; hard or soft by RFC 5461.
   trace::Reason on_unreachable(SeqNum seq, bool hard, Error error, Context& ctx);
@@ -123,8 +131,10 @@ class Connection {
 
   // Outputs.
 
-  /// The next segment: header in `out`, text shared into `frame`. False: nothing to send now.
-  [[nodiscard]] bool transmit(wire::Frame& frame, Sent& out, Context& ctx);
+  /// The next segment: header in `out`, text shared into `frame`. False: nothing to send now. Up to
+  /// `most_segments` segments come at once, as a train (`Sent::segment_size`), where they are those that as
+  /// many calls would give.
+  [[nodiscard]] bool transmit(wire::Frame& frame, Sent& out, Context& ctx, std::uint32_t most_segments = 1);
   Instant next_deadline() const { return timers_.next(); }
   /// `SocketEventBits` since the last call.
   std::uint16_t take_events() { return std::exchange(events_, std::uint16_t{0}); }
@@ -257,6 +267,7 @@ class Connection {
     bool reordered = false;
     Instant sampled_at;
     std::optional<Duration> round_trip;  // of the latest segment that was sent once
+    Duration last_round_trip;            // of the last one looked at
     SeqNum reordered_from;
     std::uint32_t lost_before = 0;
     std::uint32_t marked = 0;  // segments newly known to have been marked (ECN)
@@ -327,6 +338,7 @@ class Connection {
   Duration reordering_window() const;
 
   // Parts of the seventh and eighth (connection_receive.cpp).
+  std::uint32_t append_all(const MoreText& text, Context& ctx);
   std::uint32_t take_text(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
   trace::Reason keep_beyond(const Segment& seg, std::uint32_t skip, std::uint32_t count, Context& ctx);
   void fill_from_beyond(Context& ctx);
@@ -335,6 +347,11 @@ class Connection {
   void take_fin(Context& ctx);
 
   // Sending (connection_send.cpp).
+  /// Neither text nor FIN, neither acknowledgement nor probe, and nothing again.
+  bool has_nothing_to_send() const {
+    return acks_owed_ == 0 && flight_ == nullptr && !resend_first_ && !probe_ && snd_.queue.empty() &&
+           snd_.nxt == snd_.base + (snd_.fin_queued ? 1u : 0u);
+  }
   bool send_syn(wire::Frame& frame, Sent& out, Context& ctx);
   void add_fast_open(wire::Frame& frame, Sent& out, Context& ctx);
   enum class Limit : bool {
@@ -355,7 +372,10 @@ class Connection {
   bool worth_sending(std::uint32_t size, std::uint32_t available, bool fin) const;
   bool corked(std::uint32_t size) const;
   void tell_writable(const Settings& settings);
-  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available, std::uint32_t paced_burst);
+  /// Segments of new text behind which a burst ends though more may leave.
+  std::uint32_t burst_segments(std::uint32_t paced_burst) const;
+  bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available, std::uint32_t limit,
+                  std::uint32_t segments);
   /// Octets a second by the controller, or by the window and the round trip; 0: not known yet.
   std::uint64_t pacing_rate(const Settings& settings) const;
   struct Pacing {
@@ -367,11 +387,18 @@ class Connection {
   void pace(std::uint32_t octets, const Pacing& p, const Context& ctx);
   void resume(const Context& ctx);
   std::uint32_t peer_room() const;
+  /// Segments that may be in flight: what small ones cost beside their text counts against the send buffer
+  /// (attack D6).
+  std::uint32_t most_segments_in_flight(const Settings& settings) const;
   bool record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx);
   void note_usage();
   /// What text waits for now that nothing more leaves.
   SendLimit send_limit() const;
   void note_send_limit(Instant now);
+
+  // Several segments at once (connection_train.cpp).
+  bool may_lead_train(const Sent& first) const;
+  void send_train(std::uint32_t most, wire::Frame& frame, Sent& out, Context& ctx);
 
   // Sending again (connection_resend.cpp).
   bool resend(wire::Frame& frame, Sent& out, Context& ctx);
@@ -389,12 +416,13 @@ class Connection {
   std::uint32_t full_segment() const { return mss_for(1500, tuple_.local.address.family()); }
   std::uint64_t memory_received() const;
   std::uint64_t memory_limit() const;
+  std::uint64_t memory_surely_allowed() const;
   void stay_within_buffer(Context& ctx);
   std::size_t prune_to(std::uint64_t memory, Context& ctx);
   /// What the first round trip may bring: the peer's initial window.
   std::uint32_t first_space() const { return std::min(rcv_.buffer, 10 * full_segment()); }
   void make_tuning(const Context& ctx);
-  void time_receiver(const Segment& seg, Context& ctx);
+  void time_receiver(const Segment& seg, std::uint32_t piece, Context& ctx);
   void tune_receive_buffer(Context& ctx);
   void tune_send_buffer(const Context& ctx);
 
@@ -561,9 +589,7 @@ class Connection {
     return rare_->options.user_timeout > Duration::zero() ? rare_->options.user_timeout
                                                           : rare_->agreed_user_timeout;
   }
-  Offer offer(const Context& ctx) const {
-    return offer_of(rare_ != nullptr ? rare_->options : Options{}, ctx, tuple_.local.address.family());
-  }
+  Offer offer(const Context& ctx) const { return offer_of(choices(), ctx, tuple_.local.address.family()); }
   CongestionControl congestion_control(const Settings& s) const {
     return rare_ != nullptr && rare_->options.congestion ? *rare_->options.congestion
                                                          : s.tcp_congestion_control;

@@ -102,8 +102,11 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
     }
   } else {
     const Duration rtt = ctx.now - s.sent_at;
-    rtt_.note_minimum(rtt, ctx.now);
-    d.round_trip = std::min(d.round_trip.value_or(rtt), rtt);
+    if (!d.round_trip || rtt != d.last_round_trip) {  // those that left together took as long
+      rtt_.note_minimum(rtt, ctx.now);
+      d.round_trip = std::min(d.round_trip.value_or(rtt), rtt);
+      d.last_round_trip = rtt;
+    }
     if (!s.sacked && !d.sampled && s.end().at_or_before(snd_.una) && s.start.at_or_after(f.sample_from)) {
       d.sampled = true;
       d.sampled_at = s.sent_at;

@@ -15,16 +15,19 @@ namespace synfin::tcp {
 // as nothing follows for a while; and behind each paced burst. Linux does so, as the end of each segment that
 // the device is to cut into several.
 bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available,
-                            std::uint32_t paced_burst) {
+                            std::uint32_t limit, std::uint32_t segments) {
   if (burst_ < 255) ++burst_;
-  const std::uint32_t limit = text_room();
   const std::uint32_t rest = available - size;
   const std::uint32_t next = std::min({rest, room - size, limit});
   const bool follows = next > 0 && (next == limit || (next == rest && (no_delay_ || snd_.fin_queued)));
-  const std::uint32_t paced = paced_burst / limit;
-  const std::uint32_t most = paced > 0 ? paced : std::max(congestion_.window() / limit / 2, 1u);
-  if (follows) return most > 1 && burst_ % most == 0;
+  if (follows) return segments > 1 && burst_ % segments == 0;
   return std::exchange(burst_, std::uint8_t{0}) > 1;
+}
+
+std::uint32_t Connection::burst_segments(std::uint32_t paced_burst) const {
+  const std::uint32_t limit = text_room();
+  const std::uint32_t paced = paced_burst / limit;
+  return paced > 0 ? paced : std::max(congestion_.window() / limit / 2, 1u);
 }
 
 // Less than a full segment waits for more of it, which the program wants or promised, but not behind the end

@@ -16,8 +16,8 @@ using wire::TcpOptions;
 // One segment where the SYN or SYN-ACK was lost (RFC 5681 §3.1).
 void Connection::begin_congestion_control(bool syn_lost, Context& ctx) {
   const std::uint32_t initial = syn_lost ? 1 : ctx.settings.tcp_init_cwnd;
-  congestion_ = Congestion{CongestionControl::kCubic, text_limit(), initial};
-  change_controller(congestion_control(ctx.settings), initial, ctx);
+  if (!congestion_.begin(congestion_control(ctx.settings), text_limit(), initial, timestamp_offset_))
+    ctx.called(tuple_, state_, Reason::kNoPathModel);
 }
 
 // Without memory for a model of the path the connection goes on with the controller that it has.

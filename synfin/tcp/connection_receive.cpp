@@ -54,7 +54,7 @@ std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std:
     const bool was_empty = rcv_.queue.empty();
     for_each_slice(seg.frame, seg.text_offset + skip, count, ctx.pool, [&](wire::Slice s) {
       const std::uint32_t size = s.size();
-      const std::uint32_t n = rcv_.queue.append(std::move(s), ctx.pool);
+      const std::uint32_t n = rcv_.queue.append(std::move(s), ctx.pool, SliceQueue::Small::kWait);
       taken += n;
       return n == size && n > 0;
     });
@@ -68,7 +68,7 @@ std::uint32_t Connection::take_text(const Segment& seg, std::uint32_t skip, std:
     fill_from_beyond(ctx);
   }
   traffic_.received += static_cast<std::uint32_t>(rcv_.nxt - before);
-  time_receiver(seg, ctx);
+  time_receiver(seg, seg.piece_size(), ctx);
   stay_within_buffer(ctx);
   return taken;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What leaves, one segment a call. Read first: RFC 9293 §3.7.4 (Nagle), §3.8.6.2.1 (silly window), RFC 5681
-// §3.1, RFC 6298 §5.
+// What leaves, one segment a call, or a train of them (connection_train.cpp). Read first: RFC 9293 §3.7.4
+// (Nagle), §3.8.6.2.1 (silly window), RFC 5681 §3.1, RFC 6298 §5.
 #include <algorithm>
 
 #include "synfin/tcp/connection.h"
@@ -37,18 +37,26 @@ std::uint32_t Connection::text_room() const {
   return std::max(text_limit(), others + 1) - others;
 }
 
-bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx) {
+bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx, std::uint32_t most_segments) {
   if (syn_to_send_) return send_syn(frame, out, ctx);
   if (!is_synchronized(state_)) {
     if (state_ != State::kSynReceived) return false;
     // "The server … MAY … send data to the client before it receives the client's ACK"  (RFC 7413 §4.2.2)
     return (fast_open_ && send_text(Limit::kAll, frame, out, ctx)) || (acks_owed_ > 0 && send_ack(out, ctx));
   }
+  if (has_nothing_to_send()) {
+    burst_ = 0;
+    if (send_limit_ != SendLimit::kIdle) note_send_limit(ctx.now);
+    return false;
+  }
   // A pure ACK before all text (RFC 9768 §3.2.2.1).
   if (accurate_ && acks_owed_ > 0 && marks().owes_handshake_ack()) return send_ack(out, ctx);
   if (resend(frame, out, ctx)) return true;
   if (probe_ && send_probe(frame, out, ctx)) return true;
-  if (send_text(Limit::kAll, frame, out, ctx)) return true;
+  if (send_text(Limit::kAll, frame, out, ctx)) {
+    if (most_segments > 1 && may_lead_train(out)) send_train(most_segments, frame, out, ctx);
+    return true;
+  }
   burst_ = 0;
   note_send_limit(ctx.now);
   return acks_owed_ > 0 && send_ack(out, ctx);
@@ -253,7 +261,8 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   }
   const std::uint32_t room = std::min(network_room, peer_room());
   const Pacing paced = pacing(ctx.settings);
-  const bool ends = limit == Limit::kAll && ends_burst(size, room, available, paced.burst);
+  const bool ends =
+      limit == Limit::kAll && ends_burst(size, room, available, text_room(), burst_segments(paced.burst));
   const bool push = size > 0 && (size == available || ends);
   std::uint8_t flags = push ? Flags::kPsh : 0;
   if (fin) flags |= Flags::kFin;
@@ -330,6 +339,10 @@ bool Connection::send_probe(wire::Frame& frame, Sent& out, Context& ctx) {
   return true;
 }
 
+std::uint32_t Connection::most_segments_in_flight(const Settings& settings) const {
+  return std::clamp(send_buffer(settings) / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
+}
+
 // Before SND.NXT moves. A FIN alone, with nothing else in flight, needs no memory. False: there is none.
 bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool push, Context& ctx) {
   const std::uint32_t length = text + (fin ? 1u : 0u);
@@ -342,10 +355,7 @@ bool Connection::record_sent(SeqNum start, std::uint32_t text, bool fin, bool pu
     flight_->pacer.begin(timers_.armed(Timer::kPacing) ? timers_.at(Timer::kPacing) : ctx.now);
   }
   if (flight_ != nullptr) {
-    // What small segments cost beside their text counts against the send buffer (attack D6).
-    const std::uint32_t most =
-        std::clamp(send_buffer(ctx.settings) / kRecordCost, kLeastRecords, Scoreboard::kMost - 1);
-    if (flight_->sent.size() >= most && text > 0) return false;
+    if (flight_->sent.size() >= most_segments_in_flight(ctx.settings) && text > 0) return false;
     const SendMark mark = flight_->rate.mark(pipe() + length);
     if (!flight_->sent.push(start, static_cast<std::uint16_t>(length), push, ctx.now, mark)) return false;
   }

@@ -34,6 +34,11 @@ std::uint64_t Connection::memory_received() const {
   return rcv_.queue.memory() + (rcv_.beyond != nullptr ? rcv_.beyond->memory() : 0);
 }
 
+// The least that `memory_limit` can be.
+std::uint64_t Connection::memory_surely_allowed() const {
+  return kMemoryPerOctet * rcv_.buffer;
+}
+
 // Half-read and half-filled blocks come on top, and a block for crumbs.
 std::uint64_t Connection::memory_limit() const {
   return kMemoryPerOctet * rcv_.buffer + rcv_.queue.memory_at_ends() + wire::BlockPool::kSmall;
@@ -124,7 +129,7 @@ void Connection::make_tuning(const Context& ctx) {
 }
 
 // Behind text that arrived in order.
-void Connection::time_receiver(const Segment& seg, Context& ctx) {
+void Connection::time_receiver(const Segment& seg, std::uint32_t piece, Context& ctx) {
   if (tuning_ == nullptr) {
     if (traffic_.received < std::min<std::uint64_t>(kWorthTuning, rcv_.buffer / 2)) return;
     make_tuning(ctx);
@@ -136,7 +141,7 @@ void Connection::time_receiver(const Segment& seg, Context& ctx) {
   const std::uint32_t echo = seg.header.options.timestamps.echo;
   const std::uint32_t elapsed = timestamp_value(ctx.now, timestamp_offset_) - echo;
   constexpr std::uint32_t kOldest = 3'600'000;
-  if (seg.piece_size() >= seen_mss_ && echo != 0 && elapsed < kOldest)
+  if (piece >= seen_mss_ && echo != 0 && elapsed < kOldest)
     tuning_->heard_echo(echo, Duration::milliseconds(elapsed));
 }
 

@@ -7,8 +7,7 @@
 namespace synfin::tcp {
 
 void Context::tell(trace::EventKind kind, const wire::FourTuple& tuple, trace::State from, trace::State to,
-                   trace::Reason why, Instant deadline) {
-  if (sink == nullptr) return;
+                   trace::Reason why, Instant deadline) const {
   trace::Event e;
   e.kind = kind;
   e.from = from;
@@ -20,31 +19,9 @@ void Context::tell(trace::EventKind kind, const wire::FourTuple& tuple, trace::S
   sink->on_event(e);
 }
 
-void Context::state_changed(const wire::FourTuple& tuple, trace::State from, trace::State to,
-                            trace::Reason why, Instant deadline) {
-  tell(trace::EventKind::kStateChanged, tuple, from, to, why, deadline);
-}
-
-void Context::timer_fired(const wire::FourTuple& tuple, trace::State state, trace::Reason what) {
-  tell(trace::EventKind::kTimer, tuple, state, state, what, Instant::never());
-}
-
-void Context::called(const wire::FourTuple& tuple, trace::State state, trace::Reason what) {
-  tell(trace::EventKind::kCall, tuple, state, state, what, Instant::never());
-}
-
 void stamp(wire::TcpOptions& options, Instant now, std::uint32_t offset, std::uint32_t recent) {
   options.present |= wire::TcpOptions::kTimestamps;
   options.timestamps = {timestamp_value(now, offset), recent};
-}
-
-std::uint16_t mss_for(std::uint32_t mtu, wire::Family family) {
-  const std::uint32_t headers = family == wire::Family::kIpv4 ? 40 : 60;
-  return static_cast<std::uint16_t>(std::clamp<std::uint32_t>(mtu, headers + 1, 65535 + headers) - headers);
-}
-
-std::uint16_t default_mss(wire::Family family) {
-  return family == wire::Family::kIpv4 ? 536 : 1220;
 }
 
 WindowScale scale_for(std::uint32_t buffer) {

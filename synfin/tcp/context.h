@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <cassert>
+#include <optional>
 #include <vector>
 
 #include "synfin/base/entropy.h"
@@ -34,22 +37,34 @@ struct Context {
   MemoryBudget& memory;
   /// Answers, in the order in which they are to leave.
   std::vector<Reply>& replies;
+  /// The hash of the only 4-tuple that the call is about, where its owner had to be found anyway.
+  std::optional<TupleHash> found_by{};
 
+  TupleHash hash_of(const wire::FourTuple& tuple) const {
+    assert(!found_by || found_by->place == tuple_hash(tuple_key, tuple).place);
+    return found_by ? *found_by : tuple_hash(tuple_key, tuple);
+  }
   std::uint32_t timestamp_offset(const wire::FourTuple& tuple) const {
-    return tuple_hash(tuple_key, tuple).timestamp_offset;
+    return hash_of(tuple).timestamp_offset;
   }
   MemoryLevel memory_level() const { return memory.level(pool, settings.tcp_mem, counters); }
   /// Octets of blocks that new data may still take.
   std::uint64_t memory_room() const { return MemoryBudget::room(pool, settings.tcp_mem); }
   void count(trace::Counter c) { ++counters[c]; }
   void state_changed(const wire::FourTuple& tuple, trace::State from, trace::State to, trace::Reason why,
-                     Instant deadline = Instant::never());
-  void timer_fired(const wire::FourTuple& tuple, trace::State state, trace::Reason what);
-  void called(const wire::FourTuple& tuple, trace::State state, trace::Reason what);
+                     Instant deadline = Instant::never()) const {
+    if (sink != nullptr) tell(trace::EventKind::kStateChanged, tuple, from, to, why, deadline);
+  }
+  void timer_fired(const wire::FourTuple& tuple, trace::State state, trace::Reason what) const {
+    if (sink != nullptr) tell(trace::EventKind::kTimer, tuple, state, state, what, Instant::never());
+  }
+  void called(const wire::FourTuple& tuple, trace::State state, trace::Reason what) const {
+    if (sink != nullptr) tell(trace::EventKind::kCall, tuple, state, state, what, Instant::never());
+  }
 
  private:
   void tell(trace::EventKind kind, const wire::FourTuple& tuple, trace::State from, trace::State to,
-            trace::Reason why, Instant deadline);
+            trace::Reason why, Instant deadline) const;
 };
 
 /// TSval for a connection: milliseconds since the epoch of `now`, shifted by the connection's own offset.
@@ -61,9 +76,14 @@ inline std::uint32_t timestamp_value(Instant now, std::uint32_t offset) {
 void stamp(wire::TcpOptions& options, Instant now, std::uint32_t offset, std::uint32_t recent);
 
 /// Largest text of a segment without options on this MTU (RFC 9293 §3.7.1, MUST-67): the MSS to announce.
-std::uint16_t mss_for(std::uint32_t mtu, wire::Family family);
+constexpr std::uint16_t mss_for(std::uint32_t mtu, wire::Family family) {
+  const std::uint32_t headers = family == wire::Family::kIpv4 ? 40 : 60;
+  return static_cast<std::uint16_t>(std::clamp<std::uint32_t>(mtu, headers + 1, 65535 + headers) - headers);
+}
 /// What a peer that announced no MSS takes: 536 or 1220 (MUST-15).
-std::uint16_t default_mss(wire::Family family);
+constexpr std::uint16_t default_mss(wire::Family family) {
+  return family == wire::Family::kIpv4 ? 536 : 1220;
+}
 
 /// What a connection offers of its own when it opens: the program's choice within what the link carries.
 struct Offer {

@@ -90,4 +90,17 @@ class Rack {
   bool in_dsack_round_ = false;
 };
 
+inline void Rack::delivered(const SentSegment& s, Instant now, std::optional<bool> echo_proves,
+                            Duration min_rtt) {
+  const Duration rtt = now - s.sent_at;
+  // Step 2: what was sent twice may have been acknowledged for the first time.
+  if (s.ever_retransmitted && (!echo_proves.value_or(true) || rtt < min_rtt)) return;
+  const bool newer = s.sent_at > sent_at_ || (s.sent_at == sent_at_ && s.end().after(end_));
+  if (valid_ && !newer) return;
+  valid_ = true;
+  sent_at_ = s.sent_at;
+  end_ = s.end();
+  rtt_ = rtt;
+}
+
 }  // namespace synfin::tcp

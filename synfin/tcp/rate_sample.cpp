@@ -6,34 +6,11 @@
 #include <algorithm>
 
 namespace synfin::tcp {
-namespace {
-
-std::uint32_t microseconds(Instant t) {
-  return static_cast<std::uint32_t>(t.ns() / 1'000);
-}
-
-}  // namespace
-
 void DeliveryRate::begin(std::uint32_t delivered, Instant now, bool app_limited) {
   *this = DeliveryRate{};
   delivered_ = dry_until_ = delivered;
   delivered_at_ = first_sent_ = microseconds(now);
   app_limited_ = app_limited;
-}
-
-void DeliveryRate::segment_delivered(const SendMark& mark, std::uint32_t octets, Instant sent_at,
-                                     wire::SeqNum end, Instant now) {
-  delivered_ += octets;
-  delivered_at_ = microseconds(now);
-  const bool newer = sent_at > newest_sent_ || (sent_at == newest_sent_ && end.after(newest_end_));
-  if (any_ && !newer) return;
-  any_ = true;
-  newest_ = mark;
-  newest_sent_ = sent_at;
-  newest_end_ = end;
-  send_elapsed_ = microseconds(sent_at) - mark.first_sent;
-  ack_elapsed_ = delivered_at_ - mark.delivered_at;
-  first_sent_ = microseconds(sent_at);
 }
 
 RateSample DeliveryRate::take(Duration least) {

@@ -60,6 +60,8 @@ class DeliveryRate {
   std::uint32_t lost() const { return lost_; }
 
  private:
+  static std::uint32_t microseconds(Instant t) { return static_cast<std::uint32_t>(t.ns() / 1'000); }
+
   std::uint32_t delivered_ = 0, delivered_at_ = 0, first_sent_ = 0, lost_ = 0;
   std::uint32_t dry_until_ = 0;
   bool app_limited_ = false;
@@ -71,5 +73,20 @@ class DeliveryRate {
   wire::SeqNum newest_end_;
   std::uint32_t send_elapsed_ = 0, ack_elapsed_ = 0;  // microseconds
 };
+
+inline void DeliveryRate::segment_delivered(const SendMark& mark, std::uint32_t octets, Instant sent_at,
+                                            wire::SeqNum end, Instant now) {
+  delivered_ += octets;
+  delivered_at_ = microseconds(now);
+  const bool newer = sent_at > newest_sent_ || (sent_at == newest_sent_ && end.after(newest_end_));
+  if (any_ && !newer) return;
+  any_ = true;
+  newest_ = mark;
+  newest_sent_ = sent_at;
+  newest_end_ = end;
+  send_elapsed_ = microseconds(sent_at) - mark.first_sent;
+  ack_elapsed_ = delivered_at_ - mark.delivered_at;
+  first_sent_ = microseconds(sent_at);
+}
 
 }  // namespace synfin::tcp

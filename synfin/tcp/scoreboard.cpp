@@ -10,21 +10,6 @@
 
 namespace synfin::tcp {
 
-bool Scoreboard::push(wire::SeqNum start, std::uint16_t length, bool push, Instant now,
-                      const SendMark& mark) {
-  if (count_ == capacity_ && !grow()) return false;
-  SentSegment& s = slot(count_);
-  s = SentSegment{};
-  s.sent_at = now;
-  s.start = start;
-  s.length = length;
-  s.push = push;
-  s.mark = mark;
-  octets_ += length;
-  link(count_++);
-  return true;
-}
-
 bool Scoreboard::grow() {
   const std::uint32_t bigger = capacity_ * 4;
   if (bigger > kMost) return false;
@@ -44,22 +29,6 @@ bool Scoreboard::grow() {
   capacity_ = bigger;
   first_ = 0;
   return true;
-}
-
-void Scoreboard::pop() {
-  SentSegment& s = slot(0);
-  if (waits(s)) {
-    --waiting_;
-  } else if (!s.sacked) {
-    unlink(0);
-  }
-  octets_ -= s.length;
-  if (s.sacked) --sacked_, sacked_octets_ -= s.length;
-  if (s.lost) --lost_, lost_octets_ -= s.length;
-  if (s.retransmitted) --retransmitted_, retransmitted_octets_ -= s.length;
-  first_ = (first_ + 1) & (capacity_ - 1);
-  --count_;
-  if (lost_hint_ > 0) --lost_hint_;
 }
 
 void Scoreboard::trim(wire::SeqNum una) {
@@ -135,20 +104,6 @@ std::optional<std::uint32_t> Scoreboard::next_lost() {
     if (waits(slot(lost_hint_))) return lost_hint_;
   }
   return std::nullopt;
-}
-
-void Scoreboard::link(std::uint32_t i) {
-  SentSegment& s = slot(i);
-  s.older = newest_;
-  s.newer = kNone;
-  (newest_ == kNone ? oldest_ : ring()[newest_].newer) = place(i);
-  newest_ = place(i);
-}
-
-void Scoreboard::unlink(std::uint32_t i) {
-  const SentSegment& s = slot(i);
-  (s.older == kNone ? oldest_ : ring()[s.older].newer) = s.newer;
-  (s.newer == kNone ? newest_ : ring()[s.newer].older) = s.older;
 }
 
 // Rare: by time, and by number where that is the same.

@@ -139,4 +139,51 @@ class Scoreboard {
   std::uint64_t visits_ = 0;
 };
 
+// For every segment that is sent and acknowledged.
+
+inline void Scoreboard::link(std::uint32_t i) {
+  SentSegment& s = slot(i);
+  s.older = newest_;
+  s.newer = kNone;
+  (newest_ == kNone ? oldest_ : ring()[newest_].newer) = place(i);
+  newest_ = place(i);
+}
+
+inline void Scoreboard::unlink(std::uint32_t i) {
+  const SentSegment& s = slot(i);
+  (s.older == kNone ? oldest_ : ring()[s.older].newer) = s.newer;
+  (s.newer == kNone ? newest_ : ring()[s.newer].older) = s.older;
+}
+
+inline bool Scoreboard::push(wire::SeqNum start, std::uint16_t length, bool push, Instant now,
+                             const SendMark& mark) {
+  if (count_ == capacity_ && !grow()) return false;
+  SentSegment& s = slot(count_);
+  s = SentSegment{};
+  s.sent_at = now;
+  s.start = start;
+  s.length = length;
+  s.push = push;
+  s.mark = mark;
+  octets_ += length;
+  link(count_++);
+  return true;
+}
+
+inline void Scoreboard::pop() {
+  SentSegment& s = slot(0);
+  if (waits(s)) {
+    --waiting_;
+  } else if (!s.sacked) {
+    unlink(0);
+  }
+  octets_ -= s.length;
+  if (s.sacked) --sacked_, sacked_octets_ -= s.length;
+  if (s.lost) --lost_, lost_octets_ -= s.length;
+  if (s.retransmitted) --retransmitted_, retransmitted_octets_ -= s.length;
+  first_ = (first_ + 1) & (capacity_ - 1);
+  --count_;
+  if (lost_hint_ > 0) --lost_hint_;
+}
+
 }  // namespace synfin::tcp

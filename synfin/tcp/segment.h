@@ -43,6 +43,13 @@ struct Segment {
   bool has_timestamps() const { return header.options.has(wire::TcpOptions::kTimestamps); }
 };
 
+/// Text of a segment that follows another one: where it lies in its frame.
+struct MoreText {
+  wire::Frame* frame = nullptr;
+  std::uint32_t offset = 0;
+  std::uint32_t size = 0;
+};
+
 /// A segment that is to be written, and what the trace says of it.
 struct Sent {
   wire::TcpHeader header;
@@ -54,6 +61,14 @@ struct Sent {
   std::uint16_t identification = 0;
   trace::Reason reason = trace::Reason::kNone;
   trace::State state = trace::State::kClosed;  // in which it was sent
+  /// Not 0: a train of segments that have so much text each, the last with what is left of `text_size`. All
+  /// have this header but for the number, and the last has `last_flags` besides.
+  std::uint16_t segment_size = 0;
+  Flags last_flags;
+
+  std::uint32_t segments() const {
+    return segment_size == 0 ? 1 : (text_size + segment_size - 1) / segment_size;
+  }
 };
 
 /// A segment without text that answers one that arrived, or a reset. Written out when the link next takes

@@ -13,6 +13,10 @@ constexpr std::uint32_t kWorthKeeping = 4;
 // The largest block a write is spread over: large enough that a super-segment needs few slices.
 constexpr std::uint32_t kWriteBlock = wire::BlockPool::kMedium;
 
+bool is_small(const wire::Slice& s) {
+  return s.size() * kWorthKeeping < s.memory();
+}
+
 }  // namespace
 
 bool SliceQueue::grow() {
@@ -47,11 +51,34 @@ bool SliceQueue::push(wire::Slice slice) {
   e.start = start;
   size_ += slice.size();
   e.slice = std::move(slice);
+  waits_ = false;
   return true;
+}
+
+// What continues the last one has not come: it is copied out of its block, if there is memory.
+void SliceQueue::settle_last(wire::BlockPool& pool) {
+  if (!waits_) return;
+  waits_ = false;
+  Entry& last = at(count_ - 1);
+  if (!is_small(last.slice)) return;
+  const std::uint32_t n = last.slice.size();
+  const bool behind = count_ > 1 && at(count_ - 2).slice.room() >= n;
+  wire::Slice copy = behind ? wire::Slice{} : pool.copy(last.slice.bytes());
+  if (!behind && copy.empty()) return;
+  if (count_ == 1 || !at(count_ - 2).slice.shares_block_with(last.slice)) refund(last.slice);
+  if (behind) {
+    (void)at(count_ - 2).slice.append(last.slice.bytes());
+    last.slice.reset();
+    --count_;
+  } else {
+    last.slice = std::move(copy);
+    charge(last.slice);
+  }
 }
 
 std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
   std::uint32_t done = 0;
+  settle_last(pool);
   if (count_ > 0) {
     const std::uint32_t n = at(count_ - 1).slice.append(bytes);
     size_ += n;
@@ -69,16 +96,25 @@ std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
   return done;
 }
 
-std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool) {
+std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool, Small if_small) {
   const std::uint32_t n = slice.size();
   if (n == 0) return 0;
-  const bool small = n * kWorthKeeping < slice.memory();
+  if (count_ > 0 && at(count_ - 1).slice.continued_by(slice)) {
+    at(count_ - 1).slice.extend(n);
+    size_ += n;
+    return n;
+  }
+  settle_last(pool);
+  const bool small = is_small(slice);
+  if (small && count_ > 0 && at(count_ - 1).slice.room() >= n) return append_copy(slice.bytes(), pool);
   // The first of small ones may stay where it is if it leaves room for those that follow.
-  const bool fits = count_ > 0 && at(count_ - 1).slice.room() >= n;
   const bool begins =
       slice.memory() <= wire::BlockPool::kSmall && slice.room() >= wire::BlockPool::kSmall / 2;
-  if (small && (fits || !begins)) return append_copy(slice.bytes(), pool);
-  return push(std::move(slice)) ? n : 0;
+  const bool waits = small && !begins;
+  if (waits && if_small == Small::kCopy) return append_copy(slice.bytes(), pool);
+  if (!push(std::move(slice))) return 0;
+  waits_ = waits;
+  return n;
 }
 
 void SliceQueue::drop_front(std::uint32_t n) {
@@ -96,7 +132,10 @@ void SliceQueue::drop_front(std::uint32_t n) {
     first_ = (first_ + 1) & (capacity() - 1);
     --count_;
   }
-  if (count_ == 0) release_storage();
+  if (count_ == 0) {
+    waits_ = false;
+    release_storage();
+  }
 }
 
 std::uint32_t SliceQueue::read(std::span<const MutableBytes> into) {
@@ -161,10 +200,17 @@ std::uint32_t SliceQueue::share(std::uint32_t offset, std::uint32_t n, wire::Fra
   std::uint32_t done = 0;
   std::uint32_t i = index_of(offset);
   std::uint32_t skip = offset - (at(i).start - at(0).start);
-  while (done < n && !frame.full()) {
+  while (done < n) {
     const wire::Slice& s = at(i).slice;
     const std::uint32_t part = std::min(n - done, s.size() - skip);
-    frame.add(s.sub(skip, part));
+    wire::Slice shared = s.sub(skip, part);
+    if (frame.slice_count > 0 && frame.slices[frame.slice_count - 1u].continued_by(shared)) {
+      frame.slices[frame.slice_count - 1u].extend(part);
+    } else if (!frame.full()) {
+      frame.add(std::move(shared));
+    } else {
+      break;
+    }
     done += part;
     skip = 0;
     ++i;
@@ -181,6 +227,7 @@ std::uint32_t SliceQueue::memory_at_ends() const {
 std::uint32_t SliceQueue::collapse(wire::BlockPool& pool) {
   std::uint32_t kept = 0, gone = 0, left = size_;
   bool copying = false;  // the last one kept lies in a block that was begun here
+  waits_ = false;
   memory_ = 0;
   const auto keep = [&](Entry e) {
     if (kept == 0 || !at(kept - 1).slice.shares_block_with(e.slice)) charge(e.slice);
@@ -215,13 +262,14 @@ std::uint32_t SliceQueue::collapse(wire::BlockPool& pool) {
       keep(std::move(e));
     }
   }
-  count_ = kept;
+  count_ = kept & 0x7fff'ffffu;
   return gone;
 }
 
 void SliceQueue::clear() {
   for (std::uint32_t i = 0; i < count_; ++i) at(i).slice.reset();
   count_ = 0;
+  waits_ = false;
   size_ = 0;
   memory_ = 0;
   release_storage();

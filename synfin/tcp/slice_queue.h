@@ -32,9 +32,14 @@ class SliceQueue {
 
   /// Copies `bytes` to the back; returns how many the pool had memory for.
   std::uint32_t append_copy(Bytes bytes, wire::BlockPool& pool);
-  /// Adds a slice, without copying unless it is small against its block. Returns how many of its bytes were
-  /// taken, from the front: fewer than all where there is no memory.
-  std::uint32_t append(wire::Slice slice, wire::BlockPool& pool);
+  /// Adds a slice, without copying unless it is small against its block; with kWait, unless what follows it
+  /// there does not come next. Returns how many of its bytes were taken, from the front: fewer than all where
+  /// there is no memory.
+  enum class Small : bool {
+    kCopy,
+    kWait
+  };
+  std::uint32_t append(wire::Slice slice, wire::BlockPool& pool, Small small = Small::kCopy);
   /// `n` must not exceed `size()`.
   void drop_front(std::uint32_t n);
   /// Copies the first bytes out and drops them; returns how many.
@@ -43,7 +48,8 @@ class SliceQueue {
   std::uint32_t peek(std::span<const MutableBytes> into) const;
   /// Takes the first slice off, or its first `most` octets (not 0). Must not be empty.
   wire::Slice take_front(std::uint32_t most);
-  /// Adds [offset, offset + n) to the frame by sharing; returns how much fitted into its slices.
+  /// Adds [offset, offset + n) to the frame by sharing; returns how much fitted into its slices. What lies
+  /// right behind the frame's last slice makes that longer.
   std::uint32_t share(std::uint32_t offset, std::uint32_t n, wire::Frame& frame) const;
   /// Copies slices that are small against their blocks together; returns how many. What finds no memory stays
   /// as it is.
@@ -66,6 +72,7 @@ class SliceQueue {
   void charge(const wire::Slice& s) { memory_ = (memory_ + s.memory() / kMemoryUnit) & kMostMemory; }
   void refund(const wire::Slice& s) { memory_ = (memory_ - s.memory() / kMemoryUnit) & kMostMemory; }
   bool push(wire::Slice slice);
+  void settle_last(wire::BlockPool& pool);
   bool grow();
   void release_storage();
   std::uint32_t index_of(std::uint32_t offset) const;
@@ -78,7 +85,8 @@ class SliceQueue {
   std::uint32_t log_capacity_ : 5 = 0;
   std::uint32_t memory_ : 27 = 0;  // in kMemoryUnit
   std::uint32_t first_ = 0;
-  std::uint32_t count_ = 0;
+  std::uint32_t count_ : 31 = 0;
+  std::uint32_t waits_ : 1 = 0;  // the last is small against its block, and waits for what continues it
   std::uint32_t size_ = 0;
 };
 

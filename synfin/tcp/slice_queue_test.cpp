@@ -21,6 +21,13 @@ std::string contents(const wire::Frame& frame) {
   return out;
 }
 
+std::string read_all(SliceQueue& q) {
+  std::string out(q.size(), '\0');
+  const MutableBytes into = std::as_writable_bytes(std::span{out});
+  EXPECT_EQ(q.read(std::span{&into, 1}), out.size());
+  return out;
+}
+
 TEST(SliceQueue, EmptyHoldsNoMemory) {
   wire::BlockPool pool;
   SliceQueue q;
@@ -132,6 +139,39 @@ TEST(SliceQueue, D3_SmallAndLargeByTurns) {
 }
 
 // What a peer's small segments hold before they are copied together, and behind it.
+TEST(SliceQueue, WhatContinuesTheLastSliceMakesItLonger) {
+  wire::BlockPool pool;
+  const wire::Slice whole = pool.copy(bytes_of(std::string(6000, 'a') + std::string(6000, 'b')));
+  SliceQueue q;
+  for (std::uint32_t at = 0; at < 12'000; at += 1000)
+    EXPECT_EQ(q.append(whole.sub(at, 1000), pool, SliceQueue::Small::kWait), 1000u);
+  EXPECT_EQ(pool.blocks_in_use(), 1u) << "no copy";
+  EXPECT_EQ(q.memory(), wire::BlockPool::kMedium);
+  wire::Frame frame;
+  EXPECT_EQ(q.share(0, 12'000, frame), 12'000u);
+  EXPECT_EQ(frame.slice_count, 1);
+  EXPECT_EQ(read_all(q), std::string(6000, 'a') + std::string(6000, 'b'));
+}
+
+TEST(SliceQueue, WhatIsSmallWaitsForWhatContinuesItAsTheLastAtMost) {
+  wire::BlockPool pool;
+  SliceQueue q;
+  for (int i = 0; i < 50; ++i) {
+    const wire::Slice whole = pool.copy(bytes_of(std::string(12'000, static_cast<char>('a' + i % 26))));
+    EXPECT_EQ(q.append(whole.sub(500, 100), pool, SliceQueue::Small::kWait), 100u);
+    EXPECT_EQ(q.append(whole.sub(900, 100), pool, SliceQueue::Small::kWait), 100u);
+    EXPECT_LE(q.memory(), q.size() * 8 + q.memory_at_ends());
+  }
+  EXPECT_EQ(q.append_copy(bytes_of("x"), pool), 1u);
+  EXPECT_LE(q.memory(), q.size() * 8);
+  EXPECT_EQ(q.size(), 10'001u);
+  const std::string all = read_all(q);
+  for (int i = 0; i < 50; ++i)
+    EXPECT_EQ(all.substr(static_cast<std::size_t>(i) * 200, 200),
+              std::string(200, static_cast<char>('a' + i % 26)));
+  EXPECT_EQ(pool.bytes_in_use(), 0u);
+}
+
 TEST(SliceQueue, CollapsingLeavesNoSparseBlocksAndTheSameText) {
   for (const std::uint32_t size : {520u, 600u, 1000u}) {
     SCOPED_TRACE(size);

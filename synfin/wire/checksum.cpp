@@ -12,32 +12,32 @@ namespace synfin::wire {
 namespace {
 
 #ifdef SYNFIN_CHECKSUM_AVX2
-struct Lanes {
-  std::uint64_t sums[4];
-  std::size_t summed;
-};
+// Sixteen words at a time: each less 2^15, so that it is a signed number, is added to its neighbour and the
+// pair to one of 32-bit lanes, which hold more than `kMostAtOnce` octets of pairs; what was taken off is
+// added again at the end. Gives the sum of what it has summed, a multiple of 32 octets.
+constexpr std::size_t kMostAtOnce = 1 << 20;
 
-// Four 64-bit lanes, each summing 32-bit words: no carry is lost below 2^32 words a lane.
-__attribute__((target("avx2"))) Lanes sum_lanes(const std::byte* p, std::size_t size) {
-  const __m256i low = _mm256_set1_epi64x(0xffff'ffff);
-  __m256i even0 = _mm256_setzero_si256();
-  __m256i even1 = even0;
-  __m256i odd0 = even0;
-  __m256i odd1 = even0;
+__attribute__((target("avx2"))) std::uint64_t sum_vectors(const std::byte* p, std::size_t size) {
+  const __m256i bias = _mm256_set1_epi16(-0x8000), one = _mm256_set1_epi16(1);
+  const auto pairs = [&](std::size_t at) __attribute__((target("avx2"))) {
+    const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + at));
+    return _mm256_madd_epi16(_mm256_xor_si256(words, bias), one);
+  };
+  __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
   std::size_t at = 0;
-  for (; at + 64 <= size; at += 64) {
-    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + at));
-    const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + at + 32));
-    even0 = _mm256_add_epi64(even0, _mm256_and_si256(a, low));
-    odd0 = _mm256_add_epi64(odd0, _mm256_srli_epi64(a, 32));
-    even1 = _mm256_add_epi64(even1, _mm256_and_si256(b, low));
-    odd1 = _mm256_add_epi64(odd1, _mm256_srli_epi64(b, 32));
+  for (; at + 128 <= size; at += 128) {
+    a = _mm256_add_epi32(a, pairs(at));
+    b = _mm256_add_epi32(b, pairs(at + 32));
+    c = _mm256_add_epi32(c, pairs(at + 64));
+    d = _mm256_add_epi32(d, pairs(at + 96));
   }
-  const __m256i total = _mm256_add_epi64(_mm256_add_epi64(even0, odd0), _mm256_add_epi64(even1, odd1));
-  Lanes lanes;
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(lanes.sums), total);
-  lanes.summed = at;
-  return lanes;
+  for (; at + 32 <= size; at += 32) a = _mm256_add_epi32(a, pairs(at));
+  const __m256i total = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
+  const __m256i wide = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(total)),
+                                        _mm256_cvtepi32_epi64(_mm256_extracti128_si256(total, 1)));
+  const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+  const std::int64_t sum = _mm_extract_epi64(half, 0) + _mm_extract_epi64(half, 1);
+  return static_cast<std::uint64_t>(sum + static_cast<std::int64_t>(at / 2) * 0x8000);
 }
 #endif
 
@@ -46,10 +46,11 @@ __attribute__((target("avx2"))) Lanes sum_lanes(const std::byte* p, std::size_t 
 std::uint64_t ChecksumAccumulator::sum_many(Bytes bytes) {
 #ifdef SYNFIN_CHECKSUM_AVX2
   if (__builtin_cpu_supports("avx2")) {
-    const Lanes lanes = sum_lanes(bytes.data(), bytes.size());
-    std::uint64_t sum = sum_words(bytes.subspan(lanes.summed));
-    for (const std::uint64_t lane : lanes.sums) sum = add_carry(sum, lane);
-    return sum;
+    std::uint64_t sum = 0;
+    for (; bytes.size() > kMostAtOnce; bytes = bytes.subspan(kMostAtOnce))
+      sum += sum_vectors(bytes.data(), kMostAtOnce);
+    return add_carry(sum + sum_vectors(bytes.data(), bytes.size()),
+                     sum_words(bytes.subspan(bytes.size() / 32 * 32)));
   }
 #endif
   return sum_words(bytes);

@@ -17,6 +17,16 @@ inline std::uint16_t ones_sum(Bytes bytes);
 /// The same by the definition, a word at a time: what `ones_sum` is tested and measured against.
 std::uint16_t ones_sum_reference(Bytes bytes);
 
+/// A sum of words of 16 or 32 bits each, read as big-endian numbers, folded to 16 bits, not complemented. It
+/// gives 0 only for 0.
+constexpr std::uint16_t fold_words(std::uint64_t sum) {
+  sum = (sum >> 32) + (sum & 0xffff'ffff);
+  sum = (sum >> 32) + (sum & 0xffff'ffff);
+  sum = (sum >> 16) + (sum & 0xffff);
+  sum = (sum >> 16) + (sum & 0xffff);
+  return static_cast<std::uint16_t>(sum);
+}
+
 /// A sum over pieces of any length, odd ones included.
 ///
 /// Words are summed in the processor's own order, 64 bits at a time, and the result is swapped (RFC 1071 §2
@@ -26,11 +36,11 @@ class ChecksumAccumulator {
   void add(Bytes bytes) {
     const std::uint64_t sum = bytes.size() < kVectorsPayFrom ? sum_words(bytes) : sum_many(bytes);
     // Behind an odd piece every octet stands in the other half of its word.
-    sum_ = add_carry(sum_, odd_ ? __builtin_bswap16(fold(sum)) : sum);
+    sum_ = add_carry(sum_, odd_ ? __builtin_bswap16(fold_words(sum)) : sum);
     odd_ ^= bytes.size() % 2 != 0;
   }
   /// A sum of 32-bit words in host order, below 2^64; only at an even position.
-  void add_words(std::uint64_t sum) { add_u16(fold(sum)); }
+  void add_words(std::uint64_t sum) { add_u16(fold_words(sum)); }
   void add_u16(std::uint16_t word) {
     sum_ = add_carry(sum_, swap_if_little(word));
   }  // only at an even position
@@ -48,24 +58,21 @@ class ChecksumAccumulator {
     }
     sum_ = add_carry(sum_, std::uint64_t{swap_if_little(length)} + swap_if_little(std::uint16_t{protocol}));
   }
+  /// The same where both IPv4 addresses lie behind each other as in their header.
+  void add_pseudo_header_v4(const std::byte* addresses, std::uint8_t protocol, std::uint32_t length) {
+    sum_ = add_carry(load<std::uint64_t>(addresses),
+                     std::uint64_t{swap_if_little(length)} + swap_if_little(std::uint16_t{protocol}));
+  }
   /// [offset, offset + count) of the packet.
   void add_frame(const Frame& frame, std::size_t offset, std::size_t count);
   /// Folded, not complemented.
-  std::uint16_t folded() const { return swap_if_little(fold(sum_)); }
+  std::uint16_t folded() const { return swap_if_little(fold_words(sum_)); }
   /// Folded and complemented: what goes into the field. 0 over data that contains a right checksum.
   std::uint16_t finish() const { return static_cast<std::uint16_t>(~folded()); }
 
  private:
   static constexpr std::size_t kVectorsPayFrom = 256;
 
-  // It gives 0 only for 0.
-  static constexpr std::uint16_t fold(std::uint64_t sum) {
-    sum = (sum >> 32) + (sum & 0xffff'ffff);
-    sum = (sum >> 32) + (sum & 0xffff'ffff);
-    sum = (sum >> 16) + (sum & 0xffff);
-    sum = (sum >> 16) + (sum & 0xffff);
-    return static_cast<std::uint16_t>(sum);
-  }
   static std::uint64_t add_carry(std::uint64_t a, std::uint64_t b) {
     std::uint64_t sum;
     const bool carry = __builtin_add_overflow(a, b, &sum);

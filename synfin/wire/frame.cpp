@@ -139,6 +139,16 @@ void BlockPool::release(Block* block) {
   poison(*block);
 }
 
+void Frame::keep_text(std::uint32_t octets) {
+  std::uint8_t kept = 0;
+  for (; kept < slice_count && octets > 0; ++kept) {
+    Slice& s = slices[kept];
+    if (s.size() > octets) s.truncate(octets);
+    octets -= s.size();
+  }
+  while (slice_count > kept) slices[--slice_count].reset();
+}
+
 void Frame::copy_out(std::size_t offset, MutableBytes out) const {
   std::byte* to = out.data();
   std::size_t left = out.size();

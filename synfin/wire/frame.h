@@ -69,6 +69,12 @@ class Slice {
   }
   void truncate(std::uint32_t n) { size_ = n; }
 
+  /// Whether `next` lies right behind this slice in its block; then `extend` by its size covers both.
+  bool continued_by(const Slice& next) const {
+    return block_ != nullptr && block_ == next.block_ && offset_ + size_ == next.offset_;
+  }
+  void extend(std::uint32_t n) { size_ += n; }
+
   /// Whether both lie in one block.
   bool shares_block_with(const Slice& o) const { return block_ == o.block_; }
   /// What the slice holds in memory, which for a small slice of a large block is more than `size()`.
@@ -176,6 +182,8 @@ struct Frame {
   }
 
   void add(Slice s) { slices[slice_count++] = std::move(s); }
+  /// Leaves of the slices the first `octets` octets.
+  void keep_text(std::uint32_t octets);
   bool full() const { return slice_count == kMaxSlices; }
 
   Bytes header_bytes() const { return {header.data(), header_size}; }

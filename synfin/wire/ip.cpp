@@ -6,21 +6,12 @@
 #include <optional>
 
 #include "synfin/wire/checksum.h"
-#include "synfin/wire/header_writer.h"
+#include "synfin/wire/ip_writer.h"
+#include "synfin/wire/ipv4_fields.h"
 #include "synfin/wire/ipv6_extensions.h"
 
 namespace synfin::wire {
 namespace {
-
-// Where the fields of the IPv4 header lie (RFC 791 §3.1); those of IPv6 are in ipv6_extensions.h.
-namespace ipv4 {
-constexpr std::size_t kTypeOfService = 1, kTotalLength = 2, kIdentification = 4, kFragment = 6,
-                      kTimeToLive = 8, kProtocol = 9, kChecksum = 10, kSource = 12, kDestination = 16,
-                      kMinHeaderSize = 20;
-constexpr std::uint16_t kDontFragment = 0x4000, kMoreFragmentsOrOffset = 0x3fff;
-}  // namespace ipv4
-
-constexpr std::size_t kMaxLengthField = 0xffff;
 
 std::expected<void, ParseError> check_ipv4_options(Bytes options) {
   constexpr std::uint8_t kEnd = 0, kNop = 1, kLooseSourceRoute = 131, kStrictSourceRoute = 137;
@@ -51,7 +42,10 @@ std::optional<ParseError> read_ipv4(Bytes front, std::size_t packet_size, Parsed
   if (header_size < ipv4::kMinHeaderSize || header_size > front.size()) {
     return ParseError::kIpHeaderLength;
   }
-  if (ones_sum(front.first(header_size)) != 0xffff) return ParseError::kIpBadChecksum;
+  // The usual size apart, as its sum needs no loop.
+  const std::uint16_t sum = header_size == ipv4::kMinHeaderSize ? ones_sum(Bytes{p, ipv4::kMinHeaderSize})
+                                                                : ones_sum(front.first(header_size));
+  if (sum != 0xffff) return ParseError::kIpBadChecksum;
   const std::size_t total = load_be16(p + ipv4::kTotalLength);
   if (total < header_size || total > packet_size) return ParseError::kIpTotalLength;
   const std::uint16_t fragment = load_be16(p + ipv4::kFragment);
@@ -108,29 +102,6 @@ std::optional<ParseError> read_ip(Bytes front, std::size_t packet_size, ParsedIp
   }
 }
 
-void emit_ipv4(const IpHeader& h, std::size_t payload_size, std::byte* p) {
-  const std::size_t total = std::min(ipv4::kMinHeaderSize + payload_size, kMaxLengthField);
-  constexpr std::uint32_t kVersionAndLength = 0x4500'0000;
-  HeaderWriter w{p};
-  w.word(kVersionAndLength | std::uint32_t{h.traffic_class} << 16 | static_cast<std::uint32_t>(total));
-  w.word(std::uint32_t{h.identification} << 16 | (h.dont_fragment ? ipv4::kDontFragment : 0u));
-  w.word(std::uint32_t{h.hop_limit} << 24 | std::uint32_t{h.protocol} << 16);
-  w.word(h.source.v4_bits());
-  w.word(h.destination.v4_bits());
-  ChecksumAccumulator sum;
-  sum.add_words(w.written().sum);
-  store_be16(p + ipv4::kChecksum, sum.finish());
-}
-
-void emit_ipv6(const IpHeader& h, std::size_t payload_size, std::byte* p) {
-  store_be32(p, 0x6000'0000U | std::uint32_t{h.traffic_class} << 20 | (h.flow_label & 0xf'ffff));
-  store_be16(p + ipv6::kPayloadLength, static_cast<std::uint16_t>(std::min(payload_size, kMaxLengthField)));
-  store_u8(p + ipv6::kNextHeaderField, h.protocol);
-  store_u8(p + ipv6::kHopLimit, h.hop_limit);
-  std::memcpy(p + ipv6::kSource, h.source.octets().data(), 16);
-  std::memcpy(p + ipv6::kDestination, h.destination.octets().data(), 16);
-}
-
 }  // namespace
 
 std::expected<ParsedIp, ParseError> parse_ip(Bytes front, std::size_t packet_size) {
@@ -145,15 +116,14 @@ std::size_t emitted_size(const IpHeader& header) {
 }
 
 std::size_t emit_ip(const IpHeader& header, std::size_t payload_size, MutableBytes out) {
-  const std::size_t size = emitted_size(header);
-  assert(out.size() >= size);
   assert(header.source.is_v4() == header.destination.is_v4());
+  assert(out.size() >= emitted_size(header));
   if (header.source.is_v4()) {
-    emit_ipv4(header, payload_size, out.data());
+    emit_ipv4(header, header.protocol, payload_size, out.data());
   } else {
-    emit_ipv6(header, payload_size, out.data());
+    emit_ipv6(header, header.protocol, payload_size, out.data());
   }
-  return size;
+  return emitted_size(header);
 }
 
 }  // namespace synfin::wire

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "synfin/wire/packet.h"
 
-#include <optional>
-
 #include "synfin/wire/checksum.h"
-#include "synfin/wire/tcp_options.h"
+#include "synfin/wire/ip_writer.h"
+#include "synfin/wire/ipv4_fields.h"
+#include "synfin/wire/tcp_writer.h"
 
 namespace synfin::wire {
 namespace {
 
 constexpr std::size_t kTcpChecksumField = 16;
 
-// Fills what is returned where it lies: to move it would wait for its fields to be stored.
-std::optional<ParseError> read_tcp_packet(const ParsedIp& ip, const Frame& frame, VerifyChecksum verify,
-                                          TcpPacket& out) {
+}  // namespace
+
+std::optional<ParseError> read_tcp_part(const ParsedIp& ip, const Frame& frame, VerifyChecksum verify,
+                                        TcpPart& out) {
   const Bytes front = frame.front();
   const std::size_t end = ip.header_size + ip.payload_size;
   const bool in_one_piece = front.size() >= end;
@@ -35,44 +36,96 @@ std::optional<ParseError> read_tcp_packet(const ParsedIp& ip, const Frame& frame
   }
   const auto header_size = parse_tcp_into(front.subspan(ip.header_size), ip.payload_size, out.tcp);
   if (!header_size) return header_size.error();
-  out.ip = ip.header;
   out.payload_offset = ip.header_size + *header_size;
   out.payload_size = ip.payload_size - *header_size;
   return std::nullopt;
 }
 
-}  // namespace
+bool read_usual_packet(const Frame& frame, TcpPacket& out) {
+  const Bytes front = frame.front();
+  if (front.size() < ipv4::kMinHeaderSize + TcpHeader::kMinSize) return false;
+  const std::byte* const p = front.data();
+  constexpr std::uint8_t kUsualVersionAndLength = 0x45;
+  const std::size_t total = load_be16(p + ipv4::kTotalLength);
+  const std::uint16_t fragment = load_be16(p + ipv4::kFragment);
+  if (load_u8(p) != kUsualVersionAndLength || load_u8(p + ipv4::kProtocol) != protocol::kTcp ||
+      (fragment & ipv4::kMoreFragmentsOrOffset) != 0 || ones_sum(Bytes{p, ipv4::kMinHeaderSize}) != 0xffff)
+    return false;
+  const Bytes segment = front.subspan(ipv4::kMinHeaderSize);
+  const std::size_t segment_size = total - ipv4::kMinHeaderSize;
+  // What links wrote ahead of the slices, or read into the first of them.
+  std::size_t size = front.size();
+  const std::size_t first_slice = frame.header_size != 0 ? 0 : 1;
+  for (std::size_t i = first_slice; i < frame.slice_count; ++i) size += frame.slices[i].size();
+  if (total != size) return false;
+  if (!frame.checksum_verified) {
+    ChecksumAccumulator sum;
+    sum.add_pseudo_header_v4(p + ipv4::kSource, protocol::kTcp, static_cast<std::uint32_t>(segment_size));
+    sum.add(segment);
+    for (std::size_t i = first_slice; i < frame.slice_count; ++i) sum.add(frame.slices[i].bytes());
+    if (sum.finish() != 0) return false;
+  }
+  const std::size_t header_size = read_usual_header(segment, out.tcp);
+  if (header_size == 0) return false;
+  out.payload_offset = ipv4::kMinHeaderSize + header_size;
+  out.payload_size = segment_size - header_size;
+  IpHeader& ip = out.ip;
+  ip.source = IpAddress::from_v4_octets(p + ipv4::kSource);
+  ip.destination = IpAddress::from_v4_octets(p + ipv4::kDestination);
+  ip.protocol = protocol::kTcp;
+  ip.hop_limit = load_u8(p + ipv4::kTimeToLive);
+  ip.traffic_class = load_u8(p + ipv4::kTypeOfService);
+  ip.identification = load_be16(p + ipv4::kIdentification);
+  ip.dont_fragment = (fragment & ipv4::kDontFragment) != 0;
+  ip.flow_label = 0;
+  return true;
+}
 
 std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const Frame& frame,
                                                       VerifyChecksum verify) {
   std::expected<TcpPacket, ParseError> packet;
-  if (const auto error = read_tcp_packet(ip, frame, verify, *packet)) packet = std::unexpected(*error);
+  packet->ip = ip.header;
+  if (const auto error = read_tcp_part(ip, frame, verify, *packet)) packet = std::unexpected(*error);
   return packet;
 }
 
 void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, FillChecksum fill) {
   frame.header_size = 0;
   const std::size_t payload_size = frame.size();
-  const std::size_t ip_size = emitted_size(ip);
+  const bool v4 = ip.source.is_v4();
+  const std::size_t ip_size = v4 ? ipv4::kMinHeaderSize : ipv6::kHeaderSize;
   std::byte* const tcp_bytes = frame.header.data() + ip_size;
-  const auto [tcp_size, tcp_sum] = write_tcp(tcp, tcp_bytes);
-  IpHeader header = ip;
-  header.protocol = protocol::kTcp;
-  emit_ip(header, tcp_size + payload_size, frame.header);
-  frame.header_size = static_cast<std::uint16_t>(ip_size + tcp_size);
-
-  ChecksumAccumulator sum;
-  sum.add_pseudo_header(ip.source, ip.destination, protocol::kTcp,
-                        static_cast<std::uint32_t>(tcp_size + payload_size));
-  frame.needs_checksum = fill == FillChecksum::kPseudoHeaderOnly;
-  if (fill == FillChecksum::kYes) {
-    sum.add_words(tcp_sum);
-    for (std::size_t i = 0; i < frame.slice_count; ++i) sum.add(frame.slices[i].bytes());
-    store_be16(tcp_bytes + kTcpChecksumField, sum.finish());
+  const Written written = write_tcp(tcp, tcp_bytes);
+  const std::size_t segment_size = written.size + payload_size;
+  if (v4) {
+    emit_ipv4(ip, protocol::kTcp, segment_size, frame.header.data());
   } else {
-    // Not complemented: the link adds the rest of the segment to it.
-    store_be16(tcp_bytes + kTcpChecksumField, sum.folded());
+    emit_ipv6(ip, protocol::kTcp, segment_size, frame.header.data());
   }
+  frame.header_size = static_cast<std::uint16_t>(ip_size + written.size);
+
+  // 32-bit words in host order, below 2^64.
+  std::uint64_t sum = protocol::kTcp + segment_size;
+  if (v4) {
+    sum += std::uint64_t{ip.source.v4_bits()} + ip.destination.v4_bits();
+  } else {
+    for (const IpAddress* address : {&ip.source, &ip.destination}) {
+      for (std::size_t at = 0; at < 16; at += 4) sum += load_be32(address->octets().data() + at);
+    }
+  }
+  frame.needs_checksum = fill == FillChecksum::kPseudoHeaderOnly;
+  if (frame.needs_checksum) {
+    // Not complemented: the link adds the rest of the segment to it.
+    store_be16(tcp_bytes + kTcpChecksumField, fold_words(sum));
+    return;
+  }
+  sum += written.sum;
+  if (payload_size > 0) {
+    ChecksumAccumulator payload;
+    for (std::size_t i = 0; i < frame.slice_count; ++i) payload.add(frame.slices[i].bytes());
+    sum += payload.folded();
+  }
+  store_be16(tcp_bytes + kTcpChecksumField, static_cast<std::uint16_t>(~fold_words(sum)));
 }
 
 }  // namespace synfin::wire

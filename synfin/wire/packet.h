@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 
 #include "synfin/wire/frame.h"
 #include "synfin/wire/ip.h"
@@ -12,21 +13,35 @@
 
 namespace synfin::wire {
 
-struct TcpPacket {
-  TcpPacket() {}  // members only; to clear all of it first would take longer than to fill it
-  IpHeader ip;
+/// What lies behind the network header.
+struct TcpPart {
+  TcpPart() {}  // members only; to clear all of it first would take longer than to fill it
   TcpHeader tcp;
   std::size_t payload_offset = 0;  // in the frame
   std::size_t payload_size = 0;
 };
+
+struct TcpPacket : TcpPart {
+  IpHeader ip;
+};
+
+/// A TCP packet as nearly all are: IPv4 without options, all of the frame, with no TCP options, timestamps, or
+/// those of a usual SYN, and both checksums right. False: it is something else, and `parse_ip` and
+/// `read_tcp_part` say what; where it is true, they would say the same. `out` is as newly constructed, and but
+/// for its addresses and numbers still is where it is false.
+bool read_usual_packet(const Frame& frame, TcpPacket& out);
 
 enum class VerifyChecksum : std::uint8_t {
   kNo,
   kYes
 };
 
-/// The TCP part of a packet whose network header has been read. The checksum is verified unless `verify` is
-/// kNo or the link vouched for it.
+/// The TCP part of a packet whose network header has been read, filled in where it lies: to move it would
+/// wait for its fields to be stored. The checksum is verified unless `verify` is kNo or the link vouched for
+/// it.
+std::optional<ParseError> read_tcp_part(const ParsedIp& ip, const Frame& frame, VerifyChecksum verify,
+                                        TcpPart& out);
+/// The same with the network header.
 std::expected<TcpPacket, ParseError> parse_tcp_packet(const ParsedIp& ip, const Frame& frame,
                                                       VerifyChecksum verify);
 

@@ -15,11 +15,25 @@ using testing::hex;
 using testing::Octets;
 using testing::random_octets;
 
+// What the short way takes, the long one must take as the same.
 std::expected<TcpPacket, ParseError> parse_packet(const Frame& frame,
                                                   VerifyChecksum verify = VerifyChecksum::kYes) {
+  TcpPacket usual;
+  const bool is_usual = read_usual_packet(frame, usual);
   const auto ip = parse_ip(frame.front(), frame.size());
-  if (!ip) return std::unexpected(ip.error());
-  return parse_tcp_packet(*ip, frame, verify);
+  if (!ip) {
+    EXPECT_FALSE(is_usual);
+    return std::unexpected(ip.error());
+  }
+  const auto packet = parse_tcp_packet(*ip, frame, verify);
+  if (is_usual) {
+    EXPECT_TRUE(packet.has_value());
+    EXPECT_EQ(usual.ip, packet->ip);
+    EXPECT_EQ(usual.tcp, packet->tcp);
+    EXPECT_EQ(usual.payload_offset, packet->payload_offset);
+    EXPECT_EQ(usual.payload_size, packet->payload_size);
+  }
+  return packet;
 }
 
 std::expected<TcpPacket, ParseError> parse_packet(const Octets& octets,
@@ -186,6 +200,36 @@ TEST_P(EmitTcpPacket, TheLargestHeadersLeaveRoomForTheLinks) {
   emit_tcp_packet(testing::random_ip_header(entropy, GetParam()), tcp, frame, FillChecksum::kYes);
   EXPECT_EQ(frame.header_size, (GetParam() == Family::kIpv4 ? 20 : 40) + 56);
   EXPECT_LE(frame.header_size + 12 + 14, static_cast<int>(Frame::kHeaderCapacity));
+}
+
+TEST(UsualPacket, IsReadTheShortWayAndWhateverElseIsNot) {
+  BlockPool pool;
+  SeededEntropy entropy{791};
+  constexpr std::array<std::uint16_t, 3> kUsual{
+      0, TcpOptions::kTimestamps,
+      TcpOptions::kMss | TcpOptions::kSackPermitted | TcpOptions::kTimestamps | TcpOptions::kWindowScale};
+  std::size_t refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    TcpHeader tcp = testing::random_tcp_header(entropy);
+    tcp.options.present = kUsual[entropy.below(3)];
+    Frame frame;
+    for (std::uint32_t n = entropy.below(3); n > 0; --n)
+      frame.add(pool.copy(random_octets(entropy, 1 + entropy.below(99))));
+    emit_tcp_packet(testing::random_ip_header(entropy, Family::kIpv4), tcp, frame, FillChecksum::kYes);
+    TcpPacket usual;
+    ASSERT_TRUE(read_usual_packet(frame, usual)) << "seed 791, round " << round;
+    Octets octets = bytes_of(frame);
+    ASSERT_TRUE(parse_packet(octets).has_value()) << "seed 791, round " << round;
+    ExactPacket whole{octets};
+    ASSERT_TRUE(read_usual_packet(whole.frame(), usual)) << "seed 791, round " << round;
+
+    // Any octet may be another, and the packet may end anywhere.
+    octets[entropy.below(static_cast<std::uint32_t>(octets.size()))] ^=
+        static_cast<std::byte>(1 + entropy.below(255));
+    if (entropy.below(4) == 0) octets.resize(entropy.below(static_cast<std::uint32_t>(octets.size())) + 1);
+    if (!parse_packet(octets).has_value()) ++refused;
+  }
+  EXPECT_EQ(refused, 3000U);  // no single octet that is wrong escapes both sums
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, EmitTcpPacket, ::testing::Values(Family::kIpv4, Family::kIpv6));

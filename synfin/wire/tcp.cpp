@@ -5,6 +5,7 @@
 #include <cassert>
 
 #include "synfin/wire/tcp_options.h"
+#include "synfin/wire/tcp_writer.h"
 
 namespace synfin::wire {
 namespace {
@@ -13,8 +14,6 @@ namespace {
 constexpr std::size_t kSourcePort = 0, kDestinationPort = 2, kSequence = 4, kAcknowledgment = 8,
                       kDataOffset = 12, kFlags = 13, kWindow = 14, kUrgentPointer = 18;
 
-// NOP NOP timestamps: the only options of nearly every segment behind the handshake (RFC 7323 appendix A).
-constexpr std::uint32_t kAlignedTimestamps = 0x0101'080a;
 constexpr std::size_t kAlignedTimestampsSize = 12;
 
 // MSS, SACK permitted and timestamps, NOP window scale: what Linux, and whoever does as Linux does, puts on a
@@ -37,35 +36,53 @@ bool read_usual_syn(const std::byte* p, TcpOptions& o) {
   return true;
 }
 
+// False, and nothing changed, where the options are others.
+bool read_usual_options(Bytes options, TcpOptions& o) {
+  if (options.empty()) return true;
+  const std::byte* p = options.data();
+  if (options.size() == kUsualSynSize) return read_usual_syn(p, o);
+  if (options.size() != kAlignedTimestampsSize || load_be32(p) != kAlignedTimestamps) return false;
+  o.present = TcpOptions::kTimestamps;
+  o.timestamps = {.value = load_be32(p + 4), .echo = load_be32(p + 8)};
+  return true;
+}
+
+void read_fixed(const std::byte* p, TcpHeader& h) {
+  h.source_port = load_be16(p + kSourcePort);
+  h.destination_port = load_be16(p + kDestinationPort);
+  h.seq = SeqNum{load_be32(p + kSequence)};
+  h.ack = SeqNum{load_be32(p + kAcknowledgment)};
+  h.flags = Flags{load_u8(p + kFlags)};
+  h.reserved = load_u8(p + kDataOffset) & 0x0f;
+  h.window = {load_be16(p + kWindow)};
+  h.urgent_pointer = load_be16(p + kUrgentPointer);
+}
+
 }  // namespace
 
 std::expected<std::size_t, ParseError> parse_tcp_into(Bytes bytes, std::size_t segment_size, TcpHeader& h) {
   const std::size_t available = std::min(bytes.size(), segment_size);
   if (available < TcpHeader::kMinSize) return std::unexpected(ParseError::kTcpTooShort);
   const std::byte* p = bytes.data();
-  const std::uint8_t offset_and_reserved = load_u8(p + kDataOffset);
-  const std::size_t header_size = std::size_t{offset_and_reserved} / 16 * 4;
+  const std::size_t header_size = std::size_t{load_u8(p + kDataOffset)} / 16 * 4;
   if (header_size < TcpHeader::kMinSize || header_size > available) {
     return std::unexpected(ParseError::kTcpDataOffset);
   }
 
-  h.source_port = load_be16(p + kSourcePort);
-  h.destination_port = load_be16(p + kDestinationPort);
-  h.seq = SeqNum{load_be32(p + kSequence)};
-  h.ack = SeqNum{load_be32(p + kAcknowledgment)};
-  h.flags = Flags{load_u8(p + kFlags)};
-  h.reserved = offset_and_reserved & 0x0f;
-  h.window = {load_be16(p + kWindow)};
-  h.urgent_pointer = load_be16(p + kUrgentPointer);
-
+  read_fixed(p, h);
   const Bytes options = bytes.subspan(TcpHeader::kMinSize, header_size - TcpHeader::kMinSize);
-  if (options.size() == kAlignedTimestampsSize && load_be32(options.data()) == kAlignedTimestamps) {
-    h.options.present = TcpOptions::kTimestamps;
-    h.options.timestamps = {.value = load_be32(options.data() + 4), .echo = load_be32(options.data() + 8)};
-  } else if (!options.empty() &&
-             (options.size() != kUsualSynSize || !read_usual_syn(options.data(), h.options))) {
+  if (!read_usual_options(options, h.options)) {
     if (const auto read = parse_tcp_options(options, h.options); !read) return std::unexpected(read.error());
   }
+  return header_size;
+}
+
+std::size_t read_usual_header(Bytes segment, TcpHeader& h) {
+  assert(segment.size() >= TcpHeader::kMinSize);
+  const std::size_t header_size = std::size_t{load_u8(segment.data() + kDataOffset)} / 16 * 4;
+  if (header_size < TcpHeader::kMinSize || header_size > segment.size()) return 0;
+  if (!read_usual_options(segment.first(header_size).subspan(TcpHeader::kMinSize), h.options)) return 0;
+  read_fixed(segment.data(), h);
   return header_size;
 }
 
@@ -84,20 +101,6 @@ std::size_t emitted_size(const TcpHeader& header) {
 std::size_t emit_tcp(const TcpHeader& header, MutableBytes out) {
   assert(out.size() >= emitted_size(header));
   return write_tcp(header, out.data()).size;
-}
-
-Written write_tcp(const TcpHeader& h, std::byte* out) {
-  const Written options =
-      h.options.present == 0 ? Written{} : write_tcp_options(h.options, out + TcpHeader::kMinSize);
-  const std::size_t size = TcpHeader::kMinSize + options.size;
-  HeaderWriter w{out};
-  w.word(std::uint32_t{h.source_port} << 16 | h.destination_port);
-  w.word(h.seq.raw());
-  w.word(h.ack.raw());
-  w.word(static_cast<std::uint32_t>(size / 4) << 28 | (h.reserved & 0x0fu) << 24 |
-         std::uint32_t{h.flags.bits()} << 16 | h.window.field);
-  w.word(h.urgent_pointer);
-  return {size, w.written().sum + options.sum};
 }
 
 }  // namespace synfin::wire

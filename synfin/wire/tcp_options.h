@@ -18,14 +18,15 @@ namespace synfin::wire {
 std::expected<std::size_t, ParseError> parse_tcp_into(Bytes bytes, std::size_t segment_size,
                                                       TcpHeader& header);
 
+/// The same for a segment of at least the fixed header whose options are none, timestamps alone or those of a
+/// usual SYN; 0, with the options as they were, for any other.
+std::size_t read_usual_header(Bytes segment, TcpHeader& header);
+
 /// Reads `bytes`, all that lies between the fixed header and the data, into `options`.
 std::expected<void, ParseError> parse_tcp_options(Bytes bytes, TcpOptions& options);
 
 /// 0 to 40, a multiple of 4.
 std::size_t emitted_options_size(const TcpOptions& options);
-
-/// Writes `emitted_size(header)` octets, checksum field 0.
-Written write_tcp(const TcpHeader& header, std::byte* out);
 
 /// Writes `emitted_options_size(options)` octets.
 Written write_tcp_options(const TcpOptions& options, std::byte* out);

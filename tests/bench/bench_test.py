@@ -101,11 +101,23 @@ class Everything(unittest.TestCase):
         self.assertEqual(r["requests"]["answered"], r["requests"]["tried"])
 
     def test_streams_arrive_in_segments_of_their_size(self):
-        for case, least in [("mss1460", 1400), ("mss8960", 8000), ("64k", 32_000)]:
+        for case, segment, packet in [
+            ("mss1460", 1400, 1400),
+            ("mss1460-64K", 1400, 1400),
+            ("mss1460-16M", 1400, 1400),
+            ("mss8960", 8000, 8000),
+            ("mss8960-16M", 8000, 8000),
+            ("64k", 1400, 16_000),
+            ("64k-whole", 32_000, 32_000),
+            ("64k-16M", 1400, 16_000),
+        ]:
             with self.subTest(case):
                 r = self.result("bulk", case)
                 self.assertGreaterEqual(r["octets"], 20_000_000)
-                self.assertGreater(r["segment"], least)
+                self.assertGreater(r["segment"], segment)
+                self.assertGreater(r["packet"], packet)
+                self.assertGreater(r["limits"]["memcpy GB/s"], 0)
+                self.assertGreater(r["limits"]["checksum GB/s"], 0)
 
     def test_memory_is_that_of_so_many_connections(self):
         for case, field, count in [

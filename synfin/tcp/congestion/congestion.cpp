@@ -7,8 +7,14 @@ namespace synfin::tcp {
 
 Congestion::Congestion(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments,
                        std::uint32_t seed)
-    : Congestion(Controller{Cubic{mss, initial_segments}}) {
+    : controller_(std::in_place_type<Cubic>, mss, initial_segments) {
   (void)change(control, mss, initial_segments, seed);
+}
+
+bool Congestion::begin(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments,
+                       std::uint32_t seed) {
+  controller_.emplace<Cubic>(mss, initial_segments);
+  return control == CongestionControl::kCubic || change(control, mss, initial_segments, seed);
 }
 
 bool Congestion::change(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments,

@@ -23,6 +23,9 @@ class Congestion {
   /// what is random about a controller. Without memory for `kBbr` it is the default controller.
   Congestion(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments,
              std::uint32_t seed = 0);
+  /// As newly constructed. False: no memory for `kBbr`, so it is the default controller.
+  [[nodiscard]] bool begin(CongestionControl control, std::uint32_t mss, std::uint32_t initial_segments,
+                           std::uint32_t seed = 0);
   CongestionControl control() const { return static_cast<CongestionControl>(controller_.index()); }
   /// Another controller goes on with the window and the threshold; behind `kNone`, which has none, with the
   /// initial window. False: no memory, so nothing changed.
@@ -67,7 +70,6 @@ class Congestion {
 
  private:
   using Controller = std::variant<Cubic, NewReno, NoControl, Bbr>;  // as in CongestionControl
-  explicit Congestion(Controller c) : controller_(std::move(c)) {}
   Controller controller_;
 };
 
