@@ -72,7 +72,7 @@ std::size_t read_ip(const std::byte* p, std::size_t size, PlainSyn& out) {
 
 // MSS, SACK permitted and timestamps, NOP window scale: what Linux, and whoever does as Linux does, puts on a
 // SYN.
-bool read_usual_options(Bytes options, TcpOptions& o) {
+bool read_syn_options(Bytes options, TcpOptions& o) {
   constexpr std::size_t kUsualSize = 20;
   if (options.size() != kUsualSize) return false;
   const std::byte* p = options.data();
@@ -115,7 +115,7 @@ bool read_plain_syn(const Frame& frame, PlainSyn& out) {
   out.seq = SeqNum{load_be32(p + 4)};
   out.options.present = 0;
   const Bytes options{p + TcpHeader::kMinSize, size - TcpHeader::kMinSize};
-  if (read_usual_options(options, out.options)) return true;
+  if (read_syn_options(options, out.options)) return true;
   constexpr int kPlain =
       TcpOptions::kMss | TcpOptions::kWindowScale | TcpOptions::kSackPermitted | TcpOptions::kTimestamps;
   return parse_tcp_options(options, out.options) && (out.options.present & ~kPlain) == 0;
