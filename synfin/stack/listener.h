@@ -17,6 +17,7 @@
 #include "synfin/stack/stack.h"
 #include "synfin/stack/syn_monitor.h"
 #include "synfin/tcp/half_open.h"
+#include "synfin/tcp/timer_node.h"
 #include "synfin/wire/address.h"
 #include "synfin/wire/ip.h"
 
@@ -28,6 +29,7 @@ struct HeldSyn {
   std::uint32_t listener = 0;
   bool handed = false;  // the program has its handle
   Instant until;        // when it is forgotten
+  tcp::TimerNode timer{};
 };
 
 /// How many SYNs of each source a listener holds. Keyed, so that nobody can aim for collisions; bounded by

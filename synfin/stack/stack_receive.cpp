@@ -165,7 +165,7 @@ Stack::Impl::Fate Stack::Impl::to_connection(RecordRef ref, const tcp::Segment& 
 
 Stack::Impl::Fate Stack::Impl::to_time_wait(RecordRef ref, const tcp::TupleHash& hash,
                                             const tcp::Segment& seg, tcp::Context& ctx) {
-  tcp::TimeWait& tw = time_waits[ref.index()];
+  tcp::TimeWait tw = time_wait(ref);
   const tcp::TimeWaitDisposition d =
       tw.fin_wait_2 ? tcp::judge_fin_wait_2(tw, seg) : tcp::judge_time_wait(tw, seg, config.settings);
   Fate fate{d.reason, tw.state(), tw.state()};
@@ -176,6 +176,7 @@ Stack::Impl::Fate Stack::Impl::to_time_wait(RecordRef ref, const tcp::TupleHash&
       tw.fin_wait_2 = false;
       tw.rcv_nxt += 1;
       if (seg.has_timestamps()) tw.ts_recent = seg.header.options.timestamps.value;
+      time_waits[ref.index()].set(tw);
       const Instant end = ctx.now + config.settings.msl * 2;
       ctx.state_changed(tw.tuple, State::kFinWait2, State::kTimeWait, d.reason, end);
       fate.to = State::kTimeWait;

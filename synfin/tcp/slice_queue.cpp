@@ -10,12 +10,12 @@ namespace {
 
 // A slice is worth its block when it fills at least this share; smaller ones are copied behind the last one
 // where there is room.
-constexpr std::uint32_t kWorthKeeping = 4;
+constexpr std::uint32_t kWorthSharing = 4;
 // The largest block a write is spread over: large enough that a super-segment needs few slices.
 constexpr std::uint32_t kWriteBlock = wire::BlockPool::kMedium;
 
 bool is_small(const wire::Slice& s) {
-  return s.size() * kWorthKeeping < s.memory();
+  return s.size() * kWorthSharing < s.memory();
 }
 
 }  // namespace
