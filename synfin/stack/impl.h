@@ -13,6 +13,7 @@
 #include "synfin/stack/ports.h"
 #include "synfin/stack/proven_peers.h"
 #include "synfin/stack/record_ref.h"
+#include "synfin/stack/ring.h"
 #include "synfin/stack/stack.h"
 #include "synfin/stack/syn_ack_template.h"
 #include "synfin/stack/table.h"
@@ -58,8 +59,21 @@ struct Stack::Impl {
   Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s);
 
   tcp::Context context(Instant now) {
-    return {now,       config.settings, counters,        sink,    pool,   entropy, isn,
-            tuple_key, config.mtu,      fast_open_cache, flights, memory, replies};
+    return {now,
+            config.settings,
+            counters,
+            sink,
+            pool,
+            entropy,
+            isn,
+            tuple_key,
+            config.mtu,
+            fast_open_cache,
+            flights,
+            memory,
+            replies,
+            std::nullopt,
+            config.short_paths};
   }
 
   // For the timing wheel.
@@ -85,9 +99,13 @@ struct Stack::Impl {
   /// The first of these frames, and what follows it in the stream, as far as that can be taken with it.
   /// Returns how many.
   std::size_t receive(std::span<wire::Frame> frames, tcp::Context& ctx);
-  std::size_t receive_segment(const wire::TcpPacket& packet, std::span<wire::Frame> frames,
-                              tcp::Context& ctx);
+  std::size_t receive_segment(const wire::TcpPacket& packet, const tcp::TupleHash& hash,
+                              std::span<wire::Frame> frames, tcp::Context& ctx);
   void receive_icmp(const wire::ParsedIp& ip, wire::Frame& frame, Instant now);
+  /// All of the frames; afterwards they are empty (stack_group.cpp).
+  void receive_all(std::span<wire::Frame> frames, tcp::Context& ctx);
+  std::size_t receive_group(std::span<wire::Frame> frames, tcp::Context& ctx);
+  void bring_owners(std::span<const tcp::TupleHash> hashes) const;
   trace::Reason judge_addresses(const wire::IpHeader& ip) const;
   struct Fate {
     trace::Reason reason;
@@ -111,6 +129,9 @@ struct Stack::Impl {
   void note_packet(trace::EventKind kind, trace::Reason reason, const wire::Frame& frame, Instant now);
 
   // Records (stack_records.cpp): how one becomes another, and how it ends.
+  static wire::FourTuple tuple_of(const wire::TcpPacket& packet) {
+    return {{packet.ip.destination, packet.tcp.destination_port}, {packet.ip.source, packet.tcp.source_port}};
+  }
   std::uint32_t hash_of(const wire::FourTuple& tuple) const;
   RecordRef find(const wire::FourTuple& tuple, std::uint32_t hash) const;
   bool owns(RecordRef ref, const wire::FourTuple& tuple) const;
@@ -140,14 +161,6 @@ struct Stack::Impl {
   class FloodAnswers;
   void receive_flood(std::span<wire::Frame> frames, tcp::Context& ctx);
   void send_written(const WrittenReply& reply, wire::Frame& frame);
-  /// Each of the frames as `receive` has it.
-  void receive_all(std::span<wire::Frame> frames, tcp::Context& ctx) {
-    while (!frames.empty()) {
-      const std::size_t n = receive(frames, ctx);
-      for (wire::Frame& frame : frames.first(n)) frame.clear();
-      frames = frames.subspan(n);
-    }
-  }
   // Bits of the setting `tcp_fastopen`.
   static constexpr std::uint32_t kFastOpenClient = 1, kFastOpenServer = 2, kFastOpenNoCookieSent = 4,
                                  kFastOpenNoCookieNeeded = 0x200, kFastOpenEveryListener = 0x400;
@@ -289,8 +302,8 @@ struct Stack::Impl {
   std::size_t written_sent = 0;
   bool flooded = false;  // a SYN was answered by a cookie; `receive_flood` may find more of its kind
   std::deque<OtherPacket> packets;     // what is to be sent and is not TCP
-  std::deque<Handle> ready;            // connections that may have something to send
-  std::deque<Handle> events;           // sockets with something to tell
+  Ring<Handle> ready;                  // connections that may have something to send
+  Ring<Handle> events;                 // sockets with something to tell
   std::vector<std::uint32_t> alarmed;  // listeners that see a flood, or the like
 };
 

@@ -212,8 +212,8 @@ void Stack::Impl::close_listener(std::uint32_t index, tcp::Context& ctx) {
   held_syns.for_each([&](std::uint32_t held_index, HeldSyn& held) {
     if (held.listener == index) withdraw_held(held_index);
   });
-  const std::deque<std::uint32_t> waiting = std::move(l.accept_queue);
-  for (const std::uint32_t waiting_index : waiting) {
+  for (Ring<std::uint32_t> waiting = std::move(l.accept_queue); !waiting.empty(); waiting.pop_front()) {
+    const std::uint32_t waiting_index = waiting.front();
     ConnectionRecord& record = connections[waiting_index];
     record.waits_for_accept = false;
     record.tcp.abort(tcp::Error::kAborted, Reason::kListenerClosed, ctx);

@@ -27,7 +27,7 @@ std::size_t Stack::Impl::receive(std::span<wire::Frame> frames, tcp::Context& ct
   wire::Frame& frame = frames[0];
   wire::TcpPacket packet;
   if (config.short_paths && wire::read_usual_packet(frame, packet)) {
-    return receive_segment(packet, frames, ctx);
+    return receive_segment(packet, tcp::tuple_hash(tuple_key, tuple_of(packet)), frames, ctx);
   }
   const auto ip = wire::parse_ip(frame.front(), frame.size());
   if (!ip) {
@@ -39,7 +39,7 @@ std::size_t Stack::Impl::receive(std::span<wire::Frame> frames, tcp::Context& ct
   if (ip->header.protocol == wire::protocol::kTcp) {
     unreadable = wire::read_tcp_part(*ip, frame, wire::VerifyChecksum::kYes, packet);
     if (!unreadable) {
-      return receive_segment(packet, frames, ctx);
+      return receive_segment(packet, tcp::tuple_hash(tuple_key, tuple_of(packet)), frames, ctx);
     }
   }
   if (const Reason bad_address = judge_addresses(ip->header); bad_address != Reason::kNone) {
@@ -81,13 +81,12 @@ Reason Stack::Impl::judge_addresses(const wire::IpHeader& ip) const {
   return Reason::kNone;
 }
 
-std::size_t Stack::Impl::receive_segment(const wire::TcpPacket& packet, std::span<wire::Frame> frames,
-                                         tcp::Context& ctx) {
+std::size_t Stack::Impl::receive_segment(const wire::TcpPacket& packet, const tcp::TupleHash& hash,
+                                         std::span<wire::Frame> frames, tcp::Context& ctx) {
   wire::Frame& frame = frames[0];
-  const wire::FourTuple tuple{{packet.ip.destination, packet.tcp.destination_port},
-                              {packet.ip.source, packet.tcp.source_port}};
-  ctx.found_by = tcp::tuple_hash(tuple_key, tuple);
-  const RecordRef owner = find(tuple, ctx.found_by->place);
+  const wire::FourTuple tuple = tuple_of(packet);
+  ctx.found_by = hash;
+  const RecordRef owner = find(tuple, hash.place);
   // What has an owner was judged when it got one; but nobody is to be heard who is nobody.
   const Reason bad_address = owner && packet.ip.source.is_host() ? Reason::kNone : judge_addresses(packet.ip);
   if (bad_address != Reason::kNone) {

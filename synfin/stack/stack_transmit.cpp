@@ -143,6 +143,8 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
       n += write_all(record->tcp.tuple(), sent, traffic_class, out.subspan(n));
       note_sent(record->tcp.tuple(), sent, record->tcp.rcv().scale.shift(), frame, now);
       turn += sent.segments();
+      more = !record->tcp.has_nothing_to_send(now);
+      if (!more) break;
     }
     // Sending arms timers and may change the state. Having had its say, a connection leaves the list until
     // something happens to it.

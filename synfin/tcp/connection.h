@@ -131,10 +131,20 @@ class Connection {
 
   // Outputs.
 
-  /// The next segment: header in `out`, text shared into `frame`. False: nothing to send now. Up to
-  /// `most_segments` segments come at once, as a train (`Sent::segment_size`), where they are those that as
-  /// many calls would give.
+  /// The next segment: header in `out`, which is as newly constructed, text shared into `frame`. False:
+  /// nothing to send now. Up to `most_segments` segments come at once, as a train (`Sent::segment_size`),
+  /// where they are those that as many calls would give.
   [[nodiscard]] bool transmit(wire::Frame& frame, Sent& out, Context& ctx, std::uint32_t most_segments = 1);
+  /// Neither SYN, text nor FIN, neither acknowledgement nor probe, and nothing again: `transmit` would give
+  /// nothing, and need not be asked.
+  bool has_nothing_to_send(Instant now) {
+    if (acks_owed_ > 0 || flight_ != nullptr || syn_to_send_ || resend_first_ || probe_ ||
+        !snd_.queue.empty() || snd_.nxt != snd_.base + (snd_.fin_queued ? 1u : 0u))
+      return false;
+    burst_ = 0;
+    if (send_limit_ != SendLimit::kIdle) note_send_limit(now);
+    return true;
+  }
   Instant next_deadline() const { return timers_.next(); }
   /// `SocketEventBits` since the last call.
   std::uint16_t take_events() { return std::exchange(events_, std::uint16_t{0}); }
@@ -280,6 +290,7 @@ class Connection {
   void take_sacks(const Segment& seg, Delivery& d, Context& ctx);
   bool take_dsack(const Segment& seg, Delivery& d, Context& ctx);
   void delivered(const SentSegment& s, const Segment& seg, Delivery& d, Context& ctx);
+  void delivered_together(const Scoreboard::Run& run, const Segment& seg, Delivery& d, Context& ctx);
   void measure(const Segment& seg, const Delivery& d, Context& ctx);
   bool update_window(const Segment& seg, Context& ctx);
   void window_opened(Context& ctx);
@@ -347,11 +358,6 @@ class Connection {
   void take_fin(Context& ctx);
 
   // Sending (connection_send.cpp).
-  /// Neither text nor FIN, neither acknowledgement nor probe, and nothing again.
-  bool has_nothing_to_send() const {
-    return acks_owed_ == 0 && flight_ == nullptr && !resend_first_ && !probe_ && snd_.queue.empty() &&
-           snd_.nxt == snd_.base + (snd_.fin_queued ? 1u : 0u);
-  }
   bool send_syn(wire::Frame& frame, Sent& out, Context& ctx);
   void add_fast_open(wire::Frame& frame, Sent& out, Context& ctx);
   enum class Limit : bool {
@@ -359,6 +365,7 @@ class Connection {
     kPeerOnly  // a tail loss probe
   };
   bool send_text(Limit limit, wire::Frame& frame, Sent& out, Context& ctx);
+  bool send_fin(Limit limit, Sent& out, Context& ctx);
   bool send_probe(wire::Frame& frame, Sent& out, Context& ctx);
   bool send_ack(Sent& out, Context& ctx);
   void add_user_timeout(wire::TcpOptions& options) const;
@@ -385,6 +392,7 @@ class Connection {
   Pacing pacing(const Settings& settings) const;
   bool held_back(const Context& ctx);
   void pace(std::uint32_t octets, const Pacing& p, const Context& ctx);
+  void note_new_text(std::uint32_t size, bool fin, const Pacing& paced, Context& ctx);
   void resume(const Context& ctx);
   std::uint32_t peer_room() const;
   /// Segments that may be in flight: what small ones cost beside their text counts against the send buffer

@@ -65,10 +65,16 @@ void Connection::acknowledge(const Segment& seg, Delivery& d, Context& ctx) {
   snd_.nxt = later(snd_.nxt, ack);
   snd_.max = later(snd_.max, ack);
   if (flight_ != nullptr) {
-    flight_->sent.acknowledge(ack, [&](const SentSegment& s) {
-      ++d.acknowledged;
-      if (!s.sacked) delivered(s, seg, d, ctx);
-    });
+    flight_->sent.acknowledge_runs(
+        ack, ctx.short_paths,
+        [&](const SentSegment& s) {
+          ++d.acknowledged;
+          if (!s.sacked) delivered(s, seg, d, ctx);
+        },
+        [&](const Scoreboard::Run& run) {
+          d.acknowledged += run.segments;
+          delivered_together(run, seg, d, ctx);
+        });
     measure(seg, d, ctx);
   }
   if (rare_ != nullptr) rare_->timeouts.over(ctx.now);
@@ -119,6 +125,26 @@ void Connection::delivered(const SentSegment& s, const Segment& seg, Delivery& d
     }
   }
   f.rack.delivered(s, ctx.now, second_time, rtt_.minimum());
+}
+
+// The same for several that were sent once and at one time: what was sent last says it for all, but that it
+// is the first that may have been in flight longest, and that reordering is a matter of each.
+void Connection::delivered_together(const Scoreboard::Run& run, const Segment& seg, Delivery& d,
+                                    Context& ctx) {
+  Flight& f = *flight_;
+  const SentSegment& last = run.last;
+  if (run.first.end().at_or_before(f.high)) d.original = true;
+  if (f.any_sacked && run.first.start.before(f.highest_sacked) &&
+      (!d.reordered || run.first.start.before(d.reordered_from))) {
+    d.reordered = true;
+    d.reordered_from = run.first.start;
+  }
+  const std::uint32_t others = run.segments - 1, octets = run.octets - last.length;
+  d.octets += octets;
+  d.segments += others;
+  traffic_.delivered += others;
+  f.rate.count_delivered(octets);
+  delivered(last, seg, d, ctx);
 }
 
 // Karn's algorithm: only a segment that was sent once is timed, and only where its acknowledgement did not

@@ -20,7 +20,7 @@ bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_
   const std::uint32_t rest = available - size;
   const std::uint32_t next = std::min({rest, room - size, limit});
   const bool follows = next > 0 && (next == limit || (next == rest && (no_delay_ || snd_.fin_queued)));
-  if (follows) return segments > 1 && burst_ % segments == 0;
+  if (follows) return segments > 1 && burst_ >= segments && burst_ % segments == 0;
   return std::exchange(burst_, std::uint8_t{0}) > 1;
 }
 

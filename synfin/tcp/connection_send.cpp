@@ -44,11 +44,7 @@ bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx, std::uint
     // "The server … MAY … send data to the client before it receives the client's ACK"  (RFC 7413 §4.2.2)
     return (fast_open_ && send_text(Limit::kAll, frame, out, ctx)) || (acks_owed_ > 0 && send_ack(out, ctx));
   }
-  if (has_nothing_to_send()) {
-    burst_ = 0;
-    if (send_limit_ != SendLimit::kIdle) note_send_limit(ctx.now);
-    return false;
-  }
+  if (has_nothing_to_send(ctx.now)) return false;
   // A pure ACK before all text (RFC 9768 §3.2.2.1).
   if (accurate_ && acks_owed_ > 0 && marks().owes_handshake_ack()) return send_ack(out, ctx);
   if (resend(frame, out, ctx)) return true;
@@ -67,7 +63,6 @@ bool Connection::send_syn(wire::Frame& frame, Sent& out, Context& ctx) {
   const bool answers = state_ == State::kSynReceived;
   // Where two SYNs crossed, ours has been sent and the SYN-ACK has not.
   const bool again = answers && !passive_ ? retries_ > 0 : snd_.max != snd_.iss;
-  out = Sent{};
   out.state = state_;
   out.retransmission = again;
   out.header.seq = snd_.iss;
@@ -137,7 +132,6 @@ void Connection::add_user_timeout(TcpOptions& options) const {
 // The header of every segment behind the SYN: acknowledgement, window and timestamps are the newest there
 // are, so nothing is owed afterwards.
 void Connection::fill_header(Sent& out, SeqNum seq, Flags flags, std::uint32_t text, Context& ctx) {
-  out = Sent{};
   out.state = state_;
   out.header.seq = seq;
   allow_fragments(out);
@@ -237,6 +231,7 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
 
   // Only now that something can leave: what waited at a closed window still has its window till then.
   if (snd_.una == snd_.nxt && peer_room() > 0) resume(ctx);
+  if (available == 0) return send_fin(limit, out, ctx);
   const std::uint32_t allowed = window(), in_network = pipe();
   const std::uint32_t network_room = limit == Limit::kPeerOnly ? available
                                      : allowed > in_network    ? allowed - in_network
@@ -282,6 +277,28 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   out.ecn_capable = ecn_capable;
   out.reason = fin ? Reason::kFinSent : Reason::kDataSent;
 
+  note_new_text(size, fin, paced, ctx);
+  out.state = state_;
+  return true;
+}
+
+// A FIN without text is always worth sending, and neither the network nor the pace keeps it.
+bool Connection::send_fin(Limit limit, Sent& out, Context& ctx) {
+  const bool may_go = is_synchronized(state_) && peer_room() > 0;
+  if (!may_go || !record_sent(snd_.nxt, 0, true, false, ctx)) {
+    if (snd_.nxt == snd_.una && !timers_.armed(Timer::kRetransmit)) arm_persist(ctx);
+    return false;
+  }
+  if (limit == Limit::kAll) burst_ = 0;
+  fill_header(out, snd_.nxt, Flags::kFin, 0, ctx);
+  acks_owed_ = 0;
+  out.reason = Reason::kFinSent;
+  note_new_text(0, true, flight_ != nullptr ? pacing(ctx.settings) : Pacing{}, ctx);
+  out.state = state_;
+  return true;
+}
+
+void Connection::note_new_text(std::uint32_t size, bool fin, const Pacing& paced, Context& ctx) {
   send_small_ = false;
   snd_.nxt += size + (fin ? 1u : 0u);
   snd_.max = later(snd_.max, snd_.nxt);
@@ -292,8 +309,6 @@ bool Connection::send_text(Limit limit, wire::Frame& frame, Sent& out, Context& 
   }
   tell_writable(ctx.settings);
   if (fin && state_ == State::kCloseWait) transition_to(State::kLastAck, Reason::kFinSent, ctx);
-  out.state = state_;
-  return true;
 }
 
 // How well the window is used, so that one that is not does not grow (RFC 7661 §4.3): as Linux counts it, the

@@ -57,6 +57,9 @@ std::uint32_t Connection::receive_capacity() const {
 // The right edge moves only by steps worth telling (RFC 9293 §3.8.6.2.2, MUST-39), and never to the left
 // (SHLD-14).
 std::uint32_t Connection::window_to_offer(Context& ctx) const {
+  const std::uint32_t told = receive_window();
+  const std::uint32_t step = std::min(rcv_.buffer / 2, full_segment());
+  if (rcv_.buffer < told + step) return told;  // whatever is free of it
   std::uint32_t capacity = receive_capacity();
   const std::uint32_t segment = std::max<std::uint32_t>(full_segment(), seen_mss_);
   switch (ctx.memory_level()) {
@@ -73,8 +76,6 @@ std::uint32_t Connection::window_to_offer(Context& ctx) const {
   }
   const std::uint32_t used = rcv_.queue.size();
   const std::uint32_t room = capacity > used ? capacity - used : 0;
-  const std::uint32_t told = receive_window();
-  const std::uint32_t step = std::min(rcv_.buffer / 2, full_segment());
   return room >= told + step ? room : told;
 }
 

@@ -39,6 +39,8 @@ struct Context {
   std::vector<Reply>& replies;
   /// The hash of the only 4-tuple that the call is about, where its owner had to be found anyway.
   std::optional<TupleHash> found_by{};
+  /// `stack::Config::short_paths`.
+  bool short_paths = true;
 
   TupleHash hash_of(const wire::FourTuple& tuple) const {
     assert(!found_by || found_by->place == tuple_hash(tuple_key, tuple).place);

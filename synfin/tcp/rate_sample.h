@@ -46,6 +46,8 @@ class DeliveryRate {
   /// A segment of `octets` that left at `sent_at` and ends at `end` is known to have arrived.
   void segment_delivered(const SendMark& mark, std::uint32_t octets, Instant sent_at, wire::SeqNum end,
                          Instant now);
+  /// Octets of segments right before one that left together with them and is told of next.
+  void count_delivered(std::uint32_t octets) { delivered_ += octets; }
   void segment_lost(std::uint32_t octets) { lost_ += octets; }
   /// The program has nothing more to send, with `in_flight` octets in the network: samples until these are
   /// delivered say nothing about the path.

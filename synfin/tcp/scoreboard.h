@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -52,10 +53,27 @@ class Scoreboard {
 
   /// A new segment behind the last. False: no memory.
   bool push(wire::SeqNum start, std::uint16_t length, bool push, Instant now, const SendMark& mark = {});
+  /// Segments in a row that left together, once, and of which nothing was heard before.
+  struct Run {
+    const SentSegment& first;
+    const SentSegment& last;
+    std::uint32_t segments = 0;
+    std::uint32_t octets = 0;
+  };
   /// Drops everything before `una`, calling `each(segment)` for those that are gone whole.
   template <class Each>
   void acknowledge(wire::SeqNum una, Each each) {
+    acknowledge_runs(una, false, each, [](const Run&) {});
+  }
+  /// The same, calling `each_run(Run)` for several at once if `runs`.
+  template <class Each, class EachRun>
+  void acknowledge_runs(wire::SeqNum una, bool runs, Each each, EachRun each_run) {
     while (count_ > 0 && slot(0).end().at_or_before(una)) {
+      if (const Run run = runs ? run_before(una) : Run{slot(0), slot(0)}; run.segments > 1) {
+        each_run(run);
+        drop(run);
+        continue;
+      }
       each(slot(0));
       pop();
     }
@@ -118,6 +136,8 @@ class Scoreboard {
   static bool waits(const SentSegment& s) { return s.lost && !s.retransmitted; }
   bool grow();
   void pop();
+  Run run_before(wire::SeqNum una) const;
+  void drop(const Run& run);
   void trim(wire::SeqNum una);
   void mark_sacked(std::uint32_t i);
   void link(std::uint32_t i);
@@ -184,6 +204,32 @@ inline void Scoreboard::pop() {
   first_ = (first_ + 1) & (capacity_ - 1);
   --count_;
   if (lost_hint_ > 0) --lost_hint_;
+}
+
+inline Scoreboard::Run Scoreboard::run_before(wire::SeqNum una) const {
+  const SentSegment* last = &slot(0);
+  Run run{*last, *last, 0, 0};
+  const Instant sent_at = last->sent_at;
+  const auto is_plain = [](const SentSegment& s) { return !s.sacked && !s.lost && !s.ever_retransmitted; };
+  // In the order of sending, too, they must be one behind the other, and the oldest.
+  if (oldest_ != place(0) || !is_plain(*last)) return run;
+  std::uint32_t n = 1, octets = last->length;
+  for (; n < count_; ++n) {
+    const SentSegment& s = slot(n);
+    if (s.sent_at != sent_at || last->newer != place(n) || !is_plain(s) || s.end().after(una)) break;
+    octets += s.length;
+    last = &s;
+  }
+  return {slot(0), *last, n, octets};
+}
+
+inline void Scoreboard::drop(const Run& run) {
+  oldest_ = run.last.newer;
+  (oldest_ == kNone ? newest_ : ring()[oldest_].older) = kNone;
+  octets_ -= run.octets;
+  first_ = (first_ + run.segments) & (capacity_ - 1);
+  count_ -= run.segments;
+  lost_hint_ -= std::min(lost_hint_, run.segments);
 }
 
 }  // namespace synfin::tcp

@@ -301,5 +301,77 @@ TEST(Scoreboard, IsBounded) {
   EXPECT_EQ(taken, Scoreboard::kMost);
 }
 
+// Several at once must leave the board as one by one does, and tell of the same octets.
+TEST(ScoreboardRuns, AreWhatTheirSegmentsAre) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(seed);
+    SeededEntropy random{seed};
+    Scoreboard single, runs;
+    const SeqNum origin{static_cast<std::uint32_t>(seed * 0x1234'5678)};
+    std::uint32_t next = 0, acked = 0, several = 0;
+    std::int64_t now = 0;
+    for (int step = 0; step < 300; ++step) {
+      const auto both = [&](auto f) { f(single), f(runs); };
+      switch (random.below(7)) {
+        case 0:
+        case 1:
+        case 2:
+          for (std::uint32_t n = random.below(12); n > 0; --n) {
+            const auto length = static_cast<std::uint16_t>(1 + random.below(1500));
+            both([&](Scoreboard& b) { ASSERT_TRUE(b.push(origin + next, length, false, at(now))); });
+            next += length;
+          }
+          now += random.below(2);
+          break;
+        case 3: {
+          const std::uint32_t from = acked + random.below(next - acked + 1), size = random.below(4000);
+          both(
+              [&](Scoreboard& b) { b.sack(origin + from, origin + from + size, [](const SentSegment&) {}); });
+          break;
+        }
+        case 4:
+          if (single.size() > 0) {
+            const std::uint32_t i = random.below(single.size());
+            both([&](Scoreboard& b) { b.mark_lost(i); });
+          }
+          break;
+        case 5:
+          if (const auto i = single.next_lost()) {
+            ASSERT_EQ(runs.next_lost(), i);
+            both([&](Scoreboard& b) { b.mark_retransmitted(*i, at(now)); });
+          }
+          break;
+        case 6: {
+          acked += random.below(next - acked + 1);
+          std::uint32_t segments[2] = {0, 0}, octets[2] = {0, 0};
+          single.acknowledge(origin + acked,
+                             [&](const SentSegment& s) { ++segments[0], octets[0] += s.length; });
+          runs.acknowledge_runs(
+              origin + acked, true, [&](const SentSegment& s) { ++segments[1], octets[1] += s.length; },
+              [&](const Scoreboard::Run& r) {
+                segments[1] += r.segments, octets[1] += r.octets;
+                ASSERT_EQ(r.last.end() - r.first.start, static_cast<std::int32_t>(r.octets));
+                ASSERT_EQ(r.first.sent_at, r.last.sent_at);
+                ++several;
+              });
+          ASSERT_EQ(segments[0], segments[1]);
+          ASSERT_EQ(octets[0], octets[1]);
+          break;
+        }
+      }
+      ASSERT_EQ(single.size(), runs.size());
+      ASSERT_EQ(single.octets(), runs.octets());
+      ASSERT_EQ(single.pipe(), runs.pipe());
+      ASSERT_EQ(single.lost(), runs.lost());
+      ASSERT_EQ(single.sacked(), runs.sacked());
+      ASSERT_EQ(single.next_lost(), runs.next_lost());
+      auto a = single.oldest(), b = runs.oldest();
+      for (; a; a = single.sent_behind(*a), b = runs.sent_behind(*b)) ASSERT_EQ(a, b);
+      ASSERT_EQ(a, b);
+    }
+    ASSERT_GT(several, 0u);
+  }
+}
+
 }  // namespace
 }  // namespace synfin::tcp

@@ -45,9 +45,9 @@ struct Segment {
 
 /// Text of a segment that follows another one: where it lies in its frame.
 struct MoreText {
-  wire::Frame* frame = nullptr;
-  std::uint32_t offset = 0;
-  std::uint32_t size = 0;
+  wire::Frame* frame;
+  std::uint32_t offset;
+  std::uint32_t size;
 };
 
 /// A segment that is to be written, and what the trace says of it.
