@@ -28,10 +28,15 @@ class Sum {
     if (size != 0) add<std::uint32_t>(p);
   }
   void add(std::uint64_t more) { sum_ += more; }
-  // All data with their checksum give 65535, which is 0 modulo itself; so are 2^16 and 2^64 1.
+  // All words of data and their checksum give all ones, and only nothing but zeros gives zero.
   bool right() const {
-    const auto low = static_cast<std::uint64_t>(sum_) % 0xffff;
-    return sum_ != 0 && (low + static_cast<std::uint64_t>(sum_ >> 64)) % 0xffff == 0;
+    const auto low = static_cast<std::uint64_t>(sum_), high = static_cast<std::uint64_t>(sum_ >> 64);
+    // Above the low 64 bits there are but a few carries.
+    std::uint64_t sum = (low >> 32) + (low & 0xffff'ffff) + high;
+    sum = (sum >> 16) + (sum & 0xffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    return sum == 0xffff;
   }
 
  private:
