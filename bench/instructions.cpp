@@ -99,17 +99,17 @@ std::uint64_t syns(double) {
   return answers == kBatches * Pair::kBatch ? answers : 0;
 }
 
-std::uint64_t stream(std::uint32_t mtu, Pair::Offload offload) {
-  constexpr std::uint64_t kOctets = 16 << 20;
-  Stream stream{mtu, 1 << 20, kSeed, offload};
-  if (stream.pass(kOctets) < kOctets) return 0;
+std::uint64_t stream(Pair::Offload offload, double scale) {
+  const auto octets = static_cast<std::uint64_t>(std::max(16 * scale, 2.0) * (1 << 20));
+  Stream stream{1500, 1 << 20, kSeed, offload};
+  if (stream.pass(octets) < octets) return 0;
   Counting::warm_up();
-  (void)stream.pass(kOctets / 4);
+  (void)stream.pass(octets / 4);
   const std::uint64_t before = stream.segments();
   Counting::start();
-  const std::uint64_t arrived = stream.pass(kOctets);
+  const std::uint64_t arrived = stream.pass(octets);
   Counting::stop();
-  if (arrived < kOctets) return 0;
+  if (arrived < octets) return 0;
   return offload == Pair::Offload::kYes ? arrived / kStreamPiece : stream.segments() - before;
 }
 
@@ -150,9 +150,9 @@ std::vector<CountedWork> counted_work() {
       {"ping-pong", "64 octets there and back on an open connection", pings},
       {"syn", "a SYN answered by a cookie", syns},
       {"segment", "a segment of a stream at MTU 1,500, both ends, copied in and out",
-       [](double) { return stream(1500, Pair::Offload::kNo); }},
+       [](double scale) { return stream(Pair::Offload::kNo, scale); }},
       {"stream-64k", "64 KiB of a stream in super-segments, the same",
-       [](double) { return stream(1500, Pair::Offload::kYes); }}};
+       [](double scale) { return stream(Pair::Offload::kYes, scale); }}};
   for (CountedWork& part : counted_parts()) all.push_back(std::move(part));
   return all;
 }

@@ -13,7 +13,7 @@ FIELDS = ["benchmark", "case", "unit", "better", "value", "min", "max", "runs", 
 
 
 def bench(*arguments):
-    return subprocess.run([BENCH, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([BENCH, *arguments], capture_output=True, text=True, timeout=300, check=False)
 
 
 def results_of(*arguments):
