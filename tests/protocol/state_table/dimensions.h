@@ -153,7 +153,7 @@ constexpr bool has_outstanding(Row r) {
 constexpr bool is_opening(Row r) {
   return r == Row::kSynSent || r == Row::kSynReceivedPassive || r == Row::kSynReceivedActive;
 }
-/// The record counts its challenge ACKs. Those of 64 octets do not: each of their answers is one segment
+/// The record counts its challenge ACKs. Those of 52 octets do not: each of their answers is one segment
 /// without text for one that came.
 constexpr bool counts_challenges(Row r) {
   return has_window(r) && r != Row::kSynReceivedPassive && r != Row::kFinWait2Orphan && r != Row::kTimeWait;

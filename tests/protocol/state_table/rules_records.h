@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is kept as a record of 64 octets once the program has gone: FIN-WAIT-2, and TIME-WAIT. RFC 9293
+// What is kept as a record of 52 octets once the program has gone: FIN-WAIT-2, and TIME-WAIT. RFC 9293
 // §3.6.1, §3.10.7.4, RFC 1337, RFC 6191.
 #pragma once
 

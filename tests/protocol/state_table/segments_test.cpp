@@ -53,7 +53,7 @@ std::vector<SeqNum> numbers_at(Position p, const Numbers& n) {
 }
 
 std::vector<SeqNum> numbers_for(Ack a, Row row, const Numbers& n) {
-  // The largest window that the peer has offered; none is known in SYN-SENT, and a record of 64 octets has no
+  // The largest window that the peer has offered; none is known in SYN-SENT, and a record of 52 octets has no
   // room for it and takes the largest there can be.
   const std::uint32_t max_wnd = row == Row::kFinWait2Orphan ? 65'535u << 14 : Player::kWindow;
   switch (a) {
