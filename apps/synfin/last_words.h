@@ -12,6 +12,7 @@ class LastWords final : public trace::Sink {
     if (event.kind == trace::EventKind::kStateChanged && event.to == trace::State::kClosed)
       reason_ = event.reason;
   }
+  bool wants_packets() const override { return false; }
   trace::Reason reason() const { return reason_; }
 
  private:

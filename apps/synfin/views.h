@@ -35,6 +35,9 @@ class Views final : public trace::Sink {
   Views& operator=(const Views&) = delete;
 
   void on_event(const trace::Event& event) override;
+  bool wants_packets() const override {
+    return ladder_ != nullptr || capture_ != nullptr || events_ != nullptr;
+  }
   /// Hands to the system what the files still hold back, so that they can be read while the program runs.
   void flush();
   /// Completes everything. Complains of files that could not be written whole. What still happens as the

@@ -267,6 +267,7 @@ struct Stack::Impl {
   wire::BlockPool& pool;
   Entropy& entropy;
   trace::Sink* sink;
+  trace::Sink* packet_sink;  // the same, where it wants to be told of packets
   trace::Counters counters;
   Key tuple_key;
   tcp::IsnGenerator isn;

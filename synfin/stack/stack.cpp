@@ -36,6 +36,7 @@ Stack::Impl::Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s)
       pool(p),
       entropy(e),
       sink(s),
+      packet_sink(s != nullptr && s->wants_packets() ? s : nullptr),
       tuple_key(random_key(e)),
       isn(e),
       ports(e),
@@ -62,7 +63,7 @@ Stack::~Stack() = default;
 
 void Stack::receive(std::span<wire::Frame> frames, Instant now) {
   tcp::Context ctx = impl_->context(now);
-  if (impl_->flooded && impl_->config.short_paths && impl_->sink == nullptr) {
+  if (impl_->flooded && impl_->config.short_paths && impl_->packet_sink == nullptr) {
     impl_->receive_flood(frames, ctx);
   } else {
     impl_->receive_all(frames, ctx);

@@ -14,13 +14,13 @@ using trace::State;
 
 void Stack::Impl::note_packet(EventKind kind, Reason reason, const wire::Frame& frame, Instant now) {
   if (kind == EventKind::kPacketReceived) ++counters[reason];
-  if (sink == nullptr) return;
+  if (packet_sink == nullptr) return;
   trace::Event e;
   e.kind = kind;
   e.reason = reason;
   e.at = now;
   e.frame = &frame;
-  sink->on_event(e);
+  packet_sink->on_event(e);
 }
 
 std::size_t Stack::Impl::receive(std::span<wire::Frame> frames, tcp::Context& ctx) {
@@ -105,7 +105,7 @@ std::size_t Stack::Impl::receive_segment(const wire::TcpPacket& packet, const tc
   counters[kByCodepoint[seg.ecn]] += seg.pieces();
   const Fate fate = deliver(owner, tuple, seg, ctx);
   ++counters[fate.reason];
-  if (sink == nullptr) {
+  if (packet_sink == nullptr) {
     const bool took_text = fate.reason == Reason::kDataAccepted && tcp::may_receive_text(fate.to);
     if (!took_text || !fate.connection || frames.size() == 1 || !config.short_paths) return 1;
     return 1 + take_followers(fate.connection, packet.ip, seg, frames, ctx);
@@ -124,7 +124,7 @@ std::size_t Stack::Impl::receive_segment(const wire::TcpPacket& packet, const tc
                  .octets;
   e.frame = &frame;
   e.counts_marks = fate.counts_marks && !packet.tcp.flags.syn();
-  sink->on_event(e);
+  packet_sink->on_event(e);
   return 1;
 }
 

@@ -41,7 +41,7 @@ void Stack::Impl::write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint
 }
 
 std::uint32_t Stack::Impl::most_segments(std::size_t room) const {
-  if (!config.short_paths || sink != nullptr) return 1;
+  if (!config.short_paths || packet_sink != nullptr) return 1;
   return config.offload ? kMostInTrain : static_cast<std::uint32_t>(room);
 }
 
@@ -70,7 +70,7 @@ void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent,
     counters[Counter::kOutSegs] += sent.segments();
   }
   if (sent.header.flags.rst()) ++counters[Counter::kOutRsts];
-  if (sink == nullptr) return;
+  if (packet_sink == nullptr) return;
   trace::Event e;
   e.kind = EventKind::kSegmentSent;
   e.from = e.to = sent.state;
@@ -85,7 +85,7 @@ void Stack::Impl::note_sent(const wire::FourTuple& tuple, const tcp::Sent& sent,
   e.retransmission = sent.retransmission;
   e.counts_marks = sent.counts_marks;
   e.frame = &frame;
-  sink->on_event(e);
+  packet_sink->on_event(e);
 }
 
 void Stack::Impl::send_reply(tcp::Reply& reply, wire::Frame& frame, Instant now) {

@@ -70,15 +70,23 @@ class Sink {
  public:
   virtual ~Sink() = default;
   virtual void on_event(const Event& event) = 0;
+  /// Whether segments and packets are to be told of, one by one: kSegmentReceived, kSegmentSent,
+  /// kPacketReceived, kPacketSent. False: only states, timers, calls and floods are, and segments may travel
+  /// several at a time. Asked once, when the stack is made.
+  virtual bool wants_packets() const { return true; }
 };
 
-/// Hands every event to two sinks; nest it for more. Owns neither; either may be null.
+/// Hands every event to two sinks; nest it for more. Both are told of what one of them wants. Owns neither;
+/// either may be null.
 class Fork final : public Sink {
  public:
   Fork(Sink* first, Sink* second) : first_(first), second_(second) {}
   void on_event(const Event& event) override {
     if (first_ != nullptr) first_->on_event(event);
     if (second_ != nullptr) second_->on_event(event);
+  }
+  bool wants_packets() const override {
+    return (first_ != nullptr && first_->wants_packets()) || (second_ != nullptr && second_->wants_packets());
   }
 
  private:
