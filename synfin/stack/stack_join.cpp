@@ -57,8 +57,12 @@ class Leader {
       differ(7, 1);
     }
     differ(ip_size_ + 4, 4);
-    same_[ip_size_ + 13] = ~std::byte{wire::Flags::kPsh};
+    same_[ip_size_ + 13] = ~kPsh;
     differ(ip_size_ + 16, 2);
+    // What is the same of all is summed once.
+    std::array<std::byte, wire::Frame::kHeaderCapacity> same;
+    for (std::size_t i = ip_size_; i < size_; ++i) same[i] = headers_[i] & same_[i];
+    sum_.add(Bytes{same}.subspan(ip_size_, size_ - ip_size_));
   }
   // Options and extension headers of the network layer are left to those who read them.
   bool plain() const {
@@ -92,20 +96,24 @@ class Leader {
   }
 
   bool sums_up(const wire::Frame& frame, std::size_t packet) const {
+    const Bytes front = frame.front();
+    const std::byte* tcp = front.data() + ip_size_;
     wire::ChecksumAccumulator sum = sum_;
-    sum.add_words(packet - ip_size_);
-    sum.add(frame.front().subspan(ip_size_));
+    sum.add_words(std::uint64_t{load_be32(tcp + 4)} + std::to_integer<std::uint64_t>(tcp[13] & kPsh) +
+                  load_be16(tcp + 16) + (packet - ip_size_));
+    if (front.size() > size_) sum.add(front.subspan(size_));
     for (std::size_t i = frame.header_size != 0 ? 0 : 1; i < frame.slice_count; ++i)
       sum.add(frame.slices[i].bytes());
     return sum.finish() == 0;
   }
 
+  static constexpr std::byte kPsh{wire::Flags::kPsh};
   std::array<std::byte, wire::Frame::kHeaderCapacity> headers_, same_;
   std::size_t ip_size_;
   std::size_t size_;  // of all headers
   wire::SeqNum next_;
   bool v4_;
-  wire::ChecksumAccumulator sum_;  // of the pseudo-header but for the length
+  wire::ChecksumAccumulator sum_;  // of what all have the same, and the pseudo-header
 };
 
 }  // namespace

@@ -25,11 +25,17 @@ __attribute__((target("avx2"))) std::uint64_t sum_vectors(const std::byte* p, st
   };
   __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
   std::size_t at = 0;
-  for (; at + 128 <= size; at += 128) {
+  for (; at + 256 <= size; at += 256) {
     a = _mm256_add_epi32(a, pairs(at));
     b = _mm256_add_epi32(b, pairs(at + 32));
     c = _mm256_add_epi32(c, pairs(at + 64));
     d = _mm256_add_epi32(d, pairs(at + 96));
+    a = _mm256_add_epi32(a, pairs(at + 128));
+    b = _mm256_add_epi32(b, pairs(at + 160));
+    c = _mm256_add_epi32(c, pairs(at + 192));
+    d = _mm256_add_epi32(d, pairs(at + 224));
+    // Or the compiler copies each into another register and back.
+    asm("" : "+x"(a), "+x"(b), "+x"(c), "+x"(d));
   }
   for (; at + 32 <= size; at += 32) a = _mm256_add_epi32(a, pairs(at));
   const __m256i total = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
