@@ -44,10 +44,14 @@ struct Sample {
   double value = 0;
   /// The same of the peers, measured in the same run on the same core.
   std::map<std::string, double> peers;
-  /// More fields for the result, an object; those of the last run are shown.
+  /// More fields for the result, an object. Numbers in it become medians, of all else the last run's is
+  /// shown.
   Json extra = Json::object();
   /// Empty: the work was done as it should be. Otherwise what was not: the figure is then worth nothing.
   std::string problem;
+  /// Empty: it was measured. Otherwise what it would need that this machine does not have; there is no figure
+  /// then.
+  std::string skipped;
 };
 
 /// Either `run`, which does its own timing and is called once a run, or `loop`, a usual function for Google
@@ -78,6 +82,9 @@ Benchmark lifecycle();
 Benchmark request();
 Benchmark memory();
 Benchmark bulk();
+Benchmark scale();
+Benchmark tun();
 Benchmark parts();
+Benchmark instructions();
 
 }  // namespace synfin::bench

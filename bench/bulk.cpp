@@ -10,16 +10,16 @@
 
 #include "benchmark.h"
 #include "kernel_sockets.h"
+#include "lwip_peer.h"
 #include "machine.h"
-#include "pair.h"
+#include "stream.h"
 #include "synfin/wire/checksum.h"
 
 namespace synfin::bench {
 namespace {
 
 constexpr std::uint64_t kOctets = 2'000'000'000;
-/// What the program writes and reads at once, as a file server does.
-constexpr std::size_t kPiece = 64 * 1024;
+constexpr std::size_t kPiece = kStreamPiece;
 
 struct Path {
   std::uint32_t mtu = 1500;
@@ -53,70 +53,8 @@ Json limits() {
   return {{"memcpy GB/s", copy}, {"checksum GB/s", checksum}};
 }
 
-class Stream {
- public:
-  Stream(const Path& path, std::uint64_t seed)
-      : pair_(seed, path.mtu, path.offload), into_(kPiece), from_(kPiece) {
-    for (std::size_t i = 0; i < from_.size(); ++i) from_[i] = static_cast<std::byte>(i * 7 + 1);
-    tcp::Options options;
-    options.receive_buffer = options.send_buffer = path.window;
-    options.congestion = tcp::CongestionControl::kNone;  // a link without loss that nobody else uses
-    const auto listener =
-        pair_.server().listen(pair_.endpoint(wire::Family::kIpv4), {.connection = options}, now_);
-    client_ = *pair_.client().connect(pair_.endpoint(wire::Family::kIpv4), {.connection = options}, now_);
-    pair_.settle(now_);
-    server_ = *pair_.server().accept(*listener, now_);
-  }
-
-  /// Octets that arrived, of about `count` that were written; an amount less than that says it stalled.
-  std::uint64_t pass(std::uint64_t count) {
-    std::uint64_t arrived = 0;
-    while (arrived < count) {
-      const Bytes piece{from_};
-      (void)pair_.client().send(client_, std::span{&piece, 1}, now_);
-      // The writer comes with the next piece before all of the last one has gone: what does not fill a segment
-      // goes with it.
-      packets_ += pair_.carry(pair_.client(), pair_.server(), now_);
-      const std::size_t read = receive();
-      arrived += read;
-      (void)pair_.carry(pair_.server(), pair_.client(), now_);
-      while (pair_.client().poll_event() || pair_.server().poll_event()) {
-      }
-      now_ = now_ + Duration::microseconds(10);
-      for (stack::Stack* s : {&pair_.client(), &pair_.server()}) {
-        if (s->next_deadline() <= now_) s->advance(now_);
-      }
-      idle_ = read > 0 ? 0 : idle_ + 1;
-      if (idle_ > 1'000'000) break;
-    }
-    return arrived;
-  }
-
-  const std::vector<std::byte>& last_read() const { return into_; }
-  std::uint64_t segments() { return pair_.client().counters()[trace::Counter::kOutSegs]; }
-  std::uint64_t packets() const { return packets_; }
-
- private:
-  std::size_t receive() {
-    std::size_t total = 0;
-    const MutableBytes into{into_};
-    while (true) {
-      const auto n = pair_.server().receive(server_, std::span{&into, 1}, now_);
-      if (!n || *n == 0) return total;
-      total += *n;
-    }
-  }
-
-  Instant now_ = Instant::from_ns(1'000'000'000'000);
-  Pair pair_;
-  stack::Handle client_, server_;
-  std::vector<std::byte> into_, from_;
-  std::uint64_t idle_ = 0;
-  std::uint64_t packets_ = 0;
-};
-
 Sample run_stream(const Path& path, const Run& run) {
-  Stream stream{path, run.seed};
+  Stream stream{path.mtu, path.window, run.seed, path.offload};
   const std::uint64_t wanted = run.scaled(kOctets, 1 << 20);
   (void)stream.pass(wanted / 50);
   const std::uint64_t taken_away = preemptions(), segments = stream.segments(), packets = stream.packets();
@@ -143,12 +81,22 @@ Sample run_stream(const Path& path, const Run& run) {
       sample.problem = "kernel: " + rate.error();
     }
   }
+  if (run.beside("lwip")) {
+    const auto lwip = LwipPeer::get();
+    const auto rate = lwip ? (*lwip)->bulk(run.scaled(kOctets / 2, 1 << 20)) : std::unexpected(lwip.error());
+    if (rate) {
+      sample.peers["lwip"] = *rate;
+    } else {
+      sample.problem = "lwip: " + rate.error();
+    }
+  }
   return sample;
 }
 
 Case bulk_case(std::string name, std::string description, const Path& path) {
   Case c{
       .name = std::move(name), .description = std::move(description), .unit = "Gbit/s", .peers = {"kernel"}};
+  if (path.mtu == 1500) c.peers.emplace_back("lwip");  // which knows one size
   c.run = [path](const Run& run) { return run_stream(path, run); };
   return c;
 }

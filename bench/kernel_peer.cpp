@@ -68,7 +68,7 @@ std::expected<KernelPeer*, std::string> KernelPeer::get() {
 }
 
 std::optional<std::string> KernelPeer::set_up() {
-  auto lab = link::make_lab({.pool = pool_});
+  auto lab = link::make_lab({.pool = pool_, .offload = false});
   if (!lab) return lab.error().message;
   const std::string device = lab->link->info().name;
   // Answers to whatever source go back to the device.

@@ -7,6 +7,7 @@
 #include "benchmark.h"
 #include "kernel_sockets.h"
 #include "lives.h"
+#include "lwip_peer.h"
 #include "machine.h"
 
 namespace synfin::bench {
@@ -14,7 +15,23 @@ namespace {
 
 constexpr std::uint64_t kLifecycles = 400'000;
 constexpr std::uint64_t kKernelLifecycles = 40'000;
+constexpr std::uint64_t kLwipLifecycles = 100'000;
+constexpr std::size_t kMostBesideLwip = 1024;
 constexpr std::size_t kSegments = 7;
+
+// Each segment of lwIP's walks a list of all connections: fewer lives take as long.
+void add_lwip(Sample& sample, std::size_t idle, const Run& run) {
+  const std::uint64_t count = run.scaled(idle > 0 ? kLwipLifecycles / 10 : kLwipLifecycles, 500);
+  const auto lwip = LwipPeer::get();
+  const auto lives = lwip ? (*lwip)->lifecycles(count, idle) : std::unexpected(lwip.error());
+  if (!lives) {
+    sample.problem = "lwip: " + lives.error();
+    return;
+  }
+  sample.peers["lwip"] = lives->rate;
+  sample.extra["lwip"] = {{"segments", lives->segments}, {"time-wait", "recycled at once"}};
+}
+
 Sample run_lives(const Population& population, const Run& run) {
   Population p = population;
   p.established = static_cast<std::size_t>(static_cast<double>(p.established) * run.scale);
@@ -59,11 +76,14 @@ Sample run_lives(const Population& population, const Run& run) {
       sample.problem = "kernel: " + rate.error();
     }
   }
+  if (run.beside("lwip")) add_lwip(sample, population.established, run);
   return sample;
 }
 
 Case lifecycle_case(std::string name, std::string description, const Population& population) {
   Case c{.name = std::move(name), .description = std::move(description), .peers = {"kernel"}};
+  // With 65,536 pairs it would need minutes to open them.
+  if (population.established <= kMostBesideLwip) c.peers.emplace_back("lwip");
   c.run = [population](const Run& run) { return run_lives(population, run); };
   return c;
 }

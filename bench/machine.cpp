@@ -24,6 +24,8 @@ std::string value_of(const char* file, const std::string& key) {
   return {};
 }
 
+std::vector<int> cores_allowed;
+
 }  // namespace
 
 std::uint64_t anonymous_memory() {
@@ -39,10 +41,26 @@ std::uint64_t preemptions() {
 void stay_on_this_core() {
   const int core = ::sched_getcpu();
   if (core < 0) return;
+  cores_allowed = {core};
+  cpu_set_t before;
+  CPU_ZERO(&before);
+  if (::sched_getaffinity(0, sizeof before, &before) == 0) {
+    for (int n = 0; n < CPU_SETSIZE; ++n) {
+      if (n != core && CPU_ISSET(static_cast<std::size_t>(n), &before)) cores_allowed.push_back(n);
+    }
+  }
+  (void)stay_on_core(core);
+}
+
+std::vector<int> allowed_cores() {
+  return cores_allowed;
+}
+
+bool stay_on_core(int core) {
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(static_cast<std::size_t>(core), &set);
-  (void)::sched_setaffinity(0, sizeof set, &set);
+  return ::sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
 std::string machine_line() {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace synfin::bench {
 
@@ -18,6 +19,10 @@ std::uint64_t preemptions();
 
 /// From now on this thread stays on the core it runs on. Without the right to it nothing happens.
 void stay_on_this_core();
+/// The cores this process was allowed when `stay_on_this_core` was called, the one it stays on first.
+std::vector<int> allowed_cores();
+/// From now on this thread stays on that one; false: it may not.
+bool stay_on_core(int core);
 
 /// The processor, the number of cores and the load of the last minute, in one line.
 std::string machine_line();

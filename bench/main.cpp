@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// synfin-bench [NAME...] [--json FILE] [--filter REGEX] [--peer kernel|none] [--runs N]
+// synfin-bench [NAME...] [--json FILE] [--filter REGEX] [--peer kernel,lwip|none] [--runs N]
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -13,7 +13,9 @@
 #include <regex>
 #include <stdexcept>
 
+#include "counting.h"
 #include "kernel_peer.h"
+#include "lwip_peer.h"
 #include "machine.h"
 #include "report.h"
 #include "runner.h"
@@ -30,6 +32,7 @@ struct Options {
   double scale = 1;
   std::uint64_t seed = 1;
   bool list = false;
+  std::vector<std::string> count;  // pieces of work to be done in callgrind
 };
 
 /// Wrong use: one line, exit status 2.
@@ -85,16 +88,21 @@ std::set<std::string> find_peers(const std::vector<Benchmark>& all, const std::v
   }
   if (!o.peers.empty())
     std::erase_if(used, [&](const std::string& p) { return std::ranges::find(o.peers, p) == o.peers.end(); });
-  if (!used.contains("kernel")) return used;
-  if (const auto ready = KernelPeer::get(); !ready) {
-    if (!o.peers.empty()) throw std::runtime_error(fmt::format("--peer kernel: {}", ready.error()));
-    fmt::print(stderr, "synfin-bench: without the kernel beside it: {}\n", ready.error());
-    used.erase("kernel");
-  }
+  const auto can_be_had = [&](const std::string& name, const auto& get) {
+    if (!used.contains(name)) return;
+    const auto ready = get();
+    if (ready) return;
+    if (!o.peers.empty()) throw std::runtime_error(fmt::format("--peer {}: {}", name, ready.error()));
+    fmt::print(stderr, "synfin-bench: without {} beside it: {}\n", name, ready.error());
+    used.erase(name);
+  };
+  can_be_had("kernel", KernelPeer::get);
+  can_be_had("lwip", LwipPeer::get);
   return used;
 }
 
 int run(const Options& o) {
+  if (!o.count.empty()) return do_counted_work(o.count, o.scale) ? 0 : 1;
   const std::vector<Benchmark> all = all_benchmarks();
   if (o.list) {
     print_list(all);
@@ -144,9 +152,10 @@ int main(int argc, char** argv) {
   app.add_option("--json", o.json, "Write the results there as well")->type_name("FILE");
   app.add_option("--filter", o.filter, "Only cases where this matches in \"BENCHMARK CASE\"")
       ->type_name("REGEX");
-  app.add_option("--peer", o.peers, "Whom to measure beside it: kernel, or none [those that can be had]")
+  app.add_option("--peer", o.peers,
+                 "Whom to measure beside it: kernel, lwip, or none [those that can be had]")
       ->delimiter(',')
-      ->expected(1)
+      ->allow_extra_args(false)
       ->type_name("NAMES");
   app.add_option("--runs", o.runs, "Runs of each case [5]")->check(CLI::Range(1, 1000))->type_name("N");
   app.add_option("--scale", o.scale, "The part of the usual work to do, for a try [1]")
@@ -154,6 +163,10 @@ int main(int argc, char** argv) {
       ->type_name("X");
   app.add_option("--seed", o.seed, "For what is drawn at random [1]")->type_name("N");
   app.add_flag("--list", o.list, "Say which benchmarks and cases there are");
+  app.add_option("--count", o.count, "Do these pieces of work, for callgrind to count them")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group("");
   app.footer("Figures of a shared machine mean little by themselves: look at the ratios and at min - max.");
   try {
     app.parse(argc, argv);

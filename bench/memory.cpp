@@ -11,6 +11,7 @@
 #include "kernel_sockets.h"
 #include "lives.h"
 #include "machine.h"
+#include "raw_clients.h"
 #include "syn_source.h"
 
 namespace synfin::bench {
@@ -111,6 +112,127 @@ Sample run_established(const Run& run, std::size_t ends) {
   return sample;
 }
 
+/// A server with many connections to clients that take no memory for them.
+class Crowd {
+ public:
+  Crowd(std::size_t count, std::uint64_t seed)
+      : pair_(seed), random_(seed), clients_(count, pair_.endpoint(wire::Family::kIpv4), pair_.pool()) {
+    handles_.reserve(count);
+    handles_.resize(count);  // touched
+    handles_.clear();
+    pair_.server().settings().somaxconn = 65'535;
+    listener_ = *pair_.server().listen(pair_.endpoint(wire::Family::kIpv4), {.backlog = 65'535}, now_);
+  }
+
+  /// The next client connects, and those behind it, to the end of a batch or of all.
+  void open(std::size_t upto) {
+    const std::size_t first = handles_.size(), n = std::min(upto - first, Pair::kBatch);
+    for (std::size_t i = 0; i < n; ++i) clients_.syn(first + i, frames_[i]);
+    pair_.server().receive(std::span{frames_}.first(n), now_);
+    (void)listen_to_server();
+    for (std::size_t i = 0; i < n; ++i) clients_.ack(first + i, frames_[i]);
+    pair_.server().receive(std::span{frames_}.first(n), now_);
+    while (const auto handle = pair_.server().accept(listener_, now_)) handles_.push_back(*handle);
+    (void)listen_to_server();
+  }
+  std::size_t open() const { return handles_.size(); }
+
+  /// Client `n` sends 64 octets, the program answers them, and the client acknowledges that. Nanoseconds, or
+  /// 0: it did not come about.
+  double ask(std::size_t n) {
+    Stopwatch watch;
+    watch.start();
+    stack::Stack& server = pair_.server();
+    clients_.ask(n, frames_[0]);
+    server.receive(std::span{frames_}.first(1), now_);
+    std::array<std::byte, RawClients::kText> text;
+    std::size_t got = 0;
+    while (const auto event = server.poll_event()) {
+      const MutableBytes in{text};
+      got += server.receive(event->handle, std::span{&in, 1}, now_).value_or(0);
+      const Bytes out{text};
+      if (got == text.size()) (void)server.send(event->handle, std::span{&out, 1}, now_);
+    }
+    const std::size_t heard = listen_to_server();
+    clients_.ack(n, frames_[0]);
+    server.receive(std::span{frames_}.first(1), now_);
+    watch.stop();
+    return got == text.size() && heard == text.size() ? watch.seconds() * 1e9 : 0;
+  }
+  /// The median of many; of one client, or of any, drawn each time.
+  double ask_often(bool any) {
+    std::vector<double> nanoseconds;
+    for (int n = 0; n < 10'000; ++n)
+      nanoseconds.push_back(ask(any ? random_.next() % handles_.size() : handles_.size() / 2));
+    std::ranges::sort(nanoseconds);
+    return nanoseconds.front() == 0 ? 0 : nanoseconds[nanoseconds.size() / 2];
+  }
+
+ private:
+  // How much text there was.
+  std::size_t listen_to_server() {
+    std::size_t text = 0;
+    for (std::size_t n = 0; (n = pair_.server().transmit(out_, now_)) > 0;) {
+      for (std::size_t i = 0; i < n; ++i) {
+        if (const auto heard = clients_.hear(out_[i])) text += heard->text;
+        out_[i].clear();
+      }
+    }
+    while (pair_.server().poll_event()) {
+    }
+    return text;
+  }
+
+  Pair pair_;
+  Random random_;
+  Instant now_ = Instant::from_ns(1'000'000'000'000);
+  RawClients clients_;
+  stack::Handle listener_;
+  std::vector<stack::Handle> handles_;
+  std::array<wire::Frame, Pair::kBatch> frames_, out_;
+};
+
+// All of them in one server: nothing is divided by two.
+Sample run_crowd(const Run& run, std::size_t full) {
+  constexpr double kMost = 6.0 * 1024 * 1024 * 1024;  // for 10,000,000
+  const std::size_t count = run.scaled(full, 1024);
+  Sample sample;
+  double alone = 0;
+  {
+    Crowd one{1, run.seed};
+    one.open(1);
+    alone = one.ask_often(false);
+  }
+  Crowd crowd{count, run.seed};
+  const std::uint64_t before = memory_now();
+  Stopwatch watch;
+  watch.start();
+  while (crowd.open() < count) {
+    const std::size_t there = crowd.open();
+    crowd.open(count);
+    if (crowd.open() == there) break;
+  }
+  watch.stop();
+  const std::uint64_t after = memory_now();
+  sample.value = static_cast<double>(after - before) / static_cast<double>(crowd.open());
+  const double same = crowd.ask_often(false), any = crowd.ask_often(true);
+  sample.extra = {{"ends", crowd.open()},
+                  {"all", after - before},
+                  {"GiB", static_cast<double>(after - before) / (1024.0 * 1024 * 1024)},
+                  {"opened a second", static_cast<double>(crowd.open()) / watch.seconds()},
+                  {"answer alone ns", alone},
+                  {"answer among them ns", same},
+                  {"answer of any of them ns", any}};
+  if (crowd.open() != count) {
+    sample.problem = fmt::format("only {} are open", crowd.open());
+  } else if (alone == 0 || same == 0 || any == 0) {
+    sample.problem = "64 octets were not answered";
+  } else if (sample.value * static_cast<double>(full) > kMost && count == full) {
+    sample.problem = "they take more than 6 GiB";
+  }
+  return sample;
+}
+
 Sample run_time_wait(const Run& run, std::size_t full) {
   const std::size_t count = run.scaled(full, 1024);
   Lives lives{{.established = 0, .time_wait = count}, run.seed};
@@ -149,7 +271,11 @@ Benchmark memory() {
           {memory_case("half-open", "1,000,000 SYNs that were answered", kMany, run_half_open, {}),
            memory_case("established", "an end of 1,000,000 idle ones", kMany, run_established, kernel),
            memory_case("time-wait", "of 1,000,000 in TIME-WAIT", kMany, run_time_wait, kernel),
-           memory_case("established-10M", "an end of 10,000,000 idle ones", 10 * kMany, run_established, {}),
+           memory_case("half-open-10M", "10,000,000 SYNs that were answered", 10 * kMany, run_half_open, {}),
+           memory_case(
+               "established-10M",
+               "10,000,000 idle ones of one server, and how fast one of them answers (5 GB, half a minute)",
+               10 * kMany, run_crowd, {}),
            memory_case("time-wait-10M", "of 10,000,000 in TIME-WAIT", 10 * kMany, run_time_wait, {})}};
 }
 

@@ -10,7 +10,8 @@ std::uint64_t Run::scaled(std::uint64_t full, std::uint64_t least) const {
 }
 
 std::vector<Benchmark> all_benchmarks() {
-  return {lifecycle(), request(), bulk(), memory(), synflood(), handshake(), parts()};
+  return {lifecycle(), request(), bulk(),  memory(), synflood(),
+          handshake(), tun(),     scale(), parts(),  instructions()};
 }
 
 }  // namespace synfin::bench

@@ -73,6 +73,7 @@ Json to_json(const std::vector<Result>& results) {
              {"ratios", r.ratios}};
     one.update(r.extra);
     if (!r.problem.empty()) one["problem"] = r.problem;
+    if (!r.skipped.empty()) one["skipped"] = r.skipped;
     all.push_back(std::move(one));
   }
   return all;
@@ -98,6 +99,10 @@ std::string to_table(const std::vector<Result>& results) {
   }
   std::string out = aligned(rows[0], widths);
   for (std::size_t i = 0; i < results.size(); ++i) {
+    if (!results[i].skipped.empty()) {
+      out += fmt::format("{} {}: skipped: {}\n", results[i].benchmark, results[i].name, results[i].skipped);
+      continue;
+    }
     out += aligned(rows[i + 1], widths);
     for (const auto& [key, value] : results[i].extra.items())
       out += fmt::format("    {}: {}\n", key, plain(value));

@@ -5,14 +5,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
+#include <expected>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "benchmark.h"
 #include "kernel_sockets.h"
+#include "lwip_peer.h"
 #include "machine.h"
-#include "pair.h"
+#include "service.h"
 
 namespace synfin::bench {
 namespace {
@@ -22,66 +25,6 @@ constexpr std::uint64_t kKernelRequests = 20'000;
 constexpr std::uint64_t kPings = 200'000;
 constexpr std::size_t kQuestion = 64;
 constexpr std::size_t kAnswer = 1024;
-
-class Service {
- public:
-  explicit Service(std::uint64_t seed) : pair_(seed) {
-    for (stack::Stack* s : {&pair_.client(), &pair_.server()}) s->settings().tcp_max_tw_buckets = 1u << 28;
-    for (std::uint16_t n = 0; n < kPorts; ++n)
-      listeners_[n] = *pair_.server().listen(endpoint(n), {.connection = {.no_delay = true}}, now_);
-  }
-
-  bool open(std::uint16_t port) {
-    const auto c = pair_.client().connect(endpoint(port), {.connection = {.no_delay = true}}, now_);
-    if (!c) return false;
-    exchange();
-    const auto s = pair_.server().accept(listeners_[port], now_);
-    if (!s) return false;
-    client_ = *c;
-    server_ = *s;
-    return true;
-  }
-  void close() {
-    pair_.client().close(client_, now_);
-    exchange();
-    pair_.server().close(server_, now_);
-    exchange();
-  }
-  /// `question` octets there, `answer` octets back; false: something did not arrive.
-  bool ask(std::size_t question, std::size_t answer) {
-    return say(pair_.client(), client_, pair_.server(), server_, question) &&
-           say(pair_.server(), server_, pair_.client(), client_, answer);
-  }
-  /// Virtual time goes by, and what is due is done.
-  void pass(Duration d) {
-    now_ = now_ + d;
-    for (stack::Stack* s : {&pair_.client(), &pair_.server()}) {
-      if (s->next_deadline() <= now_) s->advance(now_);
-    }
-    exchange();
-  }
-  static constexpr std::uint16_t kPorts = 64;
-
- private:
-  wire::Endpoint endpoint(std::uint16_t port) const {
-    return pair_.endpoint(wire::Family::kIpv4, static_cast<std::uint16_t>(Pair::kPort + port));
-  }
-  void exchange() { pair_.settle(now_); }
-  bool say(stack::Stack& from, stack::Handle writer, stack::Stack& to, stack::Handle reader,
-           std::size_t octets) {
-    const Bytes out = Bytes{out_}.first(octets);
-    if (from.send(writer, std::span{&out, 1}, now_) != octets) return false;
-    (void)pair_.carry(from, to, now_);
-    const MutableBytes in{in_};
-    return to.receive(reader, std::span{&in, 1}, now_) == octets;
-  }
-
-  Instant now_ = Instant::from_ns(1'000'000'000'000);
-  Pair pair_;
-  std::array<stack::Handle, kPorts> listeners_;
-  stack::Handle client_, server_;
-  std::array<std::byte, kAnswer> out_{}, in_{};
-};
 
 Sample run_requests(const Run& run) {
   Service service{run.seed};
@@ -114,12 +57,116 @@ Sample run_requests(const Run& run) {
       sample.problem = "kernel: " + rate.error();
     }
   }
+  if (run.beside("lwip")) {
+    const auto lwip = LwipPeer::get();
+    const auto rate = lwip ? (*lwip)->requests(tried, kQuestion, kAnswer) : std::unexpected(lwip.error());
+    if (rate) {
+      sample.peers["lwip"] = *rate;
+    } else {
+      sample.problem = "lwip: " + rate.error();
+    }
+  }
   return sample;
 }
 
-double percentile(const std::vector<double>& sorted, double share) {
-  return sorted[std::min(sorted.size() - 1,
-                         static_cast<std::size_t>(share * static_cast<double>(sorted.size())))];
+/// What the times of many answers say, in nanoseconds.
+struct Times {
+  double p50 = 0, p99 = 0, p999 = 0;
+
+  explicit Times(std::vector<double> all) {
+    std::ranges::sort(all);
+    const auto at = [&](double share) {
+      return all[std::min(all.size() - 1, static_cast<std::size_t>(share * static_cast<double>(all.size())))];
+    };
+    p50 = at(0.5);
+    p99 = at(0.99);
+    p999 = at(0.999);
+  }
+};
+
+/// Tells which times had another process on the core in them. It looks only where something took long, within
+/// what is timed or between, so the others pay nothing for it.
+class Interruptions {
+ public:
+  explicit Interruptions(double usual) : long_(usual * 3) {}
+  /// `outside` lies before `inside`.
+  bool in(double outside, double inside) {
+    if (outside > long_ && inside <= long_) seen_ = preemptions();
+    if (inside <= long_) return false;
+    const std::uint64_t now = preemptions();
+    return std::exchange(seen_, now) != now && outside <= long_;
+  }
+
+ private:
+  double long_;
+  std::uint64_t seen_ = preemptions();
+};
+
+struct Pings {
+  std::vector<double> all;
+  std::uint64_t interrupted = 0;
+  std::vector<double> whole;  // those that were not
+  std::uint64_t lost = 0;
+};
+
+Pings ping(Service& service, std::uint64_t count, double usual) {
+  using Clock = std::chrono::steady_clock;
+  const auto ns = [](Clock::duration d) { return std::chrono::duration<double, std::nano>(d).count(); };
+  Pings pings;
+  pings.all.reserve(count);
+  pings.whole.reserve(count);
+  Interruptions interruptions{usual};
+  Clock::time_point last = Clock::now();
+  for (std::uint64_t n = 0; n < count; ++n) {
+    const Clock::time_point begin = Clock::now();
+    if (!service.ask(kQuestion, kQuestion)) ++pings.lost;
+    const Clock::time_point end = Clock::now();
+    pings.all.push_back(ns(end - begin));
+    if (interruptions.in(ns(begin - last), pings.all.back())) {
+      ++pings.interrupted;
+    } else {
+      pings.whole.push_back(pings.all.back());
+    }
+    last = end;
+    service.pass(Duration::microseconds(10));
+  }
+  return pings;
+}
+
+// As many stretches of this length in which only the clock is read: what is late there, the machine took.
+Times nothing(std::uint64_t count, double duration) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> all;
+  all.reserve(count);
+  for (std::uint64_t n = 0; n < count; ++n) {
+    const Clock::time_point begin = Clock::now();
+    double passed = 0;
+    while (passed < duration) passed = std::chrono::duration<double, std::nano>(Clock::now() - begin).count();
+    all.push_back(passed);
+  }
+  return Times{std::move(all)};
+}
+
+void add_peers(Sample& sample, const Run& run) {
+  const auto add = [&](const std::string& name, const std::expected<std::vector<double>, std::string>& all) {
+    if (!all) {
+      sample.problem = name + ": " + all.error();
+      return;
+    }
+    const Times times{*all};
+    sample.peers[name] = times.p50;
+    sample.extra[name] = {
+        {"p99", times.p99}, {"p99.9", times.p999}, {"p99.9 to p50", times.p999 / times.p50}};
+  };
+  const std::uint64_t some = run.scaled(kPings / 10, 1000);
+  if (run.beside("kernel")) {
+    const auto kernel = KernelSockets::get();
+    add("kernel", kernel ? (*kernel)->pings(some, kQuestion) : std::unexpected(kernel.error()));
+  }
+  if (run.beside("lwip")) {
+    const auto lwip = LwipPeer::get();
+    add("lwip", lwip ? (*lwip)->pings(some, kQuestion) : std::unexpected(lwip.error()));
+  }
 }
 
 Sample run_pings(const Run& run) {
@@ -129,39 +176,23 @@ Sample run_pings(const Run& run) {
     sample.problem = "the connection did not open";
     return sample;
   }
-  const std::uint64_t pings = run.scaled(kPings, 1000);
+  const std::uint64_t count = run.scaled(kPings, 1000);
+  const double usual = Times{ping(service, 1000, 1e9).all}.p50;
   const std::uint64_t taken_away = preemptions();
-  std::vector<double> nanoseconds;
-  nanoseconds.reserve(pings);
-  std::uint64_t lost = 0;
-  for (std::uint64_t n = 0; n < pings + 1000; ++n) {
-    Stopwatch watch;
-    watch.start();
-    if (!service.ask(kQuestion, kQuestion)) ++lost;
-    watch.stop();
-    if (n >= 1000) nanoseconds.push_back(watch.seconds() * 1e9);
-    service.pass(Duration::microseconds(10));
-  }
-  std::ranges::sort(nanoseconds);
-  sample.value = percentile(nanoseconds, 0.5);
-  const double late = percentile(nanoseconds, 0.999);
-  sample.extra = {{"p99", percentile(nanoseconds, 0.99)},
-                  {"p99.9", late},
-                  {"p99.9 to p50", late / sample.value},
-                  {"preempted", preemptions() - taken_away}};
-  if (lost > 0) sample.problem = fmt::format("{} of {} did not arrive", lost, pings);
-  if (run.beside("kernel")) {
-    const auto kernel = KernelSockets::get();
-    auto all =
-        kernel ? (*kernel)->pings(run.scaled(kPings / 10, 1000), kQuestion) : std::unexpected(kernel.error());
-    if (all) {
-      std::ranges::sort(*all);
-      sample.peers["kernel"] = percentile(*all, 0.5);
-      sample.extra["kernel p99.9"] = percentile(*all, 0.999);
-    } else {
-      sample.problem = "kernel: " + all.error();
-    }
-  }
+  const Pings pings = ping(service, count, usual);
+  const Times all{pings.all}, whole{pings.whole};
+  const std::uint64_t taken = preemptions() - taken_away;
+  const Times machine = nothing(count, all.p50);
+  sample.value = all.p50;
+  sample.extra = {{"p99", all.p99},
+                  {"p99.9", all.p999},
+                  {"p99.9 to p50", all.p999 / all.p50},
+                  {"preempted", taken},
+                  {"interrupted", pings.interrupted},
+                  {"p99.9 of the others", whole.p999},
+                  {"machine", {{"p50", machine.p50}, {"p99.9", machine.p999}}}};
+  if (pings.lost > 0) sample.problem = fmt::format("{} of {} did not arrive", pings.lost, count);
+  add_peers(sample, run);
   return sample;
 }
 
@@ -170,13 +201,13 @@ Sample run_pings(const Run& run) {
 Benchmark request() {
   Case requests{.name = "connection-each",
                 .description = "open, 64 octets there, 1 KiB back, close",
-                .peers = {"kernel"},
+                .peers = {"kernel", "lwip"},
                 .run = run_requests};
   Case pings{.name = "ping-pong",
              .description = "64 octets there and back on an open connection: the median",
              .unit = "ns",
              .better = Better::kLower,
-             .peers = {"kernel"},
+             .peers = {"kernel", "lwip"},
              .run = run_pings};
   return {"request", "what a small service does, both ends on one core", {requests, pings}};
 }

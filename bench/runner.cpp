@@ -49,6 +49,28 @@ void run_once(benchmark::State& state, const Case& what, const Run& run, Collect
   }
 }
 
+// Numbers are the medians of all runs; what is not a number is that of the last.
+Json middle_of(const std::vector<const Json*>& all) {
+  const Json& last = *all.back();
+  if (last.is_object()) {
+    Json middle = Json::object();
+    for (const auto& [key, value] : last.items()) {
+      std::vector<const Json*> same;
+      for (const Json* one : all) {
+        if (one->is_object() && one->contains(key) && (*one)[key].type() == value.type())
+          same.push_back(&(*one)[key]);
+      }
+      middle[key] = middle_of(same);
+    }
+    return middle;
+  }
+  if (!last.is_number()) return last;
+  std::vector<const Json*> sorted = all;
+  std::ranges::sort(sorted, {}, [](const Json* j) { return j->get<double>(); });
+  if (sorted.size() % 2 == 1 || !last.is_number_float()) return *sorted[sorted.size() / 2];
+  return (sorted[sorted.size() / 2]->get<double>() + sorted[sorted.size() / 2 - 1]->get<double>()) / 2;
+}
+
 Result summary(const Chosen& chosen, const Collected& collected) {
   Result r{.benchmark = chosen.benchmark,
            .name = chosen.what.name,
@@ -66,6 +88,7 @@ Result summary(const Chosen& chosen, const Collected& collected) {
     values.push_back(s.value);
     for (const auto& [name, value] : s.peers) peers[name].push_back(value);
     if (r.problem.empty()) r.problem = s.problem;
+    if (r.skipped.empty()) r.skipped = s.skipped;
   }
   r.value = median(values);
   r.min = *std::ranges::min_element(values);
@@ -74,7 +97,9 @@ Result summary(const Chosen& chosen, const Collected& collected) {
     r.peers[name] = median(all);
     if (r.peers[name] != 0) r.ratios[name] = r.value / r.peers[name];
   }
-  r.extra = collected.samples.back().extra;
+  std::vector<const Json*> extras;
+  for (const Sample& s : collected.samples) extras.push_back(&s.extra);
+  r.extra = middle_of(extras);
   return r;
 }
 

@@ -26,6 +26,7 @@ struct Result {
   std::map<std::string, double> ratios;  // value / peer
   Json extra = Json::object();
   std::string problem;
+  std::string skipped;
 };
 
 /// A case that was chosen.

@@ -8,7 +8,7 @@ SYNFIN_JOBS=${SYNFIN_JOBS:-$(nproc 2>/dev/null || echo 2)}
 
 packages_for_demo="g++ cmake ninja-build pkg-config libboost1.81-dev libsodium-dev libfmt-dev libcli11-dev nlohmann-json3-dev curl"
 packages_for_test="$packages_for_demo ccache clang-19 libclang-rt-19-dev clang-tidy-19 libgtest-dev libgmock-dev
-  libbenchmark-dev libpcap-dev iproute2 python3 tshark"
+  libbenchmark-dev liblwip-dev valgrind libpcap-dev iproute2 python3 tshark"
 
 # Prints those of the named packages that are not installed.
 missing_packages() {

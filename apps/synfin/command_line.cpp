@@ -96,13 +96,20 @@ void add_link_options(CLI::App& verb, LinkOptions& o) {
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false)
       ->group(kGroup);
-  verb.add_option(
-          "--impair", o.impair,
-          "damage on the link: loss=1%,delay=20ms,jitter=5ms,reorder=2%,dup=1%,corrupt=0.1%,mark=1%,rate=100mbit,"
-          "seed=7; `in:` or `out:` before a name for one direction")
+  verb.add_option("--impair", o.impair,
+                  "damage on the link: "
+                  "loss=1%,delay=20ms,jitter=5ms,reorder=2%,dup=1%,corrupt=0.1%,mark=1%,rate=100mbit,"
+                  "seed=7; `in:` or `out:` before a name for one direction")
       ->type_name("SPEC")
       ->allow_extra_args(false)
       ->group(kGroup);
+  verb.add_option("--offload", o.offload,
+                  "on: super-segments of up to 64 KiB and checksums left to the kernel, where it offers that "
+                  "and nothing of --impair needs single packets; off: one packet a segment, as on a wire")
+      ->type_name("on|off")
+      ->check(CLI::IsMember(std::set<std::string>{"on", "off"}))
+      ->group(kGroup)
+      ->capture_default_str();
   verb.add_flag("--ladder", o.ladder, "draw every connection on standard error as it happens")->group(kGroup);
   verb.add_option("--capture", o.capture, "write a pcapng file with a comment a packet: state and reason")
       ->type_name("FILE")

@@ -56,7 +56,7 @@ LabRun::LabRun(const LinkOptions& options, trace::Sink* extra)
 LabRun::~LabRun() = default;
 
 std::unique_ptr<link::Link> LabRun::open_lab() {
-  auto lab = link::make_lab({.pool = pool_, .mtu = options_.mtu.value_or(1500)});
+  auto lab = link::make_lab({.pool = pool_, .mtu = options_.mtu.value_or(1500), .offload = offload()});
   if (!lab) throw Failure{kNetworkFailure, lab.error().message};
   if (!lab->ipv6_problem.empty()) {
     std::erase_if(config_.addresses, [](const wire::Prefix& p) { return !p.address.is_v4(); });
@@ -70,7 +70,8 @@ std::unique_ptr<link::Link> LabRun::open_device() {
   auto tun = link::open_tun({.name = options_.tun,
                              .mtu = options_.mtu.value_or(0),
                              .pool = pool_,
-                             .missing = link::TunMissing::kCreate});
+                             .missing = link::TunMissing::kCreate,
+                             .offload = offload()});
   if (!tun) throw Failure{kNetworkFailure, tun.error().message};
   if (ours) {
     // A device that somebody prepared stays as it is; one made here must be up and have a route to be of use.

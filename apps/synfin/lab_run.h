@@ -49,6 +49,7 @@ class LabRun {
 
  private:
   void open_link();
+  bool offload() const { return options_.offload == "on" && options_.impair.empty(); }
   std::unique_ptr<link::Link> open_lab();
   std::unique_ptr<link::Link> open_device();
   void wait_for_signal();

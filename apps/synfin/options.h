@@ -22,6 +22,7 @@ struct LinkOptions {
   std::optional<std::uint32_t> mtu;
   std::vector<std::string> settings;
   std::vector<std::string> impair;
+  std::string offload = "on";
   bool ladder = false;
   std::string capture;
   std::string events;

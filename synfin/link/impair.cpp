@@ -215,6 +215,7 @@ ImpairedLink::ImpairedLink(std::unique_ptr<Link> inner, const ImpairSpec& spec, 
       in_(spec.in, seeds.u64(), pool),
       out_(spec.out, seeds.u64(), pool),
       scratch_(kScratchFrames) {
+  inner_->disable_offload();
   info_.offload = false;
 }
 

@@ -100,9 +100,9 @@ class ImpairedPath {
 };
 
 /// Owns `inner`. Everything it does happens inside `receive` and `send`; `next_deadline` says when one of
-/// them is due. Packets are impaired as on a wire, one by one, so `info().offload` is false; the inner link
-/// should be without offload too, or a super-segment that comes in is lost or damaged whole. A full inner
-/// link holds sent packets back for 1 ms at a time, and this link refuses meanwhile.
+/// them is due. Packets are impaired as on a wire, one by one, so `info().offload` is false, and the inner
+/// link's is switched off. A full inner link holds sent packets back for 1 ms at a time, and this link
+/// refuses meanwhile.
 class ImpairedLink final : public Link {
  public:
   /// `pool`: for corrupted copies; outlives the link.

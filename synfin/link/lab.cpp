@@ -105,8 +105,11 @@ std::expected<Lab, LinkError> make_lab(const LabOptions& options) {
   if (auto r = check_tun_available(); !r) return std::unexpected{std::move(r.error())};
   if (auto r = enter_network_namespace(); !r) return std::unexpected{std::move(r.error())};
 
-  auto link = open_tun(TunOptions{
-      .name = options.device, .mtu = options.mtu, .pool = options.pool, .missing = TunMissing::kCreate});
+  auto link = open_tun(TunOptions{.name = options.device,
+                                  .mtu = options.mtu,
+                                  .pool = options.pool,
+                                  .missing = TunMissing::kCreate,
+                                  .offload = options.offload});
   if (!link) return std::unexpected{std::move(link.error())};
   Lab lab{.link = std::move(*link),
           .kernel_v4 = {kKernelV4, 24},

@@ -20,6 +20,8 @@ struct LabOptions {
   /// 68 to 65535 octets; IPv6 needs 1280.
   std::uint32_t mtu = 1500;
   std::string device = "synfin0";
+  /// As in `TunOptions`: a stack takes what `LinkInfo::offload` says, and so does `runtime::Runtime`.
+  bool offload = true;
 };
 
 struct Lab {

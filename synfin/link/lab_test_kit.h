@@ -60,9 +60,10 @@ inline bool forbidden(const LinkError& error) {
          error.code == ENODEV || error.code == ENXIO;
 }
 
-inline std::string with_lab(std::uint32_t mtu, const std::function<void(Lab&, wire::BlockPool&)>& body) {
+inline std::string with_lab(std::uint32_t mtu, const std::function<void(Lab&, wire::BlockPool&)>& body,
+                            bool offload = false) {
   wire::BlockPool pool;
-  auto lab = make_lab({.pool = pool, .mtu = mtu});
+  auto lab = make_lab({.pool = pool, .mtu = mtu, .offload = offload});
   if (!lab) {
     EXPECT_TRUE(forbidden(lab.error())) << lab.error().message;
     return "no lab can be made here: " + lab.error().message;
@@ -71,8 +72,9 @@ inline std::string with_lab(std::uint32_t mtu, const std::function<void(Lab&, wi
   return {};
 }
 
-inline void lab_test(const std::function<void(Lab&, wire::BlockPool&)>& body, std::uint32_t mtu = 1500) {
-  in_child([&] { return with_lab(mtu, body); });
+inline void lab_test(const std::function<void(Lab&, wire::BlockPool&)>& body, std::uint32_t mtu = 1500,
+                     bool offload = false) {
+  in_child([&] { return with_lab(mtu, body, offload); });
 }
 
 // The next packet that `wanted` takes; the kernel's own chatter (MLD reports) is passed over. Empty after 5 s

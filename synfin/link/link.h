@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where packets come from and go to. A link moves frames in batches; it never blocks and knows nothing of TCP.
+// Where packets come from and go to. A link moves frames in batches; it never blocks and knows nothing of
+// TCP.
 #pragma once
 
 #include <cstddef>
@@ -35,16 +36,23 @@ class Link {
 
   virtual const LinkInfo& info() const = 0;
 
-  /// Moves up to `batch.size()` received frames into `batch` (cleared first by the caller or not: they are overwritten) and returns their number; 0: nothing there now.
-  /// An error is final: the device is gone.
-  [[nodiscard]] virtual std::expected<std::size_t, LinkError> receive(std::span<wire::Frame> batch, Instant now) = 0;
+  /// Moves up to `batch.size()` received frames into `batch` (cleared first by the caller or not: they are
+  /// overwritten) and returns their number; 0: nothing there now. An error is final: the device is gone.
+  [[nodiscard]] virtual std::expected<std::size_t, LinkError> receive(std::span<wire::Frame> batch,
+                                                                      Instant now) = 0;
 
-  /// Takes frames from the front of `batch` and returns how many; fewer than all: the queue of the link is full, offer the
-  /// rest again later. Taken frames are left empty.
-  [[nodiscard]] virtual std::expected<std::size_t, LinkError> send(std::span<wire::Frame> batch, Instant now) = 0;
+  /// Takes frames from the front of `batch` and returns how many; fewer than all: the queue of the link is
+  /// full, offer the rest again later. Taken frames are left empty.
+  [[nodiscard]] virtual std::expected<std::size_t, LinkError> send(std::span<wire::Frame> batch,
+                                                                   Instant now) = 0;
 
-  /// When `receive` or `send` should be called again although nothing arrived: frames that the link itself holds back.
+  /// When `receive` or `send` should be called again although nothing arrived: frames that the link itself
+  /// holds back.
   virtual Instant next_deadline() const { return Instant::never(); }
+
+  /// From now on gives and takes single packets with their checksums, and `info().offload` is false: for a
+  /// decorator that looks at each by itself. Before a stack is made over the link.
+  virtual void disable_offload() {}
 
   /// What to wait on for readability; -1 where there is nothing to wait on (in-memory links).
   virtual int descriptor() const { return -1; }

@@ -37,14 +37,23 @@ class FrameRing {
 struct MemoryLink::Wire {
   explicit Wire(std::size_t capacity) : to{FrameRing{capacity}, FrameRing{capacity}} {}
   std::array<FrameRing, 2> to;
-  std::array<bool, 2> present{true, true};
+  // Null: gone.
+  std::array<MemoryLink*, 2> ends{};
 };
 
 MemoryLink::MemoryLink(LinkInfo info, std::shared_ptr<Wire> wire, std::size_t end)
-    : info_(std::move(info)), wire_(std::move(wire)), end_(end) {}
+    : info_(std::move(info)), wire_(std::move(wire)), end_(end) {
+  wire_->ends[end_] = this;
+}
 
 MemoryLink::~MemoryLink() {
-  wire_->present[end_] = false;
+  wire_->ends[end_] = nullptr;
+}
+
+void MemoryLink::disable_offload() {
+  for (MemoryLink* const end : wire_->ends) {
+    if (end != nullptr) end->info_.offload = false;
+  }
 }
 
 std::size_t MemoryLink::pending() const {
@@ -69,7 +78,7 @@ std::expected<std::size_t, LinkError> MemoryLink::send(std::span<wire::Frame> ba
   std::size_t taken = 0;
   for (wire::Frame& frame : batch) {
     const bool super_segment = info_.offload && frame.segment_size != 0;
-    if (!wire_->present[peer]) {
+    if (wire_->ends[peer] == nullptr) {
       ++counters_.dropped_peer_gone;
       frame.clear();
     } else if (!super_segment && frame.size() > info_.mtu) {

@@ -39,6 +39,8 @@ class MemoryLink final : public Link {
                                                               Instant now) override;
   [[nodiscard]] std::expected<std::size_t, LinkError> send(std::span<wire::Frame> batch,
                                                            Instant now) override;
+  /// Of both ends.
+  void disable_offload() override;
 
   const MemoryLinkCounters& counters() const { return counters_; }
   /// Frames that wait here for `receive`.

@@ -38,6 +38,7 @@ class TeeLink final : public Link {
                                                            Instant now) override;
   Instant next_deadline() const override { return inner_->next_deadline(); }
   int descriptor() const override { return inner_->descriptor(); }
+  void disable_offload() override { inner_->disable_offload(); }
 
   Link& inner() { return *inner_; }
 

@@ -11,15 +11,18 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
+#include <utility>
 
 #include "synfin/link/netdev.h"
+#include "synfin/link/virtio_header.h"
 
 namespace synfin::link {
 namespace {
 
 constexpr const char* kTunPath = "/dev/net/tun";
 constexpr std::uint32_t kLargestMtu = 65535;
-static_assert(kLargestMtu < wire::BlockPool::kLarge);
+constexpr std::uint32_t kIpv6Header = 40;  // not counted in the length that it states
 
 std::expected<FileDescriptor, LinkError> open_tun_file() {
   FileDescriptor file{::open(kTunPath, O_RDWR | O_NONBLOCK | O_CLOEXEC)};
@@ -55,6 +58,28 @@ LinkError attach_error(const std::string& name, int code) {
     default:
       return system_error(fmt::format("cannot attach to TUN device {}", name), code);
   }
+}
+
+// What the device was asked for is told by its driver and not by the call that attaches to it.
+bool knows_virtio_header(const FileDescriptor& file) {
+  unsigned features = 0;
+  return ::ioctl(file.get(), TUNGETFEATURES, &features) == 0 && (features & IFF_VNET_HDR) != 0;
+}
+
+// Tells the kernel what it need not do for us. A prepared device may still have what its last user wanted.
+bool set_offload(const FileDescriptor& file, bool on) {
+  // What kernels refuse is left out, the latest first; without TUN_F_CSUM there is nothing.
+  constexpr unsigned kSum = TUN_F_CSUM, kV4 = kSum | TUN_F_TSO4, kBoth = kV4 | TUN_F_TSO6;
+  for (const unsigned wanted : {kBoth | TUN_F_TSO_ECN, kBoth, kV4, kSum}) {
+    if (on && ::ioctl(file.get(), TUNSETOFFLOAD, static_cast<unsigned long>(wanted)) == 0) return true;
+  }
+  (void)::ioctl(file.get(), TUNSETOFFLOAD, 0UL);
+  return false;
+}
+
+bool set_virtio_header_size(const FileDescriptor& file) {
+  int size = static_cast<int>(kVirtioHeaderSize);
+  return ::ioctl(file.get(), TUNSETVNETHDRSZ, &size) == 0;
 }
 
 bool out_of_room(int code) {
@@ -97,23 +122,112 @@ std::expected<std::unique_ptr<TunLink>, LinkError> open_tun(const TunOptions& op
 
   ifreq request{};
   options.name.copy(request.ifr_name, IFNAMSIZ - 1);
-  // With IFF_VNET_HDR, packets in both directions would begin with a virtio_net_hdr that carries
-  // `segment_size` and `needs_checksum`: `read_packet` and `write_packet` are the two places that know how a
-  // packet lies in the file.
-  request.ifr_flags = IFF_TUN | IFF_NO_PI;
+  // `read_packet` and `write_packet` are the two places that know how a packet lies in the file.
+  const bool virtio_header = options.offload && knows_virtio_header(*file);
+  request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | (virtio_header ? IFF_VNET_HDR : 0));
   if (::ioctl(file->get(), TUNSETIFF, &request) < 0) {
     return std::unexpected{attach_error(options.name, errno)};
   }
-  LinkInfo info{.name = request.ifr_name, .mtu = options.mtu, .offload = false};
+  if (virtio_header && !set_virtio_header_size(*file)) {
+    return std::unexpected{system_error(
+        fmt::format("TUN device {} does not take a virtio-net header; try without offload", options.name),
+        errno)};
+  }
+  LinkInfo info{.name = request.ifr_name, .mtu = options.mtu, .offload = set_offload(*file, virtio_header)};
   const auto device = device_mtu(info.name);
   if (!device) return std::unexpected{device.error()};
   if (info.mtu == 0) info.mtu = std::min(*device, kLargestMtu);
   const std::uint32_t largest = std::min(std::max(*device, info.mtu), kLargestMtu);
-  return std::make_unique<TunLink>(std::move(*file), std::move(info), largest, options.pool);
+  return std::make_unique<TunLink>(std::move(*file), std::move(info), largest, virtio_header, options.pool);
 }
 
-TunLink::TunLink(FileDescriptor device, LinkInfo info, std::uint32_t largest_received, wire::BlockPool& pool)
-    : device_(std::move(device)), info_(std::move(info)), largest_received_(largest_received), pool_(pool) {}
+// Where packets are read into. With offload, where small ones are mixed with 64 KiB: a small block first and
+// medium ones behind it, so that no packet is copied or lies in a block that it does not fill. Otherwise one
+// block. What a packet leaves over is there for the next.
+class TunLink::Landing {
+ public:
+  Landing(wire::BlockPool& pool, std::uint32_t largest, bool offload) : pool_(pool) {
+    if (!offload) {
+      first_ = largest;
+      return;
+    }
+    for (std::uint32_t room = first_; room < largest; room += wire::BlockPool::kMedium) ++wanted_;
+  }
+  ~Landing() {
+    for (std::size_t i = 0; i < kMost; ++i) {
+      if (blocks_[i] != nullptr) wire::Slice{blocks_[i], 0, 0}.reset();
+    }
+  }
+  Landing(const Landing&) = delete;
+  Landing& operator=(const Landing&) = delete;
+
+  /// Makes room for as much as there is memory for; false: for nothing.
+  bool prepare() {
+    ready_ = 0;
+    for (; ready_ < wanted_; ++ready_) {
+      wire::Block*& block = blocks_[ready_];
+      if (block == nullptr) {
+        block = pool_.allocate(ready_ == 0 ? first_ : wire::BlockPool::kMedium);
+        if (block == nullptr) break;
+        pieces_[1 + ready_] = {block->data, block->capacity};
+        if (ready_ == 0) first_ = block->capacity;
+      }
+    }
+    return ready_ != 0;
+  }
+  /// The room, behind one for `header`.
+  std::span<iovec> pieces(std::span<std::byte> header) {
+    pieces_[0] = {header.data(), header.size()};
+    return std::span{pieces_}.first(1 + ready_);
+  }
+  std::size_t room() const { return first_ + (ready_ - 1) * std::size_t{wire::BlockPool::kMedium}; }
+  bool complete() const { return ready_ == wanted_; }
+  /// Hands over the first `size` octets.
+  void move_into(wire::Frame& frame, std::size_t size) {
+    // A short packet would hold a large block for as long as the program leaves its bytes unread.
+    if (first_ > wire::BlockPool::kSmall && size <= wire::BlockPool::kSmall) {
+      if (wire::Slice copy = pool_.copy({blocks_[0]->data, size}); !copy.empty()) {
+        frame.add(std::move(copy));
+        return;
+      }
+    }
+    for (std::size_t i = 0; size != 0; ++i) {
+      wire::Block* const block = std::exchange(blocks_[i], nullptr);
+      block->used = static_cast<std::uint32_t>(std::min<std::size_t>(size, block->capacity));
+      size -= block->used;
+      frame.add(wire::Slice{block, 0, block->used});
+    }
+  }
+
+ private:
+  static constexpr std::size_t kMost = 5;
+  static_assert(wire::BlockPool::kSmall + (kMost - 1) * wire::BlockPool::kMedium > kLargestMtu + kIpv6Header);
+  static_assert(kMost <= wire::Frame::kMaxSlices);
+
+  wire::BlockPool& pool_;
+  std::uint32_t first_ = wire::BlockPool::kSmall;
+  std::size_t wanted_ = 1;
+  std::size_t ready_ = 0;
+  std::array<wire::Block*, kMost> blocks_{};
+  std::array<iovec, 1 + kMost> pieces_;
+};
+
+TunLink::TunLink(FileDescriptor device, LinkInfo info, std::uint32_t largest_received, bool virtio_header,
+                 wire::BlockPool& pool)
+    : device_(std::move(device)),
+      info_(std::move(info)),
+      largest_received_(largest_received),
+      virtio_header_(virtio_header),
+      pool_(pool) {}
+
+// A device that stays is left as it was found.
+TunLink::~TunLink() {
+  disable_offload();
+}
+
+void TunLink::disable_offload() {
+  if (info_.offload) info_.offload = set_offload(device_, false);
+}
 
 LinkError TunLink::device_error(int code) const {
   switch (code) {
@@ -129,12 +243,16 @@ LinkError TunLink::device_error(int code) const {
 }
 
 std::expected<std::size_t, LinkError> TunLink::receive(std::span<wire::Frame> batch, Instant) {
-  std::size_t count = 0;
+  // One octet more than the largest packet, so that a read that fills the room shows a packet that was cut
+  // off. Where the header is there, super-segments may be, even if they were switched off a moment ago.
+  Landing landing{pool_, virtio_header_ ? kLargestMtu + kIpv6Header + 1 : largest_received_ + 1,
+                  virtio_header_};
+  std::size_t count = 0, octets = 0;
   // A dropped packet takes up a turn as well, so that a flood that finds no memory cannot keep the caller
   // here.
-  for (std::size_t turn = 0; turn < batch.size(); ++turn) {
-    const Fate fate = read_packet(batch[count]);
-    if (fate == Fate::kDone) ++count;
+  for (std::size_t turn = 0; turn < batch.size() && octets < kHotOctets; ++turn) {
+    const Fate fate = read_packet(landing, batch[count]);
+    if (fate == Fate::kDone) octets += batch[count++].size();
     if (fate == Fate::kWouldBlock) break;
     if (fate == Fate::kDead) {
       // Final, so the next call meets it again; what was read before it is delivered first.
@@ -146,39 +264,41 @@ std::expected<std::size_t, LinkError> TunLink::receive(std::span<wire::Frame> ba
   return count;
 }
 
-TunLink::Fate TunLink::read_packet(wire::Frame& frame) {
-  // One octet more than the largest packet, so that a read that fills the block shows a packet that was cut
-  // off.
-  wire::Block* const block = pool_.allocate(largest_received_ + 1);
-  if (block == nullptr) return read_and_discard();
-  wire::Slice packet{block, 0, block->capacity};
+TunLink::Fate TunLink::read_packet(Landing& landing, wire::Frame& frame) {
+  if (!landing.prepare()) return read_and_discard();
+  VirtioHeader header{};
+  const std::size_t header_size = virtio_header_ ? header.size() : 0;
+  const std::span<iovec> pieces = landing.pieces(std::span{header}.first(header_size));
   ssize_t size = 0;
   do {
-    size = ::read(device_.get(), block->data, block->capacity);
+    size = ::readv(device_.get(), pieces.data(), static_cast<int>(pieces.size()));
   } while (size < 0 && errno == EINTR);
   if (size < 0) return failed(errno);
-  const auto length = static_cast<std::uint32_t>(size);
-  if (length == block->capacity) {
-    ++counters_.receive_dropped_too_long;
+  if (static_cast<std::size_t>(size) < header_size) {
+    ++counters_.receive_dropped_bad_header;
     return Fate::kDropped;
   }
-  block->used = length;
-  packet.truncate(length);
-  frame.clear();
-  // A short packet would hold a large block for as long as the program leaves its bytes unread.
-  if (block->capacity > wire::BlockPool::kSmall && length <= wire::BlockPool::kSmall) {
-    if (wire::Slice copy = pool_.copy(packet.bytes()); !copy.empty()) packet = std::move(copy);
+  const std::size_t length = static_cast<std::size_t>(size) - header_size;
+  if (length == landing.room()) {
+    ++(landing.complete() ? counters_.receive_dropped_too_long : counters_.receive_dropped_no_memory);
+    return Fate::kDropped;
   }
-  frame.add(std::move(packet));
+  frame.clear();
+  landing.move_into(frame, length);
+  if (virtio_header_ && !apply_virtio_header(header, frame)) {
+    frame.clear();
+    ++counters_.receive_dropped_bad_header;
+    return Fate::kDropped;
+  }
   return Fate::kDone;
 }
 
 // Left in the device, the packet would keep the descriptor readable and the program spinning.
 TunLink::Fate TunLink::read_and_discard() {
-  std::byte start{};
+  std::array<std::byte, kVirtioHeaderSize + 1> start;  // less than a header's room is an error
   ssize_t size = 0;
   do {
-    size = ::read(device_.get(), &start, 1);
+    size = ::read(device_.get(), start.data(), start.size());
   } while (size < 0 && errno == EINTR);
   if (size < 0) return failed(errno);
   ++counters_.receive_dropped_no_memory;
@@ -202,11 +322,8 @@ std::expected<std::size_t, LinkError> TunLink::send(std::span<wire::Frame> batch
 }
 
 TunLink::Fate TunLink::write_packet(const wire::Frame& frame) {
-  if (frame.segment_size != 0 || frame.needs_checksum) {
-    ++counters_.send_dropped_offload;
-    return Fate::kDropped;
-  }
-  std::array<iovec, 1 + wire::Frame::kMaxSlices> pieces;
+  VirtioHeader header;
+  std::array<iovec, 2 + wire::Frame::kMaxSlices> pieces;
   int count = 0;
   const auto piece = [&](Bytes bytes) {
     // writev only reads, but its type is shared with readv.
@@ -214,6 +331,16 @@ TunLink::Fate TunLink::write_packet(const wire::Frame& frame) {
       pieces[static_cast<std::size_t>(count++)] = {const_cast<std::byte*>(bytes.data()), bytes.size()};
     }
   };
+  const bool left_over = frame.segment_size != 0 || frame.needs_checksum;
+  const auto wanted = left_over && !info_.offload ? std::nullopt : virtio_header_of(frame);
+  if (!wanted) {
+    ++counters_.send_dropped_offload;
+    return Fate::kDropped;
+  }
+  if (virtio_header_) {
+    header = *wanted;
+    piece(header);
+  }
   piece(frame.header_bytes());
   for (std::size_t i = 0; i < frame.slice_count; ++i) piece(frame.slices[i].bytes());
 

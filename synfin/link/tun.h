@@ -25,6 +25,10 @@ struct TunOptions {
   /// Where received packets are put; outlives the link.
   wire::BlockPool& pool;
   TunMissing missing = TunMissing::kFail;
+  /// Super-segments and checksums left to the other side, in both directions (IFF_VNET_HDR), as far as the
+  /// kernel offers them; `LinkInfo::offload` says what came of it. Whoever looks at single packets leaves it
+  /// off.
+  bool offload = false;
 };
 
 struct TunCounters {
@@ -32,38 +36,53 @@ struct TunCounters {
   std::uint64_t sent = 0;
   /// Received packets lost because the pool had no block left.
   std::uint64_t receive_dropped_no_memory = 0;
+  /// Received packets whose virtio-net header cannot be true: see `apply_virtio_header`.
+  std::uint64_t receive_dropped_bad_header = 0;
   /// Received packets longer than a block for the MTU: the device's MTU was raised while it was open.
   std::uint64_t receive_dropped_too_long = 0;
   /// Packets that the kernel refused (EINVAL, EMSGSIZE, …): not IP, or too long.
   std::uint64_t send_dropped_refused = 0;
-  /// Super-segments and unfilled checksums, which this link (`info().offload == false`) does not take.
+  /// Super-segments and unfilled checksums where `info().offload` is false, and such as are not TCP.
   std::uint64_t send_dropped_offload = 0;
 };
 
-/// Each received packet lies whole in one slice, with an empty header. Errors of the device are final: it is
-/// down or has been deleted.
+/// Each received packet lies whole in one slice, with an empty header; with offload, one of more than
+/// `BlockPool::kSmall` octets in several, of which the first has the headers. Between calls the link holds no
+/// blocks. Errors of the device are final: it is down or has been deleted.
 class TunLink final : public Link {
  public:
-  /// `device`: an open, non-blocking /dev/net/tun, attached with IFF_TUN and IFF_NO_PI.
-  TunLink(FileDescriptor device, LinkInfo info, std::uint32_t largest_received, wire::BlockPool& pool);
+  /// `device`: an open, non-blocking /dev/net/tun, attached with IFF_TUN and IFF_NO_PI, and with IFF_VNET_HDR
+  /// where `virtio_header`.
+  TunLink(FileDescriptor device, LinkInfo info, std::uint32_t largest_received, bool virtio_header,
+          wire::BlockPool& pool);
+  ~TunLink() override;
+  TunLink(const TunLink&) = delete;
+  TunLink& operator=(const TunLink&) = delete;
 
   const LinkInfo& info() const override { return info_; }
+  /// With offload a batch ends at `kHotOctets`, full or not.
   [[nodiscard]] std::expected<std::size_t, LinkError> receive(std::span<wire::Frame> batch,
                                                               Instant now) override;
   [[nodiscard]] std::expected<std::size_t, LinkError> send(std::span<wire::Frame> batch,
                                                            Instant now) override;
   int descriptor() const override { return device_.get(); }
+  void disable_offload() override;
 
   const TunCounters& counters() const { return counters_; }
 
+  /// What `receive` gives at once of super-segments: more would have left the nearest cache before it is
+  /// read.
+  static constexpr std::size_t kHotOctets = 256 * 1024;
+
  private:
+  class Landing;
   enum class Fate : std::uint8_t {
     kDone,
     kDropped,
     kWouldBlock,
     kDead
   };
-  Fate read_packet(wire::Frame& frame);
+  Fate read_packet(Landing& landing, wire::Frame& frame);
   Fate read_and_discard();
   Fate write_packet(const wire::Frame& frame);
   Fate failed(int code);
@@ -72,6 +91,7 @@ class TunLink final : public Link {
   FileDescriptor device_;
   LinkInfo info_;
   std::uint32_t largest_received_;
+  bool virtio_header_;
   wire::BlockPool& pool_;
   // What made the device dead.
   int error_ = 0;

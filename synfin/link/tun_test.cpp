@@ -11,6 +11,8 @@
 
 #include "synfin/link/lab_test_kit.h"
 #include "synfin/link/netdev.h"
+#include "synfin/wire/checksum.h"
+#include "synfin/wire/packet.h"
 
 namespace synfin::link {
 namespace {
@@ -173,6 +175,221 @@ TEST(Tun, RefusedPacketIsDroppedAndTheNextIsSent) {
     EXPECT_EQ(lab.link->counters().send_dropped_offload, 2U);
     for (const auto& frame : out) EXPECT_EQ(frame.size(), 0U);
     EXPECT_EQ(pool.blocks_in_use(), 0U);
+  });
+}
+
+// The far end of a connection of the kernel's, by hand.
+class ByHand {
+ public:
+  ByHand(Lab& lab, wire::BlockPool& pool, const wire::Prefix& own, const wire::Prefix& kernel)
+      : lab_(lab), pool_(pool), own_(own.address), kernel_(kernel.address) {}
+
+  // A segment whose checksum is the link's business.
+  void send(wire::Flags flags, std::uint32_t seq, std::uint32_t ack, std::uint16_t port,
+            std::string_view text = {}, std::uint16_t segment_size = 0) {
+    wire::TcpHeader tcp;
+    tcp.source_port = kPort;
+    tcp.destination_port = port;
+    tcp.seq = wire::SeqNum{seq};
+    tcp.ack = wire::SeqNum{ack};
+    tcp.flags = flags;
+    tcp.window = {65535};
+    if (flags.syn()) {
+      tcp.options.present = wire::TcpOptions::kMss;
+      tcp.options.mss = 1000;
+    }
+    wire::Frame frame;
+    if (!text.empty()) frame.add(pool_.copy(bytes_of(text)));
+    wire::emit_tcp_packet({.source = own_, .destination = kernel_}, tcp, frame,
+                          wire::FillChecksum::kPseudoHeaderOnly);
+    frame.segment_size = segment_size;
+    send_one(*lab_.link, std::move(frame));
+  }
+
+  struct Received {
+    wire::TcpPacket packet;
+    wire::Frame frame;
+    std::string text;
+  };
+  // The kernel's next segment.
+  Received next() {
+    Received r;
+    r.frame = next_packet(*lab_.link, [&](const std::string& octets) {
+      const auto ip = wire::parse_ip(bytes_of(octets), octets.size());
+      return ip && ip->header.protocol == wire::protocol::kTcp && ip->header.destination == own_;
+    });
+    const auto ip = wire::parse_ip(r.frame.front(), r.frame.size());
+    EXPECT_TRUE(ip);
+    if (!ip) return r;
+    const auto packet = wire::parse_tcp_packet(*ip, r.frame, wire::VerifyChecksum::kYes);
+    EXPECT_TRUE(packet);
+    if (!packet) return r;
+    r.packet = *packet;
+    r.text = text_of(r.frame).substr(packet->payload_offset, packet->payload_size);
+    return r;
+  }
+
+  static constexpr std::uint16_t kPort = 7777;
+
+ private:
+  Lab& lab_;
+  wire::BlockPool& pool_;
+  wire::IpAddress own_, kernel_;
+};
+
+void with_both_families(
+    const std::function<void(Lab&, ByHand&, const wire::Prefix&, wire::BlockPool&)>& body) {
+  lab_test(
+      [&](Lab& lab, wire::BlockPool& pool) {
+        ASSERT_TRUE(lab.link->info().offload) << "this kernel offers none";
+        ByHand v4{lab, pool, lab.synfin_v4, lab.kernel_v4};
+        body(lab, v4, lab.synfin_v4, pool);
+        if (!lab.ipv6_problem.empty()) return;
+        ByHand v6{lab, pool, lab.synfin_v6, lab.kernel_v6};
+        body(lab, v6, lab.synfin_v6, pool);
+      },
+      1500, true);
+}
+
+TEST(TunOffload, KernelTakesWhatIsLeftToIt) {
+  with_both_families([](Lab& lab, ByHand& peer, const wire::Prefix&, wire::BlockPool& pool) {
+    // To a port where nobody listens: the reset says how much of it was taken (RFC 9293 §3.10.7.1).
+    peer.send(wire::Flags::kSyn, 100, 0, 9);
+    EXPECT_EQ(peer.next().packet.tcp.ack, wire::SeqNum{101});
+    peer.send(wire::Flags::kPsh, 100, 0, 9, std::string(60'000, 'x'), 1000);
+    EXPECT_EQ(peer.next().packet.tcp.ack, wire::SeqNum{60'100});
+    EXPECT_EQ(lab.link->counters().send_dropped_offload, 0U);
+    EXPECT_EQ(lab.link->counters().send_dropped_refused, 0U);
+    EXPECT_EQ(pool.blocks_in_use(), 0U);
+  });
+}
+
+TEST(TunOffload, KernelSendsSuperSegments) {
+  with_both_families([](Lab& lab, ByHand& peer, const wire::Prefix& own, wire::BlockPool& pool) {
+    const FileDescriptor socket = kernel_socket(own.address, SOCK_STREAM | SOCK_NONBLOCK);
+    const Address to = socket_address(own.address, ByHand::kPort);
+    ASSERT_EQ(::connect(socket.get(), to.get(), to.size), -1);
+    ASSERT_EQ(errno, EINPROGRESS);
+    const wire::TcpHeader syn = peer.next().packet.tcp;
+    ASSERT_TRUE(syn.flags.syn());
+    std::uint32_t expected = (syn.seq + 1).raw();
+    peer.send(wire::Flags::kSyn | wire::Flags::kAck, 500, expected, syn.source_port);
+    peer.next();
+    std::string text;
+    for (int i = 0; text.size() < 50'000; ++i) text += std::to_string(i) + ' ';
+    pollfd writable{socket.get(), POLLOUT, 0};
+    ASSERT_EQ(::poll(&writable, 1, 5000), 1);
+    ASSERT_EQ(::send(socket.get(), text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+    std::string arrived;
+    std::size_t super_segments = 0;
+    while (arrived.size() < text.size() && !::testing::Test::HasFailure()) {
+      const auto r = peer.next();
+      EXPECT_EQ(r.packet.tcp.seq, wire::SeqNum{expected});
+      EXPECT_TRUE(r.frame.checksum_verified);
+      EXPECT_TRUE(r.frame.needs_checksum);
+      if (r.frame.segment_size != 0) {
+        EXPECT_EQ(r.frame.segment_size, 1000);
+        EXPECT_GT(r.text.size(), 1000U);
+        ++super_segments;
+      } else {
+        EXPECT_LE(r.text.size(), 1000U);
+      }
+      arrived += r.text;
+      expected += static_cast<std::uint32_t>(r.text.size());
+      peer.send(wire::Flags::kAck, 501, expected, syn.source_port);
+    }
+    EXPECT_EQ(arrived, text);
+    EXPECT_GT(super_segments, 0U);
+    EXPECT_EQ(lab.link->counters().receive_dropped_bad_header, 0U);
+    EXPECT_EQ(pool.blocks_in_use(), 0U);
+    peer.send(wire::Flags::kRst, 501, 0, syn.source_port);
+  });
+}
+
+TEST(TunOffload, SmallPacketsLieInSmallBlocks) {
+  lab_test(
+      [](Lab& lab, wire::BlockPool& pool) {
+        const FileDescriptor socket = kernel_socket(lab.kernel_v4.address, SOCK_DGRAM);
+        send_to(socket, lab.synfin_v4.address, 7777, "small");
+        const wire::Frame frame =
+            next_packet(*lab.link, [](const std::string& packet) { return contains(packet, "small"); });
+        EXPECT_EQ(pool.bytes_in_use(), wire::BlockPool::kSmall);
+        // The kernel left the checksum of the datagram to this side; the one of its address and text is
+        // right.
+        wire::ChecksumAccumulator sum;
+        sum.add_pseudo_header(lab.kernel_v4.address, lab.synfin_v4.address, 17, 8 + 5);
+        sum.add(frame.front().subspan(20));
+        EXPECT_EQ(sum.finish(), 0);
+      },
+      1500, true);
+}
+
+TEST(TunOffload, WithoutMemoryPacketsAreDroppedAndCounted) {
+  lab_test(
+      [](Lab&, wire::BlockPool&) {
+        wire::BlockPool little{wire::BlockPool::kSmall};
+        auto link =
+            open_tun({.name = "poor", .pool = little, .missing = TunMissing::kCreate, .offload = true});
+        ASSERT_TRUE(link) << link.error().message;
+        expect_ok(set_no_link_local("poor"));
+        expect_ok(set_mtu("poor", 9000));
+        expect_ok(add_address("poor", {kHere, 24}));
+        expect_ok(set_up("poor"));
+        const FileDescriptor socket = kernel_socket(kThere, SOCK_DGRAM);
+        for (const std::size_t size : {5000U, 10U}) send_to(socket, kThere, 7777, std::string(size, 'x'));
+        std::array<wire::Frame, 4> batch;
+        ASSERT_EQ((*link)->receive(batch, Instant{}).value(), 1U);
+        EXPECT_EQ(batch[0].size(), 38U);
+        EXPECT_EQ((*link)->counters().receive_dropped_no_memory, 1U);
+        send_to(socket, kThere, 7777, "no block left");
+        EXPECT_EQ((*link)->receive(std::span{batch}.last(3), Instant{}).value(), 0U);
+        EXPECT_EQ((*link)->counters().receive_dropped_no_memory, 2U);
+        batch[0].clear();
+        EXPECT_EQ(little.blocks_in_use(), 0U);
+      },
+      1500);
+}
+
+TEST(TunOffload, SwitchedOffPacketsComeOneByOne) {
+  lab_test(
+      [](Lab& lab, wire::BlockPool& pool) {
+        lab.link->disable_offload();
+        EXPECT_FALSE(lab.link->info().offload);
+        const FileDescriptor socket = kernel_socket(lab.kernel_v4.address, SOCK_STREAM | SOCK_NONBLOCK);
+        const Address to = socket_address(lab.synfin_v4.address, ByHand::kPort);
+        (void)::connect(socket.get(), to.get(), to.size);
+        ByHand peer{lab, pool, lab.synfin_v4, lab.kernel_v4};
+        const auto r = peer.next();  // its checksum is verified there
+        EXPECT_FALSE(r.frame.needs_checksum);
+        EXPECT_FALSE(r.frame.checksum_verified);
+        std::array<wire::Frame, 1> out;
+        out[0] = frame_of(pool, "E unfilled");
+        out[0].needs_checksum = true;
+        EXPECT_EQ(lab.link->send(out, Instant{}).value(), 1U);
+        EXPECT_EQ(lab.link->counters().send_dropped_offload, 1U);
+      },
+      1500, true);
+}
+
+TEST(TunOffload, PreparedDeviceIsLeftWithout) {
+  lab_test([](Lab&, wire::BlockPool& pool) {
+    make_persistent("prepared", IFF_TUN | IFF_NO_PI);
+    expect_ok(set_no_link_local("prepared"));
+    {
+      auto with = open_tun({.name = "prepared", .pool = pool, .offload = true});
+      ASSERT_TRUE(with) << with.error().message;
+      EXPECT_TRUE((*with)->info().offload);
+    }
+    auto without = open_tun({.name = "prepared", .pool = pool});
+    ASSERT_TRUE(without) << without.error().message;
+    EXPECT_FALSE((*without)->info().offload);
+    expect_ok(add_address("prepared", {kHere, 24}));
+    expect_ok(set_up("prepared"));
+    send_to(kernel_socket(kThere, SOCK_DGRAM), kThere, 7777, "plain");
+    const wire::Frame frame =
+        next_packet(**without, [](const std::string& packet) { return contains(packet, "plain"); });
+    EXPECT_EQ(frame.size(), 33U) << "no header in front";
+    EXPECT_EQ(frame.front()[0], std::byte{0x45});
   });
 }
 

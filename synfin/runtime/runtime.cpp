@@ -86,6 +86,7 @@ class Runtime::Impl final : public std::enable_shared_from_this<Impl> {
   stack::Config config() {
     stack::Config config = options_.config;
     config.mtu = link_->info().mtu;
+    config.offload = link_->info().offload;
     return config;
   }
   Entropy& entropy() { return options_.entropy != nullptr ? *options_.entropy : own_entropy_; }

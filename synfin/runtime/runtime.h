@@ -38,7 +38,7 @@ enum class Drive : std::uint8_t {
 };
 
 struct Options {
-  /// Addresses and settings. `mtu` is taken from the link.
+  /// Addresses and settings. `mtu` and `offload` are taken from the link.
   stack::Config config{};
   /// Whether the runtime keeps `io_context::run` from returning; see Runtime.
   bool keep_running = false;

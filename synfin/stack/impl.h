@@ -7,19 +7,20 @@
 #include <optional>
 #include <vector>
 
+#include "synfin/stack/kept.h"
 #include "synfin/stack/listener.h"
 #include "synfin/stack/pool.h"
 #include "synfin/stack/ports.h"
 #include "synfin/stack/proven_peers.h"
 #include "synfin/stack/record_ref.h"
+#include "synfin/stack/ring.h"
 #include "synfin/stack/stack.h"
+#include "synfin/stack/syn_ack_template.h"
 #include "synfin/stack/table.h"
 #include "synfin/stack/timing_wheel.h"
 #include "synfin/tcp/connection.h"
-#include "synfin/tcp/half_open.h"
 #include "synfin/tcp/isn.h"
 #include "synfin/tcp/syn_cookie.h"
-#include "synfin/tcp/time_wait.h"
 #include "synfin/wire/ip.h"
 #include "synfin/wire/packet.h"
 
@@ -42,11 +43,11 @@ struct ConnectionRecord {
   bool fast_open : 1 = false;  // counts among the listener's Fast Open connections
   bool orphan : 1 = false;     // the program has closed it; counts in `orphans`
   bool starved : 1 = false;    // its program waits for packet memory; is in `starved`
-  Instant armed_for = Instant::never();
 };
 
-// With its slot in the table and its generation an idle connection stays within 512 octets.
-static_assert(sizeof(ConnectionRecord) <= 496);
+// With its slot in the table, at its worst load, and its generation an idle connection stays within 512
+// octets.
+static_assert(sizeof(ConnectionRecord) <= 488);
 
 /// A packet that is not TCP, and why it is sent.
 struct OtherPacket {
@@ -83,7 +84,7 @@ struct Stack::Impl {
       case RecordKind::kTimeWait:
         return time_waits[ref.index()].timer;
       case RecordKind::kHeldSyn:
-        return held_syns[ref.index()].syn.timer;
+        return held_syns[ref.index()].timer;
       case RecordKind::kConnection:
       case RecordKind::kNone:
         break;
@@ -98,9 +99,13 @@ struct Stack::Impl {
   /// The first of these frames, and what follows it in the stream, as far as that can be taken with it.
   /// Returns how many.
   std::size_t receive(std::span<wire::Frame> frames, tcp::Context& ctx);
-  std::size_t receive_segment(const wire::TcpPacket& packet, std::span<wire::Frame> frames,
-                              tcp::Context& ctx);
+  std::size_t receive_segment(const wire::TcpPacket& packet, const tcp::TupleHash& hash,
+                              std::span<wire::Frame> frames, tcp::Context& ctx);
   void receive_icmp(const wire::ParsedIp& ip, wire::Frame& frame, Instant now);
+  /// All of the frames; afterwards they are empty (stack_group.cpp).
+  void receive_all(std::span<wire::Frame> frames, tcp::Context& ctx);
+  std::size_t receive_group(std::span<wire::Frame> frames, tcp::Context& ctx);
+  void bring_owners(std::span<const tcp::TupleHash> hashes) const;
   trace::Reason judge_addresses(const wire::IpHeader& ip) const;
   struct Fate {
     trace::Reason reason;
@@ -124,9 +129,16 @@ struct Stack::Impl {
   void note_packet(trace::EventKind kind, trace::Reason reason, const wire::Frame& frame, Instant now);
 
   // Records (stack_records.cpp): how one becomes another, and how it ends.
+  static wire::FourTuple tuple_of(const wire::TcpPacket& packet) {
+    return {{packet.ip.destination, packet.tcp.destination_port}, {packet.ip.source, packet.tcp.source_port}};
+  }
   std::uint32_t hash_of(const wire::FourTuple& tuple) const;
   RecordRef find(const wire::FourTuple& tuple, std::uint32_t hash) const;
-  const wire::FourTuple& tuple_of(RecordRef ref) const;
+  bool owns(RecordRef ref, const wire::FourTuple& tuple) const;
+  /// Where an address of the stack's own lies in `config.addresses`.
+  std::uint32_t own_number(const wire::IpAddress& own) const;
+  tcp::HalfOpen half_open(RecordRef ref) const { return half_opens[ref.index()].get(config.addresses); }
+  tcp::TimeWait time_wait(RecordRef ref) const { return time_waits[ref.index()].get(config.addresses); }
   std::optional<std::uint32_t> listener_for(const wire::Endpoint& local) const;
 
   /// A full record that owns the 4-tuple, in place of `from`, if that is one. Nothing: no memory.
@@ -139,6 +151,16 @@ struct Stack::Impl {
   Fate keep_half_open(Listener& l, const tcp::TupleHash& hash, const tcp::HalfOpen& half, trace::Reason why,
                       const tcp::Segment& syn, tcp::Context& ctx);
   Fate with_cookie(Listener& l, const tcp::TupleHash& hash, tcp::HalfOpen& half, tcp::Context& ctx);
+  /// Queues the SYN-ACK of a cookie that has been made.
+  tcp::Reply& send_cookie(const Listener& l, std::uint32_t timestamp_offset, const tcp::HalfOpen& half,
+                          tcp::Context& ctx);
+  /// Whether judge_queues would have a SYN answered by a cookie.
+  bool answers_by_cookies(const Listener& l) const;
+
+  // Floods (stack_flood.cpp): the same for SYNs that come many at a time.
+  class FloodAnswers;
+  void receive_flood(std::span<wire::Frame> frames, tcp::Context& ctx);
+  void send_written(const WrittenReply& reply, wire::Frame& frame);
   // Bits of the setting `tcp_fastopen`.
   static constexpr std::uint32_t kFastOpenClient = 1, kFastOpenServer = 2, kFastOpenNoCookieSent = 4,
                                  kFastOpenNoCookieNeeded = 0x200, kFastOpenEveryListener = 0x400;
@@ -257,8 +279,8 @@ struct Stack::Impl {
   ProvenPeers proven;
 
   Pool<ConnectionRecord, std::uint32_t> connections;
-  Pool<tcp::HalfOpen, std::uint8_t> half_opens;
-  Pool<tcp::TimeWait, std::uint8_t> time_waits;
+  Pool<KeptHalfOpen, NoGeneration> half_opens;
+  Pool<KeptTimeWait, NoGeneration> time_waits;
   Pool<HeldSyn, std::uint32_t> held_syns;
   Pool<Listener, std::uint32_t> listeners;
   ListenerMap listener_map;
@@ -274,11 +296,14 @@ struct Stack::Impl {
   std::deque<Handle> starved;      // connections whose programs wait for memory
   Instant look_for_memory = Instant::never();
 
-  std::vector<tcp::Reply> replies;     // in the order in which they leave
-  std::size_t replies_sent = 0;        // how many of them have left
+  std::vector<tcp::Reply> replies;    // in the order in which they leave
+  std::size_t replies_sent = 0;       // how many of them have left
+  std::vector<WrittenReply> written;  // those among them that are written already, and how many have left
+  std::size_t written_sent = 0;
+  bool flooded = false;  // a SYN was answered by a cookie; `receive_flood` may find more of its kind
   std::deque<OtherPacket> packets;     // what is to be sent and is not TCP
-  std::deque<Handle> ready;            // connections that may have something to send
-  std::deque<Handle> events;           // sockets with something to tell
+  Ring<Handle> ready;                  // connections that may have something to send
+  Ring<Handle> events;                 // sockets with something to tell
   std::vector<std::uint32_t> alarmed;  // listeners that see a flood, or the like
 };
 

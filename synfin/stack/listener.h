@@ -13,9 +13,11 @@
 #include "synfin/base/keyed_hash.h"
 #include "synfin/base/time.h"
 #include "synfin/stack/handle.h"
+#include "synfin/stack/ring.h"
 #include "synfin/stack/stack.h"
 #include "synfin/stack/syn_monitor.h"
 #include "synfin/tcp/half_open.h"
+#include "synfin/tcp/timer_node.h"
 #include "synfin/wire/address.h"
 #include "synfin/wire/ip.h"
 
@@ -27,6 +29,7 @@ struct HeldSyn {
   std::uint32_t listener = 0;
   bool handed = false;  // the program has its handle
   Instant until;        // when it is forgotten
+  tcp::TimerNode timer{};
 };
 
 /// How many SYNs of each source a listener holds. Keyed, so that nobody can aim for collisions; bounded by
@@ -82,7 +85,7 @@ struct Listener {
   SourceCounts held_by_source;
   std::uint16_t events = 0;
   /// Completed connections that the program has not accepted: indices, oldest first.
-  std::deque<std::uint32_t> accept_queue;
+  Ring<std::uint32_t> accept_queue;
   bool event_queued = false;
   /// When a cookie was last sent because the SYN queue was full; long before that none can come back.
   std::optional<Instant> last_overflow;

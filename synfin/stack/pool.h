@@ -2,40 +2,49 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
+#include <memory>
 #include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
+#include "synfin/stack/pages.h"
 #include "synfin/stack/record_ref.h"
 
 namespace synfin::stack {
+
+/// For records that nobody names by more than their index.
+struct NoGeneration {};
 
 /// Records of one type, named by an index. The address of a record never changes. Freed indices are reused,
 /// the last freed first, as its memory is likely still in the cache; each reuse has another generation, so
 /// that a stale name is recognised until the generation wraps.
 ///
 /// Memory comes in chunks of 4096 records, lazily touched, and is kept until the pool goes: the generations
-/// in it must survive the records. No operation is proportional to the number of records, except `for_each`.
+/// must survive the records. Records lie in pages of their own, as many chunks side by side as there were
+/// before, so that those of a large pool are huge pages. No operation is proportional to the number of
+/// records, except `for_each`.
 ///
-/// `Generation` is std::uint8_t or std::uint32_t. A 32-bit one wraps at 2^30, which is what a `Handle` holds.
+/// `Generation` is std::uint8_t, std::uint32_t or NoGeneration. A 32-bit one wraps at 2^30, which is what a
+/// `Handle` holds.
 template <class T, class Generation = std::uint32_t>
 class Pool {
-  static_assert(std::is_same_v<Generation, std::uint8_t> || std::is_same_v<Generation, std::uint32_t>);
+  static constexpr bool kGenerations = !std::is_same_v<Generation, NoGeneration>;
+  static_assert(!kGenerations || std::is_same_v<Generation, std::uint8_t> ||
+                std::is_same_v<Generation, std::uint32_t>);
   static_assert(sizeof(T) >= sizeof(std::uint32_t), "the free list lies in freed records");
   static_assert(alignof(T) <= 64);
 
  public:
   static constexpr std::uint32_t kChunkRecords = 4096;
   static constexpr std::uint32_t kMaxRecords = RecordRef::kMaxIndex + 1;
-  static constexpr Generation kGenerationMask = std::numeric_limits<Generation>::max() >>
-                                                (sizeof(Generation) == 1 ? 0 : 2);
+  static constexpr std::uint32_t kGenerationMask = sizeof(Generation) == 1 ? 0xff : 0x3fff'ffff;
 
   /// At most `limit` records live at a time.
   explicit Pool(std::uint32_t limit = kMaxRecords) : limit_(std::min(limit, kMaxRecords)) {}
@@ -45,7 +54,9 @@ class Pool {
     if constexpr (!std::is_trivially_destructible_v<T>) {
       for_each([](std::uint32_t, T& record) { record.~T(); });
     }
-    for (std::uint32_t i = 0; i < chunk_count_; ++i) release(chunks_[i]);
+    for (std::uint32_t i = 0; i < chunk_count_; ++i) delete chunks_[i].book;
+    for (std::uint32_t i = 0; i < chunk_count_; i += region_size(i))
+      Pages::give_back(chunks_[i].records, region_size(i) * kChunkOctets);
     ::operator delete(chunks_);
   }
 
@@ -55,9 +66,9 @@ class Pool {
     if (size_ >= limit_) return std::nullopt;
     const std::uint32_t index = take_slot();
     if (index == kNone) return std::nullopt;
-    Chunk& chunk = chunk_of(index);
+    const Chunk& chunk = chunk_of(index);
     ::new (static_cast<void*>(chunk.record(slot_of(index)))) T(std::forward<Args>(args)...);
-    chunk.alive[slot_of(index) / 64] |= bit_of(index);
+    chunk.book->alive[slot_of(index) / 64] |= bit_of(index);
     ++size_;
     return index;
   }
@@ -65,10 +76,13 @@ class Pool {
   /// Destroys the record; its index names nothing until it is allocated again, with the next generation.
   void free(std::uint32_t index) {
     assert(alive(index));
-    Chunk& chunk = chunk_of(index);
+    const Chunk& chunk = chunk_of(index);
     const std::uint32_t slot = slot_of(index);
-    chunk.alive[slot / 64] &= ~bit_of(index);
-    chunk.generations[slot] = static_cast<Generation>((chunk.generations[slot] + 1u) & kGenerationMask);
+    chunk.book->alive[slot / 64] &= ~bit_of(index);
+    if constexpr (kGenerations) {
+      Generation& generation = chunk.book->generations[slot];
+      generation = static_cast<Generation>((generation + 1u) & kGenerationMask);
+    }
     reinterpret_cast<T*>(chunk.record(slot))->~T();
     std::memcpy(chunk.record(slot), &first_free_, sizeof first_free_);
     first_free_ = index;
@@ -93,17 +107,20 @@ class Pool {
 
   /// Any index is fine.
   bool alive(std::uint32_t index) const {
-    return index < used_ && (chunk_of(index).alive[slot_of(index) / 64] & bit_of(index)) != 0;
+    return index < used_ && (chunk_of(index).book->alive[slot_of(index) / 64] & bit_of(index)) != 0;
   }
   /// Of an index that has been allocated before, alive or not: the generation of its present or next record.
   Generation generation(std::uint32_t index) const {
     assert(index < used_);
-    return chunk_of(index).generations[slot_of(index)];
+    return chunk_of(index).book->generations[slot_of(index)];
   }
 
-  /// Brings a record into the cache; any index is fine.
+  /// Brings the beginning and the end of a record into the cache; any index is fine.
   void prefetch(std::uint32_t index) const {
-    if (index < used_) __builtin_prefetch(chunk_of(index).record(slot_of(index)));
+    if (index >= used_) return;
+    const std::byte* record = chunk_of(index).record(slot_of(index));
+    __builtin_prefetch(record);
+    __builtin_prefetch(record + sizeof(T) - 1);
   }
 
   /// Calls f(index, record) for each, by rising index. `f` may free any record; one allocated meanwhile may
@@ -111,7 +128,7 @@ class Pool {
   template <class F>
   void for_each(F f) {
     for (std::uint32_t base = 0; base < used_; base += 64) {
-      const auto& word = chunk_of(base).alive[slot_of(base) / 64];
+      const auto& word = chunk_of(base).book->alive[slot_of(base) / 64];
       for (std::uint64_t left = word; left != 0; left &= left - 1) {
         const std::uint32_t index = base + static_cast<std::uint32_t>(std::countr_zero(left));
         if (alive(index)) f(index, (*this)[index]);
@@ -125,26 +142,33 @@ class Pool {
   void set_limit(std::uint32_t limit) { limit_ = std::min(limit, kMaxRecords); }
   /// Octets obtained for records and bookkeeping, used or not.
   std::size_t memory() const {
-    return std::size_t{chunk_count_} * sizeof(Chunk) + std::size_t{chunk_capacity_} * sizeof(Chunk*);
+    return std::size_t{chunk_count_} * (kChunkOctets + sizeof(Book)) +
+           std::size_t{chunk_capacity_} * sizeof(Chunk);
   }
 
  private:
   static constexpr std::uint32_t kNone = 0xffff'ffff;
-  static constexpr std::size_t kAlignment = 64;  // a cache line
+  /// Whole pages, whatever a record's size: there are as many records as octets in a page.
+  static constexpr std::size_t kChunkOctets = kChunkRecords * sizeof(T);
+  static_assert(kChunkRecords % Pages::kPage == 0);
+  /// No region is larger than this, but for one that is a single chunk.
+  static constexpr std::size_t kMostRegion = 64 * 1024 * 1024;
 
-  struct alignas(kAlignment) Chunk {
-    std::byte records[kChunkRecords * sizeof(T)];  // first, so that records of 64 octets fill one line each
-    Generation generations[kChunkRecords];
-    std::uint64_t alive[kChunkRecords / 64];
+  struct Book {
+    std::uint64_t alive[kChunkRecords / 64] = {};
+    [[no_unique_address]] std::conditional_t<kGenerations, std::array<Generation, kChunkRecords>, Generation>
+        generations = {};
+  };
 
-    std::byte* record(std::uint32_t slot) { return records + std::size_t{slot} * sizeof(T); }
-    const std::byte* record(std::uint32_t slot) const { return records + std::size_t{slot} * sizeof(T); }
+  struct Chunk {
+    std::byte* records;
+    Book* book;
+    std::byte* record(std::uint32_t slot) const { return records + std::size_t{slot} * sizeof(T); }
   };
 
   static constexpr std::uint32_t slot_of(std::uint32_t index) { return index % kChunkRecords; }
   static constexpr std::uint64_t bit_of(std::uint32_t index) { return std::uint64_t{1} << index % 64; }
-  Chunk& chunk_of(std::uint32_t index) { return *chunks_[index / kChunkRecords]; }
-  const Chunk& chunk_of(std::uint32_t index) const { return *chunks_[index / kChunkRecords]; }
+  const Chunk& chunk_of(std::uint32_t index) const { return chunks_[index / kChunkRecords]; }
 
   std::uint32_t take_slot() {
     if (first_free_ != kNone) {
@@ -159,33 +183,43 @@ class Pool {
 
   bool add_chunk() {
     if (chunk_count_ == chunk_capacity_ && !grow_directory()) return false;
-    void* memory = ::operator new (sizeof(Chunk), std::align_val_t{kAlignment}, std::nothrow);
-    if (memory == nullptr) return false;
-    auto* chunk = static_cast<Chunk*>(memory);
-    // Only the bookkeeping is cleared: pages of records stay untouched until they are used.
-    std::memset(chunk->generations, 0, sizeof chunk->generations);
-    std::memset(chunk->alive, 0, sizeof chunk->alive);
-    chunks_[chunk_count_++] = chunk;
+    auto book = std::unique_ptr<Book>(new (std::nothrow) Book);
+    if (book == nullptr) return false;
+    if (chunk_count_ == region_end_) {
+      const std::uint32_t count = region_size(region_end_);
+      // Its pages stay untouched until they are used.
+      region_ = static_cast<std::byte*>(Pages::obtain(count * kChunkOctets));
+      if (region_ == nullptr) return false;
+      region_end_ += count;
+    }
+    chunks_[chunk_count_++] = Chunk{region_, book.release()};
+    region_ += kChunkOctets;
     return true;
+  }
+
+  /// Chunks of the region that begins with chunk `first`: as many as there were before it.
+  static constexpr std::uint32_t region_size(std::uint32_t first) {
+    constexpr auto kMost = static_cast<std::uint32_t>(std::max<std::size_t>(1, kMostRegion / kChunkOctets));
+    return std::clamp<std::uint32_t>(first, 1, kMost);
   }
 
   bool grow_directory() {
     const std::uint32_t capacity = chunk_capacity_ == 0 ? 16 : 2 * chunk_capacity_;
-    auto** directory = static_cast<Chunk**>(::operator new(capacity * sizeof(Chunk*), std::nothrow));
+    auto* directory = static_cast<Chunk*>(::operator new(capacity * sizeof(Chunk), std::nothrow));
     if (directory == nullptr) return false;
-    if (chunk_count_ != 0) std::memcpy(directory, chunks_, chunk_count_ * sizeof(Chunk*));
+    if (chunk_count_ != 0) std::memcpy(directory, chunks_, chunk_count_ * sizeof(Chunk));
     ::operator delete(chunks_);
     chunks_ = directory;
     chunk_capacity_ = capacity;
     return true;
   }
 
-  static void release(Chunk* chunk) { ::operator delete (chunk, std::align_val_t{kAlignment}); }
-
-  Chunk** chunks_ = nullptr;
+  Chunk* chunks_ = nullptr;
   std::uint32_t chunk_count_ = 0;
   std::uint32_t chunk_capacity_ = 0;
-  std::uint32_t used_ = 0;  // indices below have been allocated at least once
+  std::byte* region_ = nullptr;   // of the newest region: where its next chunk is to lie
+  std::uint32_t region_end_ = 0;  // chunks of all regions
+  std::uint32_t used_ = 0;        // indices below have been allocated at least once
   std::uint32_t first_free_ = kNone;
   std::uint32_t size_ = 0;
   std::uint32_t limit_;

@@ -62,10 +62,10 @@ Stack::~Stack() = default;
 
 void Stack::receive(std::span<wire::Frame> frames, Instant now) {
   tcp::Context ctx = impl_->context(now);
-  while (!frames.empty()) {
-    const std::size_t n = impl_->receive(frames, ctx);
-    for (wire::Frame& frame : frames.first(n)) frame.clear();
-    frames = frames.subspan(n);
+  if (impl_->flooded && impl_->config.short_paths && impl_->sink == nullptr) {
+    impl_->receive_flood(frames, ctx);
+  } else {
+    impl_->receive_all(frames, ctx);
   }
   ctx.found_by.reset();
   impl_->watch_memory(ctx);
@@ -83,7 +83,8 @@ std::size_t Stack::transmit(std::span<wire::Frame> out, Instant now) {
 }
 
 bool Stack::has_output() const {
-  return !impl_->packets.empty() || !impl_->replies.empty() || !impl_->ready.empty();
+  return !impl_->packets.empty() || !impl_->replies.empty() || !impl_->written.empty() ||
+         !impl_->ready.empty();
 }
 
 Instant Stack::next_deadline() const {
@@ -232,7 +233,7 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
   ctx.found_by = own->hash;
   std::optional<tcp::TimeWait> reused;
   if (own->time_wait) {
-    reused = impl_->time_waits[own->time_wait.index()];
+    reused = impl_->time_wait(own->time_wait);
     ctx.count(Counter::kTWRecycled);
     impl_->remove_time_wait(own->time_wait, Reason::kTimeWaitReused, ctx);
   }
@@ -380,7 +381,7 @@ void Stack::abort(Handle handle, Instant now) {
     // later connection of the same pair has one by now.
     const RecordRef owner = impl_->find(record->tcp.tuple(), record->hash);
     if (owner.kind() == RecordKind::kTimeWait &&
-        impl_->time_waits[owner.index()].snd_nxt == record->tcp.snd().nxt)
+        impl_->time_waits[owner.index()].facts.snd_nxt == record->tcp.snd().nxt)
       impl_->remove_time_wait(owner, Reason::kAbortCalled, ctx);
   }
   record->tcp.abort(Error::kAborted, Reason::kAbortCalled, ctx);
@@ -395,9 +396,11 @@ void Stack::shut_down(Instant now) {
     record.tcp.abort(Error::kStackShutdown, Reason::kStackShutdown, ctx);
     impl_->settle(index, ctx);
   });
-  impl_->time_waits.for_each([&](std::uint32_t index, tcp::TimeWait& tw) {
-    if (tw.fin_wait_2) impl_->replies.push_back(tcp::time_wait_reset(tw, ctx, Reason::kStackShutdown));
-    impl_->remove_time_wait(RecordRef{RecordKind::kTimeWait, index}, Reason::kStackShutdown, ctx);
+  impl_->time_waits.for_each([&](std::uint32_t index, KeptTimeWait& kept) {
+    const RecordRef ref{RecordKind::kTimeWait, index};
+    if (kept.facts.fin_wait_2)
+      impl_->replies.push_back(tcp::time_wait_reset(impl_->time_wait(ref), ctx, Reason::kStackShutdown));
+    impl_->remove_time_wait(ref, Reason::kStackShutdown, ctx);
   });
 }
 
@@ -502,7 +505,7 @@ State Stack::state_of(const wire::FourTuple& tuple) const {
     case RecordKind::kHalfOpen:
       return State::kSynReceived;
     case RecordKind::kTimeWait:
-      return impl_->time_waits[owner.index()].state();
+      return impl_->time_waits[owner.index()].facts.state();
     case RecordKind::kHeldSyn:  // nothing has been answered
     case RecordKind::kNone:
       break;

@@ -31,7 +31,7 @@ std::uint32_t periods(Duration time, const tcp::Settings& settings) {
 
 Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, const tcp::Segment& seg,
                                             tcp::Context& ctx) {
-  tcp::HalfOpen& half = half_opens[ref.index()];
+  tcp::HalfOpen half = half_open(ref);
   const tcp::HalfOpenDisposition d = tcp::judge_half_open(half, seg, ctx);
   Fate fate{d.reason, State::kSynReceived, State::kSynReceived, half.send_scale, half.accurate_ecn != 0};
   switch (d.verdict) {
@@ -40,16 +40,16 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       if (waits_for_data(listeners[owner], half, seg)) {
         half.acknowledged = true;
         tcp::hear_third(half, seg);
+        half_opens[ref.index()].set(half);
         ctx.count(Counter::kTCPDeferAcceptDrop);
         fate.reason = Reason::kDeferAccept;
         return fate;
       }
-      const wire::FourTuple tuple = half.tuple;
       fate.reason = promote(ref, hash, owner, seg, ctx);
       if (fate.reason == Reason::kAcceptQueueFullReset) fate.to = State::kClosed;
       if (fate.reason != Reason::kHandshakeComplete) return fate;
       // Text and FIN on the third segment count.
-      const Fate rest = to_connection(find(tuple, hash), seg, ctx);
+      const Fate rest = to_connection(find(half.tuple, hash), seg, ctx);
       fate.to = rest.to;
       fate.counts_marks = rest.counts_marks;
       return fate;
@@ -60,6 +60,7 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       judge_flood(owner, ctx);
       ctx.count(Counter::kTCPSynRetrans);
       (void)tcp::hear_syn_again(half, seg, config.settings);  // or it would be reset
+      half_opens[ref.index()].set(half);
       tcp::send_syn_ack(half, offer_of(listeners[owner], ctx, half.tuple.local.address.family()),
                         ctx.timestamp_offset(half.tuple), ctx, d.reason)
           .traffic_class = listeners[owner].traffic_class();
@@ -95,7 +96,7 @@ bool Stack::Impl::waits_for_data(const Listener& l, const tcp::HalfOpen& half,
 // The third segment has arrived: a half-open connection becomes a full one, if there is room for it.
 Reason Stack::Impl::promote(RecordRef ref, std::uint32_t hash, std::uint32_t listener_index,
                             const tcp::Segment& third, tcp::Context& ctx) {
-  tcp::HalfOpen& half = half_opens[ref.index()];
+  const tcp::HalfOpen half = half_open(ref);
   Listener& l = listeners[listener_index];
   if (l.accept_queue_full()) {
     const Reason fate = overflow(l, half.tuple, third, State::kSynReceived, ctx);
@@ -104,12 +105,12 @@ Reason Stack::Impl::promote(RecordRef ref, std::uint32_t hash, std::uint32_t lis
     } else {
       // The peer believes that it is connected; the SYN-ACK, sent again by the timer, makes it acknowledge
       // again.
-      half.acknowledged = true;
+      half_opens[ref.index()].facts.acknowledged = true;
     }
     return fate;
   }
   if (!complete(half, ref, hash, listener_index, third, ctx)) return Reason::kNoMemory;
-  wheel.cancel(half.timer);
+  wheel.cancel(ref);
   --l.half_open;
   if (half.retransmissions == 0) --l.young;
   half_opens.free(ref.index());
@@ -169,7 +170,7 @@ void Stack::Impl::opened(ConnectionRecord& record, tcp::Context& ctx) {
 // From SYN-ACK to third segment, where it is known: the record keeps no time of its own, but its timer was
 // set when the SYN-ACK was made.
 std::optional<Duration> Stack::Impl::round_trip(RecordRef ref, Instant now) const {
-  const tcp::HalfOpen& half = half_opens[ref.index()];
+  const tcp::HalfOpen half = half_open(ref);
   if (half.retransmissions > 0 || half.acknowledged) return std::nullopt;
   const Instant sent = wheel.deadline(ref) - tcp::syn_ack_timeout(half, config.settings);
   return std::max(now - sent, Duration::zero());
@@ -227,7 +228,7 @@ std::uint32_t Stack::Impl::syn_ack_retries(const Listener& l) const {
 }
 
 void Stack::Impl::on_half_open_expired(RecordRef ref, tcp::Context& ctx) {
-  tcp::HalfOpen& half = half_opens[ref.index()];
+  tcp::HalfOpen half = half_open(ref);
   Listener& l = listeners[*listener_for(half.tuple.local)];
   // What has been acknowledged waits for data, until the time for that is over.
   const std::uint32_t defer = half.acknowledged ? periods(l.options.defer_accept, config.settings) : 0;
@@ -237,6 +238,7 @@ void Stack::Impl::on_half_open_expired(RecordRef ref, tcp::Context& ctx) {
   }
   if (half.retransmissions == 0) --l.young;
   half.retransmissions = (half.retransmissions + 1u) & 0xfu;
+  half_opens[ref.index()].set(half);
   ctx.count(Counter::kTCPTimeouts);
   // A peer that acknowledged needs no SYN-ACK, unless the next acknowledgement is to open the connection.
   if (half.retransmissions >= defer) {
@@ -250,20 +252,20 @@ void Stack::Impl::on_half_open_expired(RecordRef ref, tcp::Context& ctx) {
 }
 
 void Stack::Impl::remove_half_open(RecordRef ref, std::uint32_t hash, Reason why, tcp::Context& ctx) {
-  tcp::HalfOpen& half = half_opens[ref.index()];
+  const tcp::HalfOpen half = half_open(ref);
   Listener& l = listeners[*listener_for(half.tuple.local)];
   --l.half_open;
   if (half.retransmissions == 0) --l.young;
   ctx.count(Counter::kAttemptFails);
   ctx.state_changed(half.tuple, State::kSynReceived, State::kClosed, why);
-  wheel.cancel(half.timer);
+  wheel.cancel(ref);
   table.erase(hash, ref);
   half_opens.free(ref.index());
 }
 
 // An ICMP error about the SYN-ACK.
 Reason Stack::Impl::on_half_open_error(RecordRef ref, wire::SeqNum seq, bool hard, tcp::Context& ctx) {
-  tcp::HalfOpen& half = half_opens[ref.index()];
+  const tcp::HalfOpen half = half_open(ref);
   if (seq != half.iss) return Reason::kIcmpIgnored;
   if (!hard) return Reason::kIcmpSoftError;
   remove_half_open(ref, hash_of(half.tuple), Reason::kIcmpHardError, ctx);

@@ -84,10 +84,17 @@ Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, bool
   return obstacle;
 }
 
+bool Stack::Impl::answers_by_cookies(const Listener& l) const {
+  const std::uint32_t mode = config.settings.tcp_syncookies;
+  const bool full = mode == 2 || l.half_open > l.backlog ||
+                    (mode == 1 && l.half_open >= config.settings.tcp_max_syn_backlog);
+  return mode > 0 && full && !l.options.hold && !l.accept_queue_full();
+}
+
 Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash& hash,
                                               const tcp::HalfOpen& half, Reason why, const tcp::Segment& syn,
                                               tcp::Context& ctx) {
-  const auto slot = half_opens.allocate(half);
+  const auto slot = half_opens.allocate(half, own_number(half.tuple.local.address));
   const RecordRef ref{RecordKind::kHalfOpen, slot.value_or(0)};
   if (!slot || !table.insert(hash.place, ref)) {
     if (slot) half_opens.free(*slot);
@@ -115,16 +122,23 @@ Stack::Impl::Fate Stack::Impl::with_cookie(Listener& l, const tcp::TupleHash& ha
   l.last_overflow = ctx.now;
   cookies.keys().rotate_if_due(ctx.now, entropy);
   cookies.make(half, ctx.now);
+  (void)send_cookie(l, hash.timestamp_offset, half, ctx);
+  ctx.count(Counter::kSyncookiesSent);
+  flooded = true;
+  return {Reason::kSynCookieSent, State::kListen, State::kListen, half.send_scale};
+}
+
+tcp::Reply& Stack::Impl::send_cookie(const Listener& l, std::uint32_t timestamp_offset,
+                                     const tcp::HalfOpen& half, tcp::Context& ctx) {
   const tcp::Offer offer = offer_of(l, ctx, half.tuple.local.address.family());
-  tcp::Reply& reply = tcp::send_syn_ack(half, offer, hash.timestamp_offset, ctx, Reason::kSynCookieSent);
+  tcp::Reply& reply = tcp::send_syn_ack(half, offer, timestamp_offset, ctx, Reason::kSynCookieSent);
   if (half.timestamps) {
     std::uint32_t& value = reply.header.options.timestamps.value;
     value = tcp::SynCookies::timestamp(half, value);
   }
   reply.state = State::kListen;
   reply.traffic_class = l.traffic_class();
-  ctx.count(Counter::kSyncookiesSent);
-  return {Reason::kSynCookieSent, State::kListen, State::kListen, half.send_scale};
+  return reply;
 }
 
 std::uint32_t Stack::Impl::fast_open_limit(const Listener& l) const {
@@ -188,17 +202,18 @@ Stack::Impl::Fate Stack::Impl::open_fast(std::uint32_t index, std::uint32_t hash
 
 void Stack::Impl::close_listener(std::uint32_t index, tcp::Context& ctx) {
   Listener& l = listeners[index];
-  half_opens.for_each([&](std::uint32_t half_index, tcp::HalfOpen& half) {
-    if (listener_for(half.tuple.local) != index) return;
+  half_opens.for_each([&](std::uint32_t half_index, KeptHalfOpen& half) {
+    const wire::FourTuple tuple = half.tuple(config.addresses);
+    if (listener_for(tuple.local) != index) return;
     // The peer learns it from the reset that its third segment gets.
-    remove_half_open(RecordRef{RecordKind::kHalfOpen, half_index}, hash_of(half.tuple),
-                     Reason::kListenerClosed, ctx);
+    remove_half_open(RecordRef{RecordKind::kHalfOpen, half_index}, hash_of(tuple), Reason::kListenerClosed,
+                     ctx);
   });
   held_syns.for_each([&](std::uint32_t held_index, HeldSyn& held) {
     if (held.listener == index) withdraw_held(held_index);
   });
-  const std::deque<std::uint32_t> waiting = std::move(l.accept_queue);
-  for (const std::uint32_t waiting_index : waiting) {
+  for (Ring<std::uint32_t> waiting = std::move(l.accept_queue); !waiting.empty(); waiting.pop_front()) {
+    const std::uint32_t waiting_index = waiting.front();
     ConnectionRecord& record = connections[waiting_index];
     record.waits_for_accept = false;
     record.tcp.abort(tcp::Error::kAborted, Reason::kListenerClosed, ctx);

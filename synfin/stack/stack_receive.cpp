@@ -27,7 +27,7 @@ std::size_t Stack::Impl::receive(std::span<wire::Frame> frames, tcp::Context& ct
   wire::Frame& frame = frames[0];
   wire::TcpPacket packet;
   if (config.short_paths && wire::read_usual_packet(frame, packet)) {
-    return receive_segment(packet, frames, ctx);
+    return receive_segment(packet, tcp::tuple_hash(tuple_key, tuple_of(packet)), frames, ctx);
   }
   const auto ip = wire::parse_ip(frame.front(), frame.size());
   if (!ip) {
@@ -39,7 +39,7 @@ std::size_t Stack::Impl::receive(std::span<wire::Frame> frames, tcp::Context& ct
   if (ip->header.protocol == wire::protocol::kTcp) {
     unreadable = wire::read_tcp_part(*ip, frame, wire::VerifyChecksum::kYes, packet);
     if (!unreadable) {
-      return receive_segment(packet, frames, ctx);
+      return receive_segment(packet, tcp::tuple_hash(tuple_key, tuple_of(packet)), frames, ctx);
     }
   }
   if (const Reason bad_address = judge_addresses(ip->header); bad_address != Reason::kNone) {
@@ -81,13 +81,12 @@ Reason Stack::Impl::judge_addresses(const wire::IpHeader& ip) const {
   return Reason::kNone;
 }
 
-std::size_t Stack::Impl::receive_segment(const wire::TcpPacket& packet, std::span<wire::Frame> frames,
-                                         tcp::Context& ctx) {
+std::size_t Stack::Impl::receive_segment(const wire::TcpPacket& packet, const tcp::TupleHash& hash,
+                                         std::span<wire::Frame> frames, tcp::Context& ctx) {
   wire::Frame& frame = frames[0];
-  const wire::FourTuple tuple{{packet.ip.destination, packet.tcp.destination_port},
-                              {packet.ip.source, packet.tcp.source_port}};
-  ctx.found_by = tcp::tuple_hash(tuple_key, tuple);
-  const RecordRef owner = find(tuple, ctx.found_by->place);
+  const wire::FourTuple tuple = tuple_of(packet);
+  ctx.found_by = hash;
+  const RecordRef owner = find(tuple, hash.place);
   // What has an owner was judged when it got one; but nobody is to be heard who is nobody.
   const Reason bad_address = owner && packet.ip.source.is_host() ? Reason::kNone : judge_addresses(packet.ip);
   if (bad_address != Reason::kNone) {
@@ -165,7 +164,7 @@ Stack::Impl::Fate Stack::Impl::to_connection(RecordRef ref, const tcp::Segment& 
 
 Stack::Impl::Fate Stack::Impl::to_time_wait(RecordRef ref, const tcp::TupleHash& hash,
                                             const tcp::Segment& seg, tcp::Context& ctx) {
-  tcp::TimeWait& tw = time_waits[ref.index()];
+  tcp::TimeWait tw = time_wait(ref);
   const tcp::TimeWaitDisposition d =
       tw.fin_wait_2 ? tcp::judge_fin_wait_2(tw, seg) : tcp::judge_time_wait(tw, seg, config.settings);
   Fate fate{d.reason, tw.state(), tw.state()};
@@ -176,6 +175,7 @@ Stack::Impl::Fate Stack::Impl::to_time_wait(RecordRef ref, const tcp::TupleHash&
       tw.fin_wait_2 = false;
       tw.rcv_nxt += 1;
       if (seg.has_timestamps()) tw.ts_recent = seg.header.options.timestamps.value;
+      time_waits[ref.index()].set(tw);
       const Instant end = ctx.now + config.settings.msl * 2;
       ctx.state_changed(tw.tuple, State::kFinWait2, State::kTimeWait, d.reason, end);
       fate.to = State::kTimeWait;

@@ -3,6 +3,7 @@
 // A connection is three records in its life: half-open, full, TIME-WAIT. Here they become each other, and
 // end.
 #include <algorithm>
+#include <cassert>
 
 #include "synfin/stack/impl.h"
 
@@ -34,23 +35,29 @@ std::uint32_t Stack::Impl::hash_of(const wire::FourTuple& tuple) const {
   return tcp::tuple_hash(tuple_key, tuple).place;
 }
 
-const wire::FourTuple& Stack::Impl::tuple_of(RecordRef ref) const {
+bool Stack::Impl::owns(RecordRef ref, const wire::FourTuple& tuple) const {
   switch (ref.kind()) {
     case RecordKind::kHalfOpen:
-      return half_opens[ref.index()].tuple;
+      return half_opens[ref.index()].is_of(tuple, config.addresses);
     case RecordKind::kTimeWait:
-      return time_waits[ref.index()].tuple;
+      return time_waits[ref.index()].is_of(tuple, config.addresses);
     case RecordKind::kHeldSyn:
-      return held_syns[ref.index()].syn.tuple;
+      return held_syns[ref.index()].syn.tuple == tuple;
     case RecordKind::kConnection:
     case RecordKind::kNone:
       break;
   }
-  return connections[ref.index()].tcp.tuple();
+  return connections[ref.index()].tcp.tuple() == tuple;
 }
 
 RecordRef Stack::Impl::find(const wire::FourTuple& tuple, std::uint32_t hash) const {
-  return table.find(hash, [&](RecordRef ref) { return tuple_of(ref) == tuple; });
+  return table.find(hash, [&](RecordRef ref) { return owns(ref, tuple); });
+}
+
+std::uint32_t Stack::Impl::own_number(const wire::IpAddress& own) const {
+  const auto at = std::ranges::find(config.addresses, own, &wire::Prefix::address);
+  assert(at != config.addresses.end());  // a packet for another address comes to no record
+  return static_cast<std::uint32_t>(at - config.addresses.begin());
 }
 
 ConnectionRecord* Stack::Impl::connection(Handle h) {
@@ -92,7 +99,7 @@ std::optional<std::uint32_t> Stack::Impl::new_connection(std::uint32_t hash, Rec
 }
 
 void Stack::Impl::remove_time_wait(RecordRef ref, Reason why, tcp::Context& ctx) {
-  const tcp::TimeWait& tw = time_waits[ref.index()];
+  const tcp::TimeWait tw = time_wait(ref);
   ctx.state_changed(tw.tuple, tw.state(), State::kClosed, why);
   wheel.cancel(ref);
   table.erase(ctx.hash_of(tw.tuple).place, ref);
@@ -109,7 +116,7 @@ void Stack::Impl::shrink(std::uint32_t index, tcp::Context& ctx) {
   leave_table(record);
   wheel.cancel(record.timer);
   time_waits.set_limit(config.settings.tcp_max_tw_buckets);
-  const auto slot = time_waits.allocate(tw);
+  const auto slot = time_waits.allocate(tw, own_number(tw.tuple.local.address));
   if (!slot) {
     ctx.count(Counter::kTCPTimeWaitOverflow);
     ctx.state_changed(tw.tuple, tw.state(), State::kClosed, Reason::kTimeWaitOverflow);
@@ -144,7 +151,7 @@ void Stack::Impl::orphan(std::uint32_t index, tcp::Context& ctx) {
 
 bool Stack::Impl::may_reuse(RecordRef ref, Instant now) const {
   if (config.settings.tcp_tw_reuse != 1 || ref.kind() != RecordKind::kTimeWait) return false;
-  return tcp::may_reuse(time_waits[ref.index()], wheel.deadline(ref) - config.settings.msl * 2, now);
+  return tcp::may_reuse(time_wait(ref), wheel.deadline(ref) - config.settings.msl * 2, now);
 }
 
 bool Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
@@ -172,12 +179,10 @@ bool Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
   const Instant deadline = record.tcp.next_deadline();
   if (deadline.is_never()) {
     wheel.cancel(record.timer);
-    record.armed_for = deadline;
-  } else if (deadline < record.armed_for || !wheel.armed(record.timer)) {
+  } else if (!wheel.armed_by(record.timer, deadline)) {
     // A deadline that moved away leaves the timer where it is: it fires early, finds nothing due, and is
     // armed again.
     arm(ref, record.timer, deadline, ctx);
-    record.armed_for = deadline;
   }
   if (!record.ready) {
     record.ready = true;
@@ -205,7 +210,7 @@ void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
       withdraw_held(ref.index());
       return;
     case RecordKind::kTimeWait: {
-      const bool waits_for_fin = time_waits[ref.index()].fin_wait_2;
+      const bool waits_for_fin = time_waits[ref.index()].facts.fin_wait_2;
       ctx.count(waits_for_fin ? Counter::kTCPAbortOnLinger : Counter::kTW);
       remove_time_wait(ref, waits_for_fin ? Reason::kFinWait2TimedOut : Reason::kTimeWaitExpired, ctx);
       return;

@@ -103,14 +103,21 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
     packets.pop_front();
     ++n;
   }
-  while (n < out.size() && replies_sent < replies.size()) {
-    out[n].clear();
-    send_reply(replies[replies_sent++], out[n], now);
+  while (n < out.size()) {
+    if (written_sent < written.size() && written[written_sent].behind <= replies_sent) {
+      send_written(written[written_sent++], out[n]);
+    } else if (replies_sent < replies.size()) {
+      out[n].clear();
+      send_reply(replies[replies_sent++], out[n], now);
+    } else {
+      break;
+    }
     ++n;
   }
-  if (replies_sent == replies.size()) {
+  if (replies_sent == replies.size() && written_sent == written.size()) {
     replies.clear();
-    replies_sent = 0;
+    written.clear();
+    replies_sent = written_sent = 0;
   }
   tcp::Context ctx = context(now);
   while (n < out.size() && !ready.empty()) {
@@ -136,6 +143,8 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
       n += write_all(record->tcp.tuple(), sent, traffic_class, out.subspan(n));
       note_sent(record->tcp.tuple(), sent, record->tcp.rcv().scale.shift(), frame, now);
       turn += sent.segments();
+      more = !record->tcp.has_nothing_to_send(now);
+      if (!more) break;
     }
     // Sending arms timers and may change the state. Having had its say, a connection leaves the list until
     // something happens to it.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "synfin/stack/table.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cstdlib>
 #include <utility>
+
+#include "synfin/stack/pages.h"
 
 namespace synfin::stack {
 namespace {
@@ -15,13 +15,9 @@ namespace {
 // From this size on an array is a mapping of its own: its pages are cleared by the kernel one by one as they
 // are touched, and can be given back one by one. calloc would clear what it reuses.
 constexpr std::size_t kMappedFrom = 128 * 1024;
-// What one change of the table gives back of an old array.
-constexpr std::size_t kReleaseStep = 64 * 1024;
 
 void* obtain(std::size_t octets) {
-  if (octets < kMappedFrom) return std::calloc(1, octets);
-  void* memory = mmap(nullptr, octets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return memory == MAP_FAILED ? nullptr : memory;
+  return octets < kMappedFrom ? std::calloc(1, octets) : Pages::obtain(octets);
 }
 
 void give_back(void* memory, std::size_t octets) {
@@ -29,7 +25,7 @@ void give_back(void* memory, std::size_t octets) {
   if (octets < kMappedFrom) {
     std::free(memory);
   } else {
-    munmap(memory, octets);
+    Pages::give_back(memory, octets);
   }
 }
 
@@ -42,7 +38,7 @@ Table::~Table() {
   give_back(current_.slots, current_.octets());
   give_back(old_.slots, old_.octets());
   // However much of it is left, it was a mapping.
-  if (retired_.slots != nullptr) munmap(retired_.slots, retired_.octets());
+  if (retired_.slots != nullptr) Pages::give_back(retired_.slots, retired_.octets());
 }
 
 bool Table::insert(std::uint32_t hash, RecordRef ref) {
@@ -184,7 +180,22 @@ void Table::move_some() {
     slot = Slot{0, 0};
     --old_.used;
   }
-  if (old_.used == 0) retire(old_);
+  if (old_.used == 0) {
+    retire(old_);
+  } else {
+    forget_some();
+  }
+}
+
+// What has been moved takes no room any more, so that both arrays together hardly take more than the larger
+// one. The slots that insertions may run over into (see above) are left alone.
+void Table::forget_some() {
+  if (old_.octets() < kMappedFrom) return;
+  const std::size_t step = Pages::step(old_.octets()) / sizeof(Slot);
+  const std::size_t at = base_ + scan_;
+  if (at % step >= kMoveStep || scan_ > old_.mask || scan_ < old_.capacity() / kMoveStep + step + kMoveStep)
+    return;
+  Pages::forget(old_.slots + ((at / step - 1) * step & old_.mask), step * sizeof(Slot));
 }
 
 void Table::retire(Array& array) {
@@ -192,7 +203,7 @@ void Table::retire(Array& array) {
     std::free(array.slots);
   } else {
     // A later one is ready only after many more changes than releasing this one takes, whatever its size.
-    if (retired_.slots != nullptr) munmap(retired_.slots, retired_.octets());
+    if (retired_.slots != nullptr) Pages::give_back(retired_.slots, retired_.octets());
     retired_ = Retired{array.slots, array.capacity()};
   }
   array = Array{};
@@ -200,9 +211,9 @@ void Table::retire(Array& array) {
 
 void Table::release_some() {
   if (retired_.slots == nullptr) return;
-  const std::size_t octets = std::min(kReleaseStep, retired_.octets());
+  const std::size_t octets = std::min(Pages::step(retired_.octets()), retired_.octets());
   retired_.capacity -= octets / sizeof(Slot);
-  munmap(retired_.slots + retired_.capacity, octets);
+  Pages::give_back(retired_.slots + retired_.capacity, octets);
   if (retired_.capacity == 0) retired_.slots = nullptr;
 }
 

@@ -134,6 +134,7 @@ class Table {
   void shrink_if_sparse();
   bool start_resize(std::size_t capacity);
   void move_some();
+  void forget_some();
   void retire(Array& array);
   void release_some();
 

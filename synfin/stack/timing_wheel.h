@@ -67,9 +67,13 @@ class TimingWheel {
     --size_;
   }
   /// When an armed record is due, as it was rounded.
-  Instant deadline(RecordRef ref) const {
-    const auto ahead = static_cast<std::int32_t>(nodes_.node(ref).tick - static_cast<std::uint32_t>(now_));
-    return instant_of(now_ + ahead);
+  Instant deadline(RecordRef ref) const { return instant_of(tick_of(node(ref))); }
+
+  /// Whether `arm` with this deadline would let the record fire no earlier than it does now.
+  bool armed_by(const tcp::TimerNode& at, Instant deadline) const {
+    if (!armed(at)) return false;
+    const std::int64_t tick = tick_of(at);
+    return tick <= now_ || (deadline > last_now_ && tick <= ceil_tick(deadline));
   }
 
   bool armed(RecordRef ref) const { return armed(node(ref)); }
@@ -151,6 +155,9 @@ class TimingWheel {
     return static_cast<unsigned>(tick >> (level * kDigitBits)) & (kSlots - 1);
   }
 
+  std::int64_t tick_of(const Node& at) const {
+    return now_ + static_cast<std::int32_t>(at.tick - static_cast<std::uint32_t>(now_));
+  }
   Node& node(RecordRef ref) const { return nodes_.node(ref); }
   Node& node(std::uint32_t raw) const { return nodes_.node(RecordRef::from_raw(raw)); }
   bool empty(std::uint32_t list) const { return is_list(lists_[list].first); }

@@ -135,6 +135,16 @@ class Connection {
   /// nothing to send now. Up to `most_segments` segments come at once, as a train (`Sent::segment_size`),
   /// where they are those that as many calls would give.
   [[nodiscard]] bool transmit(wire::Frame& frame, Sent& out, Context& ctx, std::uint32_t most_segments = 1);
+  /// Neither SYN, text nor FIN, neither acknowledgement nor probe, and nothing again: `transmit` would give
+  /// nothing, and need not be asked.
+  bool has_nothing_to_send(Instant now) {
+    if (acks_owed_ > 0 || flight_ != nullptr || syn_to_send_ || resend_first_ || probe_ ||
+        !snd_.queue.empty() || snd_.nxt != snd_.base + (snd_.fin_queued ? 1u : 0u))
+      return false;
+    burst_ = 0;
+    if (send_limit_ != SendLimit::kIdle) note_send_limit(now);
+    return true;
+  }
   Instant next_deadline() const { return timers_.next(); }
   /// `SocketEventBits` since the last call.
   std::uint16_t take_events() { return std::exchange(events_, std::uint16_t{0}); }
@@ -348,11 +358,6 @@ class Connection {
   void take_fin(Context& ctx);
 
   // Sending (connection_send.cpp).
-  /// Neither text nor FIN, neither acknowledgement nor probe, and nothing again.
-  bool has_nothing_to_send() const {
-    return acks_owed_ == 0 && flight_ == nullptr && !resend_first_ && !probe_ && snd_.queue.empty() &&
-           snd_.nxt == snd_.base + (snd_.fin_queued ? 1u : 0u);
-  }
   bool send_syn(wire::Frame& frame, Sent& out, Context& ctx);
   void add_fast_open(wire::Frame& frame, Sent& out, Context& ctx);
   enum class Limit : bool {

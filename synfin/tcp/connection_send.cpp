@@ -44,11 +44,7 @@ bool Connection::transmit(wire::Frame& frame, Sent& out, Context& ctx, std::uint
     // "The server … MAY … send data to the client before it receives the client's ACK"  (RFC 7413 §4.2.2)
     return (fast_open_ && send_text(Limit::kAll, frame, out, ctx)) || (acks_owed_ > 0 && send_ack(out, ctx));
   }
-  if (has_nothing_to_send()) {
-    burst_ = 0;
-    if (send_limit_ != SendLimit::kIdle) note_send_limit(ctx.now);
-    return false;
-  }
+  if (has_nothing_to_send(ctx.now)) return false;
   // A pure ACK before all text (RFC 9768 §3.2.2.1).
   if (accurate_ && acks_owed_ > 0 && marks().owes_handshake_ack()) return send_ack(out, ctx);
   if (resend(frame, out, ctx)) return true;

@@ -11,7 +11,6 @@
 namespace synfin::tcp {
 
 using trace::Reason;
-using wire::TcpOptions;
 
 ListenDisposition judge_in_listen(const Segment& seg) {
   const Flags f = seg.flags();
@@ -27,17 +26,10 @@ ListenDisposition judge_in_listen(const Segment& seg) {
 
 void open_half(HalfOpen& half, const wire::FourTuple& tuple, const Segment& syn, const Offer& offer,
                const Context& ctx) {
-  const TcpOptions& o = syn.header.options;
   half.tuple = tuple;
   half.irs = syn.seq();
-  half.set_peer_mss(o.has(TcpOptions::kMss) ? o.mss : default_mss(tuple.local.address.family()));
-  if (o.has(TcpOptions::kWindowScale) && ctx.settings.tcp_window_scaling) {
-    half.send_scale = WindowScale{o.window_scale}.shift() & 0xf;
-    half.receive_scale = scale_for(offer.largest_buffer).shift() & 0xf;
-  }
-  half.sack = o.has(TcpOptions::kSackPermitted) && ctx.settings.tcp_sack;
-  half.timestamps = o.has(TcpOptions::kTimestamps) && ctx.settings.tcp_timestamps;
-  half.ts_recent = half.timestamps ? o.timestamps.value : 0;
+  half.take_options(syn.header.options, default_mss(tuple.local.address.family()),
+                    scale_for(offer.largest_buffer), ctx.settings);
   const EcnMode mode = answer_to_syn(syn.header, ctx.settings);
   half.ecn = mode != EcnMode::kNone;
   half.accurate_ecn = mode == EcnMode::kAccurate;

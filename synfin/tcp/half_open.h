@@ -5,15 +5,12 @@
 
 #include "synfin/tcp/context.h"
 #include "synfin/tcp/segment.h"
-#include "synfin/tcp/timer_node.h"
 
 namespace synfin::tcp {
 
-/// SYN-RECEIVED by way of LISTEN: a SYN has been answered, and that is all there is. No buffers, no window,
-/// nothing a forger could make expensive. Becomes a `Connection` when the third segment arrives.
-struct HalfOpen {
-  wire::FourTuple tuple;
-  TimerNode timer;
+/// What is remembered of a half-open connection besides its 4-tuple: all that the protocol cannot ask of the
+/// peer again.
+struct HalfOpenFacts {
   SeqNum iss;
   SeqNum irs;
   std::uint32_t ts_recent = 0;      // TSval of the SYN
@@ -41,6 +38,18 @@ struct HalfOpen {
   void set_peer_mss(std::uint16_t mss) {
     mss_code = (mss < kExactMss ? mss : kExactMss + (mss - kExactMss) / 16u) & 0x1fffu;
   }
+  /// What the options of a SYN ask for, as far as it is granted. `mss`: where it names none; `own`: the scale
+  /// to be granted.
+  void take_options(const wire::TcpOptions& o, std::uint16_t mss, WindowScale own, const Settings& settings) {
+    set_peer_mss(o.has(wire::TcpOptions::kMss) ? o.mss : mss);
+    if (o.has(wire::TcpOptions::kWindowScale) && settings.tcp_window_scaling) {
+      send_scale = WindowScale{o.window_scale}.shift() & 0xf;
+      receive_scale = own.shift() & 0xf;
+    }
+    sack = o.has(wire::TcpOptions::kSackPermitted) && settings.tcp_sack;
+    timestamps = o.has(wire::TcpOptions::kTimestamps) && settings.tcp_timestamps;
+    ts_recent = timestamps ? o.timestamps.value : 0;
+  }
   bool scaled() const { return receive_scale != kUnscaled; }
   WindowScale peer_scale() const { return WindowScale{send_scale}; }
   WindowScale own_scale() const { return scaled() ? WindowScale{receive_scale} : WindowScale::none(); }
@@ -48,7 +57,13 @@ struct HalfOpen {
  private:
   static constexpr std::uint32_t kExactMss = 4096;
 };
-static_assert(sizeof(HalfOpen) == 64, "a half-open connection is one cache line, IPv6 included");
+static_assert(sizeof(HalfOpenFacts) == 16);
+
+/// SYN-RECEIVED by way of LISTEN: a SYN has been answered, and that is all there is. No buffers, no window,
+/// nothing a forger could make expensive. Becomes a `Connection` when the third segment arrives.
+struct HalfOpen : HalfOpenFacts {
+  wire::FourTuple tuple;
+};
 
 /// What LISTEN does with a segment that is acceptable to none of its checks (RFC 9293 §3.10.7.2).
 enum class ListenVerdict : std::uint8_t {

@@ -21,6 +21,8 @@ class RotatingKeys {
     previous_ = previous;
     fixed_ = true;
   }
+  /// Whether `rotate_if_due` would change anything.
+  bool due(Instant now) const { return !fixed_ && (drawn_ == Instant{} || now - drawn_ >= life_); }
   /// To be called before a cookie is made.
   void rotate_if_due(Instant now, Entropy& entropy) {
     if (fixed_) return;

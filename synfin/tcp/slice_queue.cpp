@@ -2,6 +2,7 @@
 #include "synfin/tcp/slice_queue.h"
 
 #include <algorithm>
+#include <memory>
 #include <new>
 
 namespace synfin::tcp {
@@ -9,25 +10,29 @@ namespace {
 
 // A slice is worth its block when it fills at least this share; smaller ones are copied behind the last one
 // where there is room.
-constexpr std::uint32_t kWorthKeeping = 4;
+constexpr std::uint32_t kWorthSharing = 4;
 // The largest block a write is spread over: large enough that a super-segment needs few slices.
 constexpr std::uint32_t kWriteBlock = wire::BlockPool::kMedium;
 
 bool is_small(const wire::Slice& s) {
-  return s.size() * kWorthKeeping < s.memory();
+  return s.size() * kWorthSharing < s.memory();
 }
 
 }  // namespace
 
-bool SliceQueue::grow() {
-  const std::uint32_t log_bigger = capacity() == kInline ? 4 : log_capacity_ + 1u;
-  Entry* storage = new (std::nothrow) Entry[std::size_t{1} << log_bigger];
-  if (storage == nullptr) return false;
+// Of the pool of the slices in it, which is one and the same.
+bool SliceQueue::grow(wire::BlockPool& pool) {
+  const std::uint32_t log_bigger = capacity() == kInline ? kLogFirst : log_capacity_ + 1u;
+  if (log_bigger - kLogFirst > wire::BlockPool::kMostDoublings) return false;
+  void* const memory = pool.take_list(log_bigger - kLogFirst);
+  if (memory == nullptr) return false;
+  auto* const storage = static_cast<Entry*>(memory);
+  std::uninitialized_value_construct_n(storage, std::size_t{1} << log_bigger);
   for (std::uint32_t i = 0; i < count_; ++i) storage[i] = std::move(at(i));
   if (capacity() == kInline) {
     inline_.~Entry();
   } else {
-    delete[] storage_;
+    give_back(pool);
   }
   storage_ = storage;
   log_capacity_ = log_bigger & 31u;
@@ -35,16 +40,13 @@ bool SliceQueue::grow() {
   return true;
 }
 
-void SliceQueue::release_storage() {
-  first_ = 0;
-  if (capacity() == kInline) return;
-  delete[] storage_;
-  log_capacity_ = 0;
-  new (&inline_) Entry{};
+void SliceQueue::give_back(wire::BlockPool& pool) {
+  std::destroy_n(storage_, capacity());
+  pool.give_list(storage_, log_capacity_ - kLogFirst);
 }
 
-bool SliceQueue::push(wire::Slice slice) {
-  if (count_ == capacity() && !grow()) return false;
+bool SliceQueue::push(wire::Slice slice, wire::BlockPool& pool) {
+  if (count_ == capacity() && !grow(pool)) return false;
   if (count_ == 0 || !at(count_ - 1).slice.shares_block_with(slice)) charge(slice);
   const std::uint32_t start = count_ == 0 ? 0 : at(count_ - 1).start + at(count_ - 1).slice.size();
   Entry& e = at(count_++);
@@ -90,7 +92,7 @@ std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
     if (block == nullptr) break;
     wire::Slice slice{block, 0, 0};
     const std::uint32_t n = slice.append(bytes.subspan(done));
-    if (!push(std::move(slice))) break;
+    if (!push(std::move(slice), pool)) break;
     done += n;
   }
   return done;
@@ -112,7 +114,7 @@ std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool, Small
       slice.memory() <= wire::BlockPool::kSmall && slice.room() >= wire::BlockPool::kSmall / 2;
   const bool waits = small && !begins;
   if (waits && if_small == Small::kCopy) return append_copy(slice.bytes(), pool);
-  if (!push(std::move(slice))) return 0;
+  if (!push(std::move(slice), pool)) return 0;
   waits_ = waits;
   return n;
 }
@@ -127,14 +129,14 @@ void SliceQueue::drop_front(std::uint32_t n) {
       return;
     }
     n -= e.slice.size();
-    if (count_ == 1 || !at(1).slice.shares_block_with(e.slice)) refund(e.slice);
+    if (count_ == 1) {
+      clear();
+      return;
+    }
+    if (!at(1).slice.shares_block_with(e.slice)) refund(e.slice);
     e.slice.reset();
     first_ = (first_ + 1) & (capacity() - 1);
     --count_;
-  }
-  if (count_ == 0) {
-    waits_ = false;
-    release_storage();
   }
 }
 
@@ -267,12 +269,20 @@ std::uint32_t SliceQueue::collapse(wire::BlockPool& pool) {
 }
 
 void SliceQueue::clear() {
-  for (std::uint32_t i = 0; i < count_; ++i) at(i).slice.reset();
+  if (capacity() == kInline) {
+    inline_.slice.reset();
+  } else {
+    wire::BlockPool& pool =
+        at(0).slice.pool();  // as long as there is more than the entry within, it is in use
+    give_back(pool);
+    new (&inline_) Entry{};
+    log_capacity_ = 0;
+  }
+  first_ = 0;
   count_ = 0;
   waits_ = false;
   size_ = 0;
   memory_ = 0;
-  release_storage();
 }
 
 }  // namespace synfin::tcp

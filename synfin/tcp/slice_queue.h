@@ -62,6 +62,8 @@ class SliceQueue {
     std::uint32_t start = 0;  // place in the stream, modulo 2^32
   };
   static constexpr std::uint32_t kInline = 1;  // an idle connection is to stay small
+  static constexpr unsigned kLogFirst = 4;     // … and one with more than that has as many
+  static_assert((sizeof(Entry) << kLogFirst) <= wire::BlockPool::kList);
   static constexpr std::uint32_t kMemoryUnit = wire::BlockPool::kSmall;
   static_assert(wire::BlockPool::kMedium % kMemoryUnit == 0 && wire::BlockPool::kLarge % kMemoryUnit == 0);
 
@@ -71,10 +73,10 @@ class SliceQueue {
   std::uint32_t capacity() const { return std::uint32_t{1} << log_capacity_; }
   void charge(const wire::Slice& s) { memory_ = (memory_ + s.memory() / kMemoryUnit) & kMostMemory; }
   void refund(const wire::Slice& s) { memory_ = (memory_ - s.memory() / kMemoryUnit) & kMostMemory; }
-  bool push(wire::Slice slice);
+  bool push(wire::Slice slice, wire::BlockPool& pool);
+  bool grow(wire::BlockPool& pool);
+  void give_back(wire::BlockPool& pool);
   void settle_last(wire::BlockPool& pool);
-  bool grow();
-  void release_storage();
   std::uint32_t index_of(std::uint32_t offset) const;
 
   static constexpr std::uint32_t kMostMemory = (1u << 27) - 1;  // 256 GiB

@@ -23,6 +23,12 @@ constexpr std::uint8_t largest_up_to(const Table& table, unsigned value, std::si
   return static_cast<std::uint8_t>(index);
 }
 
+constexpr std::array kScaleIndex = [] {
+  std::array<std::uint8_t, 16> index{};
+  for (unsigned scale = 0; scale < index.size(); ++scale) index[scale] = largest_up_to(kScale, scale, 1);
+  return index;
+}();
+
 // The lowest octet of the cookie, besides MSS (bits 4 to 6) and scale (bits 1 to 3).
 constexpr std::uint8_t kEcn = 1u << 7;
 constexpr std::uint8_t kSack = 1;
@@ -38,17 +44,30 @@ constexpr std::uint32_t kEcnBit = 1u << 5;
 
 std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
                               std::uint8_t low) {
-  const wire::PackedTuple message{tuple, irs.raw(), std::uint64_t{slot} << 8 | low};
-  return static_cast<std::uint32_t>(keyed_hash(key, message.bytes())) & 0xffff'ff00u;
+  return cookie(keyed_hash(key, message(tuple, irs, slot, low).bytes()), 0).raw();
+}
+
+std::uint8_t SynCookies::terms(const HalfOpenFacts& half) {
+  const std::uint32_t mss = largest_up_to(kMss, half.peer_mss(), 0);
+  const std::uint32_t scale = half.scaled() ? kScaleIndex[half.send_scale] : 0u;
+  return static_cast<std::uint8_t>((half.ecn ? kEcn : 0u) | mss << 4 | scale << 1 | (half.sack ? kSack : 0u));
 }
 
 void SynCookies::make(HalfOpen& half, Instant now) const {
-  const std::uint32_t slot = slot_of(now);
-  const std::uint32_t mss = largest_up_to(kMss, half.peer_mss(), 0);
-  const std::uint32_t scale = half.scaled() ? largest_up_to(kScale, half.send_scale, 1) : 0u;
-  const auto low =
-      static_cast<std::uint8_t>((half.ecn ? kEcn : 0u) | mss << 4 | scale << 1 | (half.sack ? kSack : 0u));
-  half.iss = SeqNum{mac(keys_.current(), half.tuple, half.irs, slot, low) | low};
+  const std::uint8_t low = terms(half);
+  half.iss = SeqNum{mac(keys_.current(), half.tuple, half.irs, slot_of(now), low) | low};
+}
+
+void SynCookies::make(std::span<HalfOpen> halves, TupleLanes& tuples, Instant now) const {
+  const std::uint64_t slot = slot_of(now);
+  std::array<std::uint8_t, kHashLanes> low;
+  for (std::size_t i = 0; i < halves.size(); ++i) {
+    low[i] = terms(halves[i]);
+    tuples.add(i, halves[i].irs.raw(), slot << 8 | low[i]);
+  }
+  HashLanes hashes;
+  tuples.hash_more(keys_.current(), hashes);
+  for (std::size_t i = 0; i < halves.size(); ++i) halves[i].iss = cookie(hashes[i], low[i]);
 }
 
 std::uint32_t SynCookies::timestamp(const HalfOpen& half, std::uint32_t value) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "synfin/base/entropy.h"
 #include "synfin/base/keyed_hash.h"
@@ -10,6 +11,7 @@
 #include "synfin/tcp/half_open.h"
 #include "synfin/tcp/rotating_keys.h"
 #include "synfin/tcp/segment.h"
+#include "synfin/tcp/tuple_lanes.h"
 
 namespace synfin::tcp {
 
@@ -39,6 +41,8 @@ class SynCookies {
 
   /// Turns a record into a cookie: `half.iss` becomes the number to send. The record is not kept.
   void make(HalfOpen& half, Instant now) const;
+  /// The same for up to kHashLanes records, whose 4-tuples `tuples` has in the same order; it is used up.
+  void make(std::span<HalfOpen> halves, TupleLanes& tuples, Instant now) const;
   /// The TSval of the SYN-ACK of a cookie: `value`, which it would be without, its lowest bits replaced.
   static std::uint32_t timestamp(const HalfOpen& half, std::uint32_t value);
   /// The record as it would have been kept, if `third` acknowledges a cookie of ours that is still good.
@@ -46,6 +50,15 @@ class SynCookies {
 
  private:
   static std::uint32_t slot_of(Instant now) { return static_cast<std::uint32_t>((now - Instant{}) / kSlot); }
+  /// The cookie's lowest octet.
+  static std::uint8_t terms(const HalfOpenFacts& half);
+  static wire::PackedTuple message(const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
+                                   std::uint8_t low) {
+    return {tuple, irs.raw(), std::uint64_t{slot} << 8 | low};
+  }
+  static SeqNum cookie(std::uint64_t hash, std::uint8_t low) {
+    return SeqNum{(static_cast<std::uint32_t>(hash) & 0xffff'ff00u) | low};
+  }
   static std::uint32_t mac(const Key& key, const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
                            std::uint8_t low);
 

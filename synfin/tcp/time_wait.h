@@ -5,16 +5,11 @@
 
 #include "synfin/tcp/context.h"
 #include "synfin/tcp/segment.h"
-#include "synfin/tcp/timer_node.h"
 
 namespace synfin::tcp {
 
-/// TIME-WAIT: both FINs are acknowledged and nothing can be said any more, except the last ACK again. And
-/// FIN-WAIT-2 once the program is gone: our FIN is acknowledged, and nobody would read what the peer might
-/// still send; only its FIN is waited for.
-struct TimeWait {
-  wire::FourTuple tuple;
-  TimerNode timer;
+/// What is remembered of a connection in TIME-WAIT besides its 4-tuple.
+struct TimeWaitFacts {
   SeqNum snd_nxt;
   SeqNum rcv_nxt;
   std::uint32_t ts_recent = 0;
@@ -37,7 +32,14 @@ struct TimeWait {
 
   trace::State state() const { return fin_wait_2 ? trace::State::kFinWait2 : trace::State::kTimeWait; }
 };
-static_assert(sizeof(TimeWait) <= 64, "a TIME-WAIT record is one cache line, IPv6 included");
+static_assert(sizeof(TimeWaitFacts) == 16);
+
+/// TIME-WAIT: both FINs are acknowledged and nothing can be said any more, except the last ACK again. And
+/// FIN-WAIT-2 once the program is gone: our FIN is acknowledged, and nobody would read what the peer might
+/// still send; only its FIN is waited for.
+struct TimeWait : TimeWaitFacts {
+  wire::FourTuple tuple;
+};
 
 enum class TimeWaitVerdict : std::uint8_t {
   kDrop,

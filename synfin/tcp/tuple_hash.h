@@ -16,11 +16,14 @@ struct TupleHash {
   /// What is added to the clock in TSval (RFC 7323 §5.4). Always the same for one 4-tuple, so that timestamps
   /// rise from one connection to the next, as reuse of a 4-tuple in TIME-WAIT (RFC 6191) needs.
   std::uint32_t timestamp_offset;
+
+  static TupleHash of(std::uint64_t hash) {
+    return {static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(hash >> 32)};
+  }
 };
 
 inline TupleHash tuple_hash(const Key& key, const wire::FourTuple& tuple) {
-  const std::uint64_t hash = keyed_hash(key, wire::PackedTuple{tuple}.bytes());
-  return {static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(hash >> 32)};
+  return TupleHash::of(keyed_hash(key, wire::PackedTuple{tuple}.bytes()));
 }
 
 }  // namespace synfin::tcp

@@ -81,6 +81,20 @@ BlockPool::~BlockPool() {
       block = next;
     }
   }
+  for (void* list : free_lists_) {
+    while (list != nullptr) std::free(std::exchange(list, *static_cast<void**>(list)));
+  }
+}
+
+void* BlockPool::take_list(unsigned doublings) {
+  assert(doublings <= kMostDoublings);
+  void*& head = free_lists_[doublings];
+  if (head == nullptr) return std::malloc(std::size_t{kList} << doublings);
+  return std::exchange(head, *static_cast<void**>(head));
+}
+
+void BlockPool::give_list(void* list, unsigned doublings) {
+  free_lists_[doublings] = ::new (list) void* {free_lists_[doublings]};
 }
 
 Block* BlockPool::allocate(std::uint32_t capacity) {

@@ -69,6 +69,8 @@ class Slice {
   }
   void truncate(std::uint32_t n) { size_ = n; }
 
+  /// Of a slice that has a block.
+  BlockPool& pool() const { return *block_->pool; }
   /// Whether `next` lies right behind this slice in its block; then `extend` by its size covers both.
   bool continued_by(const Slice& next) const {
     return block_ != nullptr && block_ == next.block_ && offset_ + size_ == next.offset_;
@@ -119,6 +121,14 @@ class BlockPool {
   Slice lend(Bytes bytes, void (*give_back)(void* context), void* context);
   void release(Block* block);
 
+  /// Memory for what goes with blocks and is not packet bytes (lists of slices), aligned for pointers, 512 <<
+  /// `doublings` octets (at most kMostDoublings); given back, it is kept for reuse as blocks are. It is none
+  /// of the budget. nullptr: there is no memory.
+  void* take_list(unsigned doublings);
+  void give_list(void* list, unsigned doublings);
+  static constexpr std::uint32_t kList = 512;
+  static constexpr unsigned kMostDoublings = 19;  // 256 MiB
+
   std::uint64_t budget() const { return budget_; }
   std::uint64_t bytes_in_use() const { return in_use_; }
   std::uint64_t blocks_in_use() const { return blocks_; }
@@ -127,6 +137,7 @@ class BlockPool {
   static constexpr std::array<std::uint32_t, 3> kSizes{kSmall, kMedium, kLarge};
   // Freed blocks are kept for reuse, linked through their first bytes.
   std::array<Block*, kSizes.size()> free_{};
+  std::array<void*, kMostDoublings + 1> free_lists_{};
   std::uint64_t budget_;
   std::uint64_t in_use_ = 0;
   std::uint64_t blocks_ = 0;
@@ -137,8 +148,8 @@ inline void Slice::release(Block* block) {
 }
 
 /// One packet, from the network header on (links that need more prepend it themselves). Headers that the
-/// stack wrote lie in `header`; a packet that a link read lies whole in the first slice and `header` is
-/// empty.
+/// stack wrote lie in `header`; of a packet that a link read all headers lie in the first slice, and `header`
+/// is empty.
 struct Frame {
   static constexpr std::size_t kHeaderCapacity = 128;  // virtio 12 + Ethernet 14 + IPv6 40 + TCP 60 = 126
   static constexpr std::size_t kMaxSlices = 8;

@@ -53,6 +53,23 @@ class Capture(LabTest):
     def test_large_segments(self):
         self.whole_and_clean(V4, "--mtu", "9000")
 
+    def record_upload(self, host, *options):
+        write_random(self.path("up"), MIB)
+        self.succeeds("serve", "--service", "sink", "--lab", "--capture", self.path("capture.pcapng"), *options, "--",
+                      "curl", "-fsSg", "-T", self.path("up"), f"http://{host}/")
+        self.assertEqual(self.faults(), [])
+        return self.tshark("-Y", "tcp && frame.len > 1500")
+
+    def test_what_the_kernel_left_undivided_is_whole_and_its_checksums_are_right(self):
+        for host in (V4, V6):
+            with self.subTest(host):
+                self.assertGreater(len(self.record_upload(host)), 0)
+
+    def test_without_offload_no_packet_is_larger_than_the_mtu(self):
+        for options in (["--offload", "off"], ["--impair", "delay=1ms"]):
+            with self.subTest(options):
+                self.assertEqual(self.record_upload(V4, *options), [])
+
     def test_lost_segments_are_seen_as_such(self):
         self.record(V4, "--impair", "loss=3%,seed=4", size=2 * MIB)
         self.assertEqual(self.faults(), [])

@@ -48,6 +48,7 @@ class WrongUse(LabTest):
             (["serve", "--lab", "--set", "ip_local_port_first=61000"], ["ip_local_port_first"]),
             (["serve", "--lab", "--impair", "lost=1%"], ["lost"]),
             (["serve", "--lab", "--impair", "loss=101%"], ["loss"]),
+            (["serve", "--lab", "--offload", "maybe"], ["offload", "maybe", "{off,on}"]),
             (["serve", "--lab", "--backlog", "-1"], ["--backlog", "65535"]),
             (["serve", "--lab", "--backlog", "65536"], ["--backlog", "65535"]),
             (["serve", "--lab", "--backlog", "few"], ["--backlog", "few"]),

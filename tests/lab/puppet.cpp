@@ -120,7 +120,7 @@ int run(int argc, char** argv) {
     return std::fprintf(stderr, "usage: synfin-puppet [--ladder] [NAME=VALUE ...] -- COMMAND...\n"), 2;
 
   wire::BlockPool pool;
-  auto lab = link::make_lab({.pool = pool});
+  auto lab = link::make_lab({.pool = pool, .offload = false});  // scripts count segments
   if (!lab) return std::fprintf(stderr, "synfin-puppet: %s\n", lab.error().message.c_str()), 77;
   config.addresses.push_back(lab->synfin_v4);
   if (lab->ipv6_problem.empty()) config.addresses.push_back(lab->synfin_v6);
