@@ -41,6 +41,15 @@ class Collector final : public benchmark::BenchmarkReporter {
   std::map<std::string, Collected*> by_name_;
 };
 
+// Of those that were asked for, those that the case has.
+std::set<std::string> peers_of(const Case& what, const Plan& plan) {
+  std::set<std::string> peers;
+  for (const std::string& peer : what.peers) {
+    if (plan.peers.contains(peer)) peers.insert(peer);
+  }
+  return peers;
+}
+
 void run_once(benchmark::State& state, const Case& what, const Run& run, Collected& into) {
   for (auto _ : state) {
     const auto begin = std::chrono::steady_clock::now();
@@ -134,8 +143,10 @@ std::vector<Result> run_all(const Plan& plan, const Progress& progress) {
         [&, i](benchmark::State& state) {
           const auto number = static_cast<unsigned>(collected[i].samples.size());
           progress(i, number + 1);
-          run_once(state, plan.cases[i].what,
-                   {.scale = plan.scale, .seed = plan.seed + number, .peers = plan.peers}, collected[i]);
+          run_once(
+              state, plan.cases[i].what,
+              {.scale = plan.scale, .seed = plan.seed + number, .peers = peers_of(plan.cases[i].what, plan)},
+              collected[i]);
         })
         ->Repetitions(static_cast<int>(plan.runs))
         ->Iterations(1)
