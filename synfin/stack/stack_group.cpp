@@ -31,12 +31,12 @@ void Stack::Impl::receive_all(std::span<wire::Frame> frames, tcp::Context& ctx) 
 
 // Returns how many were taken, as `receive` does.
 std::size_t Stack::Impl::receive_group(std::span<wire::Frame> frames, tcp::Context& ctx) {
-  std::array<wire::TcpPacket, kHashLanes> packets;
+  std::array<wire::TcpPacket, kHashLanes> arrived;
   tcp::TupleLanes lanes{wire::Family::kIpv4};
   std::size_t count = 0;
   while (count < std::min(frames.size(), kHashLanes) && frames[count].size() <= kLittle &&
-         wire::read_usual_packet(frames[count], packets[count])) {
-    lanes.put(count, tuple_of(packets[count]));
+         wire::read_usual_packet(frames[count], arrived[count])) {
+    lanes.put(count, tuple_of(arrived[count]));
     ++count;
   }
   if (count == 0) return receive(frames, ctx);
@@ -48,11 +48,11 @@ std::size_t Stack::Impl::receive_group(std::span<wire::Frame> frames, tcp::Conte
     std::ranges::transform(words, hashes.begin(), tcp::TupleHash::of);
     if (table.size() > kManyRecords) bring_owners(std::span{hashes}.first(count));
   } else {
-    for (std::size_t i = 0; i < count; ++i) hashes[i] = tcp::tuple_hash(tuple_key, tuple_of(packets[i]));
+    for (std::size_t i = 0; i < count; ++i) hashes[i] = tcp::tuple_hash(tuple_key, tuple_of(arrived[i]));
   }
   std::size_t taken = 0;
   while (taken < count) {
-    const std::size_t n = receive_segment(packets[taken], hashes[taken], frames.subspan(taken), ctx);
+    const std::size_t n = receive_segment(arrived[taken], hashes[taken], frames.subspan(taken), ctx);
     for (wire::Frame& frame : frames.subspan(taken, n)) frame.clear();
     taken += n;
   }
