@@ -35,15 +35,15 @@ struct TcpPlace {
 // None: it is no TCP, or its headers are not all in `front`. Without IPv6 extensions it takes a few
 // instructions: it is asked of every packet.
 std::optional<TcpPlace> find_tcp(Bytes front, std::size_t packet_size) {
-  constexpr std::size_t kIpv4Header = 20, kIpv6Header = 40;
-  if (front.size() < kIpv4Header + kTcpHeaderSize) return std::nullopt;
+  constexpr std::size_t kLeastV4 = 20, kFixedV6 = 40;
+  if (front.size() < kLeastV4 + kTcpHeaderSize) return std::nullopt;
   const unsigned first = load_u8(front.data());
   std::optional<TcpPlace> place;
   if (first >> 4 == 4) {
     constexpr std::size_t kFragment = 6, kProtocol = 9;
     constexpr unsigned kFragmentOffset = 0x1fff;
     const std::size_t size = std::size_t{first & 15U} * 4;
-    if (size < kIpv4Header || load_u8(front.data() + kProtocol) != wire::protocol::kTcp ||
+    if (size < kLeastV4 || load_u8(front.data() + kProtocol) != wire::protocol::kTcp ||
         (load_be16(front.data() + kFragment) & kFragmentOffset) != 0) {
       return std::nullopt;
     }
@@ -51,7 +51,7 @@ std::optional<TcpPlace> find_tcp(Bytes front, std::size_t packet_size) {
   } else if (first >> 4 == 6) {
     constexpr std::size_t kNextHeader = 6;
     if (load_u8(front.data() + kNextHeader) == wire::protocol::kTcp) {
-      place = {kIpv6Header, true};
+      place = {kFixedV6, true};
     } else if (const auto ip = wire::parse_ip(front, packet_size);
                ip && ip->header.protocol == wire::protocol::kTcp) {
       place = {ip->header_size, true};

@@ -148,7 +148,7 @@ class Exchange {
     }
     std::vector<std::byte> buffer(1 + choice_.below(100'000));
     const MutableBytes into{buffer};
-    for (int reads = 0;; ++reads) {
+    for (;;) {
       const auto n = host.receive(e.handle, std::span{&into, 1}, net_.now());
       if (!n && n.error() == tcp::Error::kWouldBlock) break;
       if (!n || *n == 0) {
