@@ -20,6 +20,7 @@ constexpr std::array kVariations = {
     Variation{wire::Family::kIpv6, 0xffff'ffff, 0xffff'ffff},
     Variation{wire::Family::kIpv4, 0xffff'ff80, 0xffff'ffa0},
     Variation{wire::Family::kIpv6, 0x7fff'fff0, 0x7fff'ffe0},
+    Variation{.peer_iss = 1000, .own_iss = 20'000, .short_paths = false},
 };
 
 Told told_of(Error e) {

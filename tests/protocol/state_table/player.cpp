@@ -15,8 +15,9 @@ using wire::SeqNum;
 constexpr std::uint16_t kOwnPort = 80, kPeerPort = 40'000;
 constexpr Instant kStart = Instant::from_ns(1'000'000'000'000);
 
-stack::Config config(Guard guard) {
+stack::Config config(Guard guard, bool short_paths = true) {
   stack::Config c;
+  c.short_paths = short_paths;
   c.addresses = {*wire::Prefix::parse("10.77.0.2/24"), *wire::Prefix::parse("fd77::2/64")};
   switch (guard) {
     case Guard::kSpent:
@@ -104,7 +105,8 @@ std::uint32_t length_of(Kind kind) {
 
 std::string Variation::name() const {
   return fmt::format("IPv{}, peer's first number {:#x}, own {:#x}{}", family == wire::Family::kIpv4 ? 4 : 6,
-                     peer_iss, own_iss, program_gone ? ", program gone" : "");
+                     peer_iss, own_iss, program_gone ? ", program gone" : "") +
+         (short_paths ? "" : ", all the long way");
 }
 
 std::uint32_t Packet::length() const {
@@ -125,7 +127,7 @@ std::string to_string(const Packet& p) {
 Player::Player(const Variation& variation, Guard guard)
     : variation_(variation), guard_(guard), tuple_(tuple_for(variation.family)), now_(start_for(variation)) {
   trace::Sink* const sink = this;
-  stack_.emplace(config(guard), pool_, entropy_, sink);
+  stack_.emplace(config(guard, variation.short_paths), pool_, entropy_, sink);
   numbers_.rcv_nxt = numbers_.rcv_edge = SeqNum{variation.peer_iss};
 }
 

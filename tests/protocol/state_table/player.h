@@ -21,6 +21,8 @@ struct Variation {
   std::uint32_t own_iss = 0;
   /// The program has closed rather than shut down sending, where the row leaves that open.
   bool program_gone = false;
+  /// `Config::short_paths`.
+  bool short_paths = true;
   std::string name() const;
 };
 

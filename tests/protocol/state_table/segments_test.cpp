@@ -185,7 +185,8 @@ bool leaves_program_open(Row row) {
 
 class Segments : public testing::TestWithParam<Row> {
  protected:
-  // All numbers that the cell stands for, in both families; the first numbers take turns.
+  // All numbers that the cell stands for, in both families, by the short paths and without; the first numbers
+  // take turns.
   void play(const Cell& cell) {
     const Rule* rule = decide(rules_of(cell.row), cell);
     ASSERT_NE(rule, nullptr);
@@ -193,19 +194,24 @@ class Segments : public testing::TestWithParam<Row> {
     for (const wire::Family family : {wire::Family::kIpv4, wire::Family::kIpv6}) {
       for (const bool gone : {false, true}) {
         if (gone && !leaves_program_open(cell.row)) continue;
-        std::size_t seqs = 1, acks = 1;
-        for (std::size_t i = 0; i < seqs; ++i) {
-          for (std::size_t j = 0; j < acks; ++j) {
-            const Isns isns = kIsns[plays_++ % kIsns.size()];
-            PlayedSegment play{cell, *rule, {family, isns.peer, isns.own, gone}};
-            const auto seq = numbers_at(cell.position, play.numbers());
-            const auto ack = numbers_for(cell.ack, cell.row, play.numbers());
-            seqs = seq.size();
-            acks = ack.size();
-            const std::string wrong = play.run(seq[i], ack[j]);
-            if (!wrong.empty()) note(wrong);
-          }
-        }
+        for (const bool short_paths : {true, false}) play(cell, *rule, {family, 0, 0, gone, short_paths});
+      }
+    }
+  }
+  void play(const Cell& cell, const Rule& rule, Variation variation) {
+    std::size_t seqs = 1, acks = 1;
+    for (std::size_t i = 0; i < seqs; ++i) {
+      for (std::size_t j = 0; j < acks; ++j) {
+        const Isns isns = kIsns[plays_++ % kIsns.size()];
+        variation.peer_iss = isns.peer;
+        variation.own_iss = isns.own;
+        PlayedSegment played{cell, rule, variation};
+        const auto seq = numbers_at(cell.position, played.numbers());
+        const auto ack = numbers_for(cell.ack, cell.row, played.numbers());
+        seqs = seq.size();
+        acks = ack.size();
+        const std::string wrong = played.run(seq[i], ack[j]);
+        if (!wrong.empty()) note(wrong);
       }
     }
   }
