@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,7 @@ class KernelSockets {
 
   link::FileDescriptor listener_;
   std::uint32_t next_peer_ = 0;
+  std::optional<double> time_wait_octets_;
   Loopback loopback_ = Loopback::kAsItIs;
 };
 
