@@ -27,7 +27,7 @@ struct Kept {
         remote_port(p.tuple.remote.port),
         local_port(p.tuple.local.port),
         local(local_number),
-        facts(p) {}
+        facts(static_cast<const Facts&>(p)) {}
 
   wire::FourTuple tuple(const std::vector<wire::Prefix>& own) const {
     return {{own[local].address, local_port}, {remote, remote_port}};
@@ -38,7 +38,7 @@ struct Kept {
   }
   /// The record as the protocol sees it, and what of it may change.
   Protocol get(const std::vector<wire::Prefix>& own) const { return {facts, tuple(own)}; }
-  void set(const Protocol& p) { facts = p; }
+  void set(const Protocol& p) { facts = static_cast<const Facts&>(p); }
 };
 
 using KeptHalfOpen = Kept<tcp::HalfOpen, tcp::HalfOpenFacts>;
