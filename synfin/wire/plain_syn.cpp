@@ -6,6 +6,7 @@
 #include "synfin/wire/ip.h"
 #include "synfin/wire/ipv6_extensions.h"
 #include "synfin/wire/tcp_options.h"
+#include "synfin/wire/usual_syn.h"
 
 namespace synfin::wire {
 namespace {
@@ -75,22 +76,6 @@ std::size_t read_ip(const std::byte* p, std::size_t size, PlainSyn& out) {
   return ipv6::kHeaderSize;
 }
 
-// MSS, SACK permitted and timestamps, NOP window scale: what Linux, and whoever does as Linux does, puts on a
-// SYN.
-bool read_syn_options(Bytes options, TcpOptions& o) {
-  constexpr std::size_t kUsualSize = 20;
-  if (options.size() != kUsualSize) return false;
-  const std::byte* p = options.data();
-  const std::uint32_t mss = load_be32(p), scale = load_be32(p + 16);
-  if (mss >> 16 != 0x0204 || load_be32(p + 4) != 0x0402'080a || scale >> 8 != 0x01'0303) return false;
-  o.present =
-      TcpOptions::kMss | TcpOptions::kSackPermitted | TcpOptions::kTimestamps | TcpOptions::kWindowScale;
-  o.mss = static_cast<std::uint16_t>(mss);
-  o.window_scale = static_cast<std::uint8_t>(scale);
-  o.timestamps = {.value = load_be32(p + 8), .echo = load_be32(p + 12)};
-  return true;
-}
-
 }  // namespace
 
 bool read_plain_syn(const Frame& frame, PlainSyn& out) {
@@ -120,7 +105,7 @@ bool read_plain_syn(const Frame& frame, PlainSyn& out) {
   out.seq = SeqNum{load_be32(p + 4)};
   out.options.present = 0;
   const Bytes options{p + TcpHeader::kMinSize, size - TcpHeader::kMinSize};
-  if (read_syn_options(options, out.options)) return true;
+  if (read_usual_syn(options, out.options)) return true;
   constexpr int kPlain =
       TcpOptions::kMss | TcpOptions::kWindowScale | TcpOptions::kSackPermitted | TcpOptions::kTimestamps;
   return parse_tcp_options(options, out.options) && (out.options.present & ~kPlain) == 0;

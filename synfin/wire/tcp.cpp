@@ -6,6 +6,7 @@
 
 #include "synfin/wire/tcp_options.h"
 #include "synfin/wire/tcp_writer.h"
+#include "synfin/wire/usual_syn.h"
 
 namespace synfin::wire {
 namespace {
@@ -16,32 +17,12 @@ constexpr std::size_t kSourcePort = 0, kDestinationPort = 2, kSequence = 4, kAck
 
 constexpr std::size_t kAlignedTimestampsSize = 12;
 
-// MSS, SACK permitted and timestamps, NOP window scale: what Linux, and whoever does as Linux does, puts on a
-// SYN.
-constexpr std::size_t kUsualSynSize = 20;
-constexpr std::uint32_t kMssHead = 0x0204'0000, kSackAndTimestamps = 0x0402'080a,
-                        kNopWindowScale = 0x0103'0300;
-
-bool read_usual_syn(const std::byte* p, TcpOptions& o) {
-  const std::uint32_t mss = load_be32(p), scale = load_be32(p + 16);
-  if ((mss & 0xffff'0000) != kMssHead || load_be32(p + 4) != kSackAndTimestamps ||
-      (scale & 0xffff'ff00) != kNopWindowScale) {
-    return false;
-  }
-  o.present =
-      TcpOptions::kMss | TcpOptions::kSackPermitted | TcpOptions::kTimestamps | TcpOptions::kWindowScale;
-  o.mss = static_cast<std::uint16_t>(mss);
-  o.window_scale = static_cast<std::uint8_t>(scale);
-  o.timestamps = {.value = load_be32(p + 8), .echo = load_be32(p + 12)};
-  return true;
-}
-
 // False, and nothing changed, where the options are others.
 bool read_usual_options(Bytes options, TcpOptions& o) {
   if (options.empty()) return true;
   const std::byte* p = options.data();
-  if (options.size() == kUsualSynSize) return read_usual_syn(p, o);
-  if (options.size() != kAlignedTimestampsSize || load_be32(p) != kAlignedTimestamps) return false;
+  if (options.size() != kAlignedTimestampsSize) return read_usual_syn(options, o);
+  if (load_be32(p) != kAlignedTimestamps) return false;
   o.present = TcpOptions::kTimestamps;
   o.timestamps = {.value = load_be32(p + 4), .echo = load_be32(p + 8)};
   return true;
