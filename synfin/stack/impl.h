@@ -154,6 +154,7 @@ struct Stack::Impl {
   /// Queues the SYN-ACK of a cookie that has been made.
   tcp::Reply& send_cookie(const Listener& l, std::uint32_t timestamp_offset, const tcp::HalfOpen& half,
                           tcp::Context& ctx);
+  bool syn_queue_full(const Listener& l) const;
   /// Whether judge_queues would have a SYN answered by a cookie.
   bool answers_by_cookies(const Listener& l) const;
 

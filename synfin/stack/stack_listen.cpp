@@ -60,7 +60,7 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, const tcp::Tuple
 Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, bool reopens, tcp::Context& ctx) {
   const std::uint32_t mode = config.settings.tcp_syncookies;
   const std::uint32_t most = config.settings.tcp_max_syn_backlog;
-  const bool full = !reopens && (mode == 2 || l.half_open > l.backlog || (mode == 1 && l.half_open >= most));
+  const bool full = !reopens && syn_queue_full(l);
   if (full) ctx.count(mode > 0 ? Counter::kTCPReqQFullDoCookies : Counter::kTCPReqQFullDrop);
   if (full && mode == 0) {
     ctx.count(Counter::kListenDrops);
@@ -84,11 +84,15 @@ Reason Stack::Impl::judge_queues(Listener& l, const wire::FourTuple& tuple, bool
   return obstacle;
 }
 
-bool Stack::Impl::answers_by_cookies(const Listener& l) const {
+// With tcp_syncookies 2 it always counts as full.
+bool Stack::Impl::syn_queue_full(const Listener& l) const {
   const std::uint32_t mode = config.settings.tcp_syncookies;
-  const bool full = mode == 2 || l.half_open > l.backlog ||
-                    (mode == 1 && l.half_open >= config.settings.tcp_max_syn_backlog);
-  return mode > 0 && full && !l.options.hold && !l.accept_queue_full();
+  return mode == 2 || l.half_open > l.backlog ||
+         (mode == 1 && l.half_open >= config.settings.tcp_max_syn_backlog);
+}
+
+bool Stack::Impl::answers_by_cookies(const Listener& l) const {
+  return config.settings.tcp_syncookies > 0 && syn_queue_full(l) && !l.options.hold && !l.accept_queue_full();
 }
 
 Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash& hash,
