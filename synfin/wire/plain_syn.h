@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "synfin/wire/address.h"
@@ -22,5 +24,40 @@ struct PlainSyn {
 /// just unusual; `parse_ip` and `parse_tcp_packet` will tell. True: they would say the same, checksums
 /// included.
 [[nodiscard]] bool read_plain_syn(const Frame& frame, PlainSyn& out);
+
+/// Where the values of the only timestamps option lie, counted from the beginning of options that can be
+/// read; 0: there is none, or more than one.
+std::size_t find_timestamps(const std::byte* options, std::size_t size);
+
+/// Reads SYNs that are like one that was read before, as most of a flood are: they differ only in whom they
+/// are from, their numbers and timestamps, and in what nobody asks of a SYN (identification, hop limit, flow
+/// label, acknowledgment, window, urgent pointer). All else is compared with the first in a few steps.
+class SynPattern {
+ public:
+  /// What such a SYN has of its own.
+  struct Own {
+    Endpoint remote;
+    SeqNum seq;
+    std::uint32_t clock;  // TSval; 0 where the pattern has no timestamps
+  };
+
+  bool known() const { return size_ != 0; }
+  void forget() { size_ = 0; }
+  /// Takes a packet that `read_plain_syn` has read as `syn` for the pattern of those that follow.
+  void learn(const Frame& frame, const PlainSyn& syn);
+  /// True: `read_plain_syn` would say the same, and what is not in `out` is the pattern's. False: it is
+  /// another kind of packet, or wrong in some way.
+  [[nodiscard]] bool read(const Frame& frame, Own& out) const;
+
+ private:
+  static constexpr std::size_t kMost = 40 + TcpHeader::kMaxSize;
+  using Octets = std::array<std::byte, kMost>;
+
+  Octets model_;  // 0 where `mask_` is
+  Octets mask_;   // all ones in octets that must be the same
+  std::size_t size_ = 0;
+  std::size_t ip_size_ = 0;
+  std::size_t timestamps_at_ = 0;  // 0: it has none
+};
 
 }  // namespace synfin::wire
