@@ -161,7 +161,8 @@ struct Stack::Impl {
   // Floods (stack_flood.cpp): the same for SYNs that come many at a time.
   class FloodAnswers;
   void receive_flood(std::span<wire::Frame> frames, tcp::Context& ctx);
-  void send_written(const WrittenReply& reply, wire::Frame& frame);
+  /// The next of `written`, as far as they may leave now. Returns how many.
+  std::size_t send_written(std::span<wire::Frame> out);
   // Bits of the setting `tcp_fastopen`.
   static constexpr std::uint32_t kFastOpenClient = 1, kFastOpenServer = 2, kFastOpenNoCookieSent = 4,
                                  kFastOpenNoCookieNeeded = 0x200, kFastOpenEveryListener = 0x400;

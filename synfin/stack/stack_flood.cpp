@@ -39,7 +39,9 @@ class Stack::Impl::FloodAnswers {
   bool judge(const wire::Endpoint& local);
   /// Reads the first of `frames` that are plain SYNs to one address. Returns how many.
   std::size_t read(std::span<wire::Frame> frames);
-  bool read_one(const wire::Frame& frame, std::size_t lane);
+  bool read_usual(const wire::Frame& frame, std::size_t lane);
+  bool read_unusual(const wire::Frame& frame, std::size_t lane);
+  void begin(std::size_t lane, const Kind& kind);
   Kind kind_of(const wire::PlainSyn& syn);
   bool may_be_from(const wire::Endpoint& remote) const;
   void answer(const tcp::HalfOpen& half, const Kind& kind, std::uint32_t timestamp_offset);
@@ -55,7 +57,8 @@ class Stack::Impl::FloodAnswers {
   wire::Endpoint local_;
   bool looked_at_ = false;
   bool by_cookies_ = false;
-  std::uint32_t listener_ = 0;
+  std::uint32_t index_ = 0;
+  Listener* listener_ = nullptr;
   std::uint16_t default_mss_ = 0;
   wire::WindowScale scale_;
   // For this listener and address, by those options of the SYN that the SYN-ACK answers.
@@ -64,7 +67,7 @@ class Stack::Impl::FloodAnswers {
   wire::SynPattern pattern_;
   Kind usual_;
 
-  // SYNs that are answered side by side.
+  // SYNs that are answered side by side. One whose kind is `usual_` is filled in as far as that goes.
   std::array<tcp::HalfOpen, kHashLanes> halves_;
   std::array<const Kind*, kHashLanes> kinds_{};
   std::array<Kind, kHashLanes> unusual_;
@@ -89,10 +92,11 @@ bool Stack::Impl::FloodAnswers::judge(const wire::Endpoint& local) {
   if (std::ranges::find(own, local.address, &wire::Prefix::address) == own.end()) return false;
   const auto index = stack_.listener_for(local);
   if (!index || !stack_.answers_by_cookies(stack_.listeners[*index])) return false;
-  listener_ = *index;
+  index_ = *index;
+  listener_ = &stack_.listeners[index_];
   const auto family = local.address.family();
   default_mss_ = tcp::default_mss(family);
-  scale_ = tcp::scale_for(offer_of(stack_.listeners[listener_], ctx_, family).largest_buffer);
+  scale_ = tcp::scale_for(offer_of(*listener_, ctx_, family).largest_buffer);
   return true;
 }
 
@@ -112,48 +116,62 @@ Stack::Impl::FloodAnswers::Kind Stack::Impl::FloodAnswers::kind_of(const wire::P
   return kind;
 }
 
-bool Stack::Impl::FloodAnswers::read_one(const wire::Frame& frame, std::size_t lane) {
+// A usual one has of its own only what is read of it.
+bool Stack::Impl::FloodAnswers::read_usual(const wire::Frame& frame, std::size_t lane) {
   tcp::HalfOpen& half = halves_[lane];
-  if (wire::SynPattern::Own own; pattern_.read(frame, own)) {
-    static_cast<tcp::HalfOpenFacts&>(half) = usual_.facts;
-    half.tuple = {local_, own.remote};
-    half.irs = own.seq;
-    if (usual_.facts.timestamps) half.ts_recent = own.clock;
-    kinds_[lane] = &usual_;
-  } else {
-    wire::PlainSyn syn;
-    if (!wire::read_plain_syn(frame, syn) || syn.tuple.local.port == 0) return false;
-    if (lane == 0) {
-      (void)look_at(syn.tuple.local);
-    } else if (syn.tuple.local != local_) {
-      return false;
-    }
-    unusual_[lane] = kind_of(syn);
-    kinds_[lane] = &unusual_[lane];
-    static_cast<tcp::HalfOpenFacts&>(half) = unusual_[lane].facts;
-    half.tuple = syn.tuple;
-    half.irs = syn.seq;
-    // What follows is likely to be like it. Not each that is new, lest a flood of all kinds cost more.
-    if (by_cookies_ && (lane == 0 || !pattern_.known())) {
-      pattern_.learn(frame, syn);
-      usual_ = unusual_[lane];
-    }
+  if (kinds_[lane] != &usual_) {
+    if (!pattern_.known()) return false;
+    begin(lane, usual_);
   }
-  if (!may_be_from(half.tuple.remote)) return false;
-  lanes_.put(lane, half.tuple);
+  if (!pattern_.read(frame, half.tuple.remote, half.irs, half.ts_recent)) return false;
+  if (!half.timestamps) half.ts_recent = 0;
   return true;
+}
+
+bool Stack::Impl::FloodAnswers::read_unusual(const wire::Frame& frame, std::size_t lane) {
+  wire::PlainSyn syn;
+  if (!wire::read_plain_syn(frame, syn) || syn.tuple.local.port == 0) return false;
+  if (lane == 0) {
+    (void)look_at(syn.tuple.local);
+  } else if (syn.tuple.local != local_) {
+    return false;
+  }
+  unusual_[lane] = kind_of(syn);
+  // What follows is likely to be like it. Not each that is new, lest a flood of all kinds cost more.
+  if (by_cookies_ && (lane == 0 || !pattern_.known())) {
+    pattern_.learn(frame, syn);
+    usual_ = unusual_[lane];
+    kinds_.fill(nullptr);
+  }
+  begin(lane, unusual_[lane]);
+  tcp::HalfOpen& half = halves_[lane];
+  half.tuple.remote = syn.tuple.remote;
+  half.irs = syn.seq;
+  if (half.timestamps) half.ts_recent = syn.options.timestamps.value;
+  return true;
+}
+
+void Stack::Impl::FloodAnswers::begin(std::size_t lane, const Kind& kind) {
+  static_cast<tcp::HalfOpenFacts&>(halves_[lane]) = kind.facts;
+  halves_[lane].tuple.local = local_;
+  kinds_[lane] = &kind;
 }
 
 std::size_t Stack::Impl::FloodAnswers::read(std::span<wire::Frame> frames) {
   const std::size_t most = std::min(frames.size(), kHashLanes);
   std::size_t count = 0;
-  while (count < most && read_one(frames[count], count)) ++count;
+  for (; count < most; ++count) {
+    if (!read_usual(frames[count], count) && !read_unusual(frames[count], count)) break;
+    const wire::FourTuple& tuple = halves_[count].tuple;
+    if (!may_be_from(tuple.remote)) break;
+    lanes_.put(count, tuple);
+  }
   return count;
 }
 
 void Stack::Impl::FloodAnswers::answer(const tcp::HalfOpen& half, const Kind& kind,
                                        std::uint32_t timestamp_offset) {
-  Listener& l = stack_.listeners[listener_];
+  Listener& l = *listener_;
   l.monitor->on_syn(half.tuple.remote.address, ctx_.now);
   l.last_overflow = ctx_.now;
   ctx_.count(Counter::kInSegs);
@@ -177,7 +195,7 @@ void Stack::Impl::FloodAnswers::answer(const tcp::HalfOpen& half, const Kind& ki
     t.write(half, half.timestamps ? tcp::SynCookies::timestamp(kind.terms, clock) : 0, reply);
     reply.behind = static_cast<std::uint32_t>(stack_.replies.size());
   }
-  if (l.monitor->due(ctx_.now)) stack_.judge_flood(listener_, ctx_);
+  if (l.monitor->due(ctx_.now)) stack_.judge_flood(index_, ctx_);
 }
 
 std::size_t Stack::Impl::FloodAnswers::take(std::span<wire::Frame> frames) {
@@ -226,12 +244,19 @@ void Stack::Impl::receive_flood(std::span<wire::Frame> frames, tcp::Context& ctx
   while (!frames.empty()) frames = frames.subspan(answers.take(frames));
 }
 
-void Stack::Impl::send_written(const WrittenReply& reply, wire::Frame& frame) {
-  frame.clear();
-  std::memcpy(frame.header.data(), reply.octets.data(), reply.octets.size());
-  frame.header_size = reply.size;
-  frame.needs_checksum = reply.needs_checksum;
-  ++counters[Counter::kOutSegs];
+std::size_t Stack::Impl::send_written(std::span<wire::Frame> out) {
+  std::size_t n = 0;
+  for (; n < out.size() && written_sent < written.size() && written[written_sent].behind <= replies_sent;
+       ++n) {
+    const WrittenReply& reply = written[written_sent++];
+    wire::Frame& frame = out[n];
+    frame.clear();
+    std::memcpy(frame.header.data(), reply.octets.data(), reply.octets.size());
+    frame.header_size = reply.size;
+    frame.needs_checksum = reply.needs_checksum;
+  }
+  counters[Counter::kOutSegs] += n;
+  return n;
 }
 
 }  // namespace synfin::stack

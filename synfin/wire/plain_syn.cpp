@@ -18,57 +18,47 @@ constexpr std::size_t kIpv4Size = 20;
 // whether it is right. As `ChecksumAccumulator` has it, without a loop over sizes that are known.
 class Sum {
  public:
+  Sum() = default;
+  explicit Sum(std::uint64_t sum) : sum_(sum) {}
+  void add(std::uint64_t word) {
+    sum_ += word;
+    sum_ += sum_ < word ? 1 : 0;
+  }
   template <class Word>
   void add(const std::byte* p) {
     Word word;
     std::memcpy(&word, p, sizeof word);
-    sum_ += word;
+    add(word);
   }
   // Whole 32-bit words.
   void add_all(const std::byte* p, std::size_t size) {
-    for (; size >= 16; p += 16, size -= 16) {
-      add<std::uint64_t>(p);
-      add<std::uint64_t>(p + 8);
-    }
-    if (size >= 8) {
-      add<std::uint64_t>(p);
-      p += 8;
-    }
-    if (size % 8 != 0) add<std::uint32_t>(p);
+    for (; size >= 8; p += 8, size -= 8) add<std::uint64_t>(p);
+    if (size != 0) add<std::uint32_t>(p);
   }
-  void add(std::uint64_t more) { sum_ += more; }
+  std::uint64_t value() const { return sum_; }
   // All words of data and their checksum give all ones, and only nothing but zeros gives zero, which no
   // header is.
-  bool right() const {
-    const auto low = static_cast<std::uint64_t>(sum_), high = static_cast<std::uint64_t>(sum_ >> 64);
-    std::uint64_t sum = low + high;
-    sum += sum < high ? 1 : 0;
-    return sum % 0xffff == 0;
-  }
+  bool right() const { return sum_ % 0xffff == 0; }
 
  private:
-  __extension__ using Wide = unsigned __int128;
-  Wide sum_ = 0;
+  std::uint64_t sum_ = 0;
 };
 
-bool right_ipv4_header(const std::byte* p) {
+inline bool right_ipv4_header(const std::byte* p) {
   Sum sum;
-  sum.add_all(p, kIpv4Size);
+  sum.add<std::uint64_t>(p);
+  sum.add<std::uint64_t>(p + 8);
+  sum.add<std::uint32_t>(p + 16);
   return sum.right();
 }
 
-// Of a TCP header without text, behind its network header.
-bool right_tcp_header(const std::byte* p, std::size_t size, std::size_t ip_size) {
-  Sum sum;
-  // Both addresses are the end of the network header.
-  const std::size_t addresses = ip_size == kIpv4Size ? 8 : 32;
-  sum.add_all(p - addresses, addresses + size);
-  sum.add(swap_if_little(static_cast<std::uint32_t>(size + protocol::kTcp)));
-  return sum.right();
+// What the TCP checksum is over besides addresses and segment.
+std::uint64_t rest_of_pseudo_header(std::size_t segment_size) {
+  return swap_if_little(static_cast<std::uint32_t>(segment_size + protocol::kTcp));
 }
 
 // The packet, if it lies whole in the first slice and is not to be cut or summed; else nothing.
-Bytes whole_packet(const Frame& frame) {
+inline Bytes whole_packet(const Frame& frame) {
   if (frame.header_size != 0 || frame.slice_count != 1 || frame.segment_size != 0 || frame.needs_checksum)
     return {};
   return frame.slices[0].bytes();
@@ -112,7 +102,13 @@ bool read_plain_syn(const Frame& frame, PlainSyn& out) {
   // The header's size in words, no reserved bit, SYN alone: so there is no text either.
   if (load_be16(p + 12) != (size / 4 << 12 | Flags::kSyn) || size % 4 != 0 || size > TcpHeader::kMaxSize)
     return false;
-  if (!frame.checksum_verified && !right_tcp_header(p, size, ip_size)) return false;
+  if (!frame.checksum_verified) {
+    Sum sum{rest_of_pseudo_header(size)};
+    // Both addresses are the end of the network header.
+    const std::size_t addresses = ip_size == kIpv4Size ? 8 : 32;
+    sum.add_all(p - addresses, addresses + size);
+    if (!sum.right()) return false;
+  }
   out.tuple.remote.port = load_be16(p);
   out.tuple.local.port = load_be16(p + 2);
   out.seq = SeqNum{load_be32(p + 4)};
@@ -161,7 +157,8 @@ void SynPattern::learn(const Frame& frame, const PlainSyn& syn) {
   if (syn.options.has(TcpOptions::kTimestamps)) {
     const std::size_t options = ip_size_ + TcpHeader::kMinSize;
     const std::size_t at = find_timestamps(packet.data() + options, packet.size() - options);
-    if (at == 0) return;
+    // Where each 16-bit word of a sum has a word of its own; nobody would lay them out otherwise.
+    if (at == 0 || at % 2 != 0) return;
     timestamps_at_ = options + at;
   }
   std::memset(mask_.data(), 0xff, packet.size());
@@ -182,10 +179,16 @@ void SynPattern::learn(const Frame& frame, const PlainSyn& syn) {
   any(ip_size_ + 14, 6);  // window, checksum, urgent pointer
   if (timestamps_at_ != 0) any(timestamps_at_, 8);
   for (std::size_t i = 0; i < packet.size(); ++i) model_[i] = packet[i] & mask_[i];
+  const std::size_t destination = v4 ? ipv4::kDestination : ipv6::kDestination;
+  const std::size_t options = ip_size_ + TcpHeader::kMinSize;
+  Sum sum{rest_of_pseudo_header(packet.size() - ip_size_)};
+  sum.add_all(&model_[destination], ip_size_ - destination);
+  sum.add_all(model_.data() + options, packet.size() - options);
+  sum_ = sum.value();
   size_ = packet.size();
 }
 
-bool SynPattern::read(const Frame& frame, Own& out) const {
+bool SynPattern::read(const Frame& frame, Endpoint& remote, SeqNum& seq, std::uint32_t& clock) const {
   const Bytes packet = whole_packet(frame);
   if (packet.size() != size_ || size_ == 0) return false;
   const std::byte* const p = packet.data();
@@ -197,19 +200,29 @@ bool SynPattern::read(const Frame& frame, Own& out) const {
     other |= (piece(p + at) ^ piece(&model_[at])) & piece(&mask_[at]);
   } while (at != 0);
   if ((other[0] | other[1]) != 0) return false;
+  Sum sum{sum_};
   const std::byte* const tcp = p + ip_size_;
   if (ip_size_ == kIpv4Size) {
     if (!right_ipv4_header(p)) return false;
-    out.remote.address = IpAddress::from_v4_octets(p + ipv4::kSource);
+    sum.add<std::uint32_t>(p + ipv4::kSource);
+    remote.address = IpAddress::from_v4_octets(p + ipv4::kSource);
   } else {
-    out.remote.address = IpAddress::from_v6_octets(p + ipv6::kSource);
-    if (out.remote.address.is_v4()) return false;
+    sum.add<std::uint64_t>(p + ipv6::kSource);
+    sum.add<std::uint64_t>(p + ipv6::kSource + 8);
+    remote.address = IpAddress::from_v6_octets(p + ipv6::kSource);
+    if (remote.address.is_v4()) return false;
   }
-  if (!frame.checksum_verified && !right_tcp_header(tcp, size_ - ip_size_, ip_size_)) return false;
-  out.remote.port = load_be16(tcp);
-  out.seq = SeqNum{load_be32(tcp + 4)};
-  out.clock = timestamps_at_ == 0 ? 0 : load_be32(p + timestamps_at_);
-  return true;
+  sum.add<std::uint64_t>(tcp);
+  sum.add<std::uint64_t>(tcp + 8);
+  sum.add<std::uint32_t>(tcp + 16);
+  clock = 0;
+  if (timestamps_at_ != 0) {
+    sum.add<std::uint64_t>(p + timestamps_at_);
+    clock = load_be32(p + timestamps_at_);
+  }
+  remote.port = load_be16(tcp);
+  seq = SeqNum{load_be32(tcp + 4)};
+  return frame.checksum_verified || sum.right();
 }
 
 }  // namespace synfin::wire

@@ -34,20 +34,14 @@ std::size_t find_timestamps(const std::byte* options, std::size_t size);
 /// label, acknowledgment, window, urgent pointer). All else is compared with the first in a few steps.
 class SynPattern {
  public:
-  /// What such a SYN has of its own.
-  struct Own {
-    Endpoint remote;
-    SeqNum seq;
-    std::uint32_t clock;  // TSval; 0 where the pattern has no timestamps
-  };
-
   bool known() const { return size_ != 0; }
   void forget() { size_ = 0; }
   /// Takes a packet that `read_plain_syn` has read as `syn` for the pattern of those that follow.
   void learn(const Frame& frame, const PlainSyn& syn);
-  /// True: `read_plain_syn` would say the same, and what is not in `out` is the pattern's. False: it is
-  /// another kind of packet, or wrong in some way.
-  [[nodiscard]] bool read(const Frame& frame, Own& out) const;
+  /// True: `read_plain_syn` would say the same; `clock` is its TSval, 0 where the pattern has none, and what
+  /// is told here of it is all that it does not share with the pattern. False: it is another kind of packet,
+  /// or wrong in some way; the others may have been written to.
+  [[nodiscard]] bool read(const Frame& frame, Endpoint& remote, SeqNum& seq, std::uint32_t& clock) const;
 
  private:
   static constexpr std::size_t kMost = 40 + TcpHeader::kMaxSize;
@@ -58,6 +52,8 @@ class SynPattern {
   std::size_t size_ = 0;
   std::size_t ip_size_ = 0;
   std::size_t timestamps_at_ = 0;  // 0: it has none
+  // The sum of all that the TCP checksum is over and that is the same in each, but for the fixed TCP header.
+  std::uint64_t sum_ = 0;
 };
 
 }  // namespace synfin::wire
