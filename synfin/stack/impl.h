@@ -106,6 +106,8 @@ struct Stack::Impl {
   void receive_all(std::span<wire::Frame> frames, tcp::Context& ctx);
   std::size_t receive_group(std::span<wire::Frame> frames, tcp::Context& ctx);
   void bring_owners(std::span<const tcp::TupleHash> hashes) const;
+  /// So few lie in the cache anyway.
+  static constexpr std::size_t kManyRecords = 1024;
   trace::Reason judge_addresses(const wire::IpHeader& ip) const;
   struct Fate {
     trace::Reason reason;

@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "synfin/base/prefetch.h"
 #include "synfin/stack/pages.h"
 #include "synfin/stack/record_ref.h"
 
@@ -115,12 +116,16 @@ class Pool {
     return chunk_of(index).book->generations[slot_of(index)];
   }
 
-  /// Brings the beginning and the end of a record into the cache; any index is fine.
+  /// Brings all of a record and what is known of it into the cache, side by side; any index is fine.
   void prefetch(std::uint32_t index) const {
     if (index >= used_) return;
-    const std::byte* record = chunk_of(index).record(slot_of(index));
-    __builtin_prefetch(record);
-    __builtin_prefetch(record + sizeof(T) - 1);
+    constexpr std::size_t kLine = 64;
+    const Chunk& chunk = chunk_of(index);
+    const std::byte* record = chunk.record(slot_of(index));
+    for (std::size_t at = 0; at < sizeof(T); at += kLine) synfin::prefetch(record + at);
+    synfin::prefetch(record + sizeof(T) - 1);
+    synfin::prefetch(&chunk.book->alive[slot_of(index) / 64]);
+    if constexpr (kGenerations) synfin::prefetch(&chunk.book->generations[slot_of(index)]);
   }
 
   /// Calls f(index, record) for each, by rising index. `f` may free any record; one allocated meanwhile may
