@@ -252,6 +252,8 @@ class Connection {
 
   // RFC 9293 §3.10.7.4, in its order (connection_steps.cpp).
   trace::Reason on_segment_synchronized(const Segment& seg, Context& ctx);
+  bool is_plain_next(const Segment& seg) const;
+  trace::Reason on_plain_next(const Segment& seg, Context& ctx);
   Step first_check_sequence(const Segment& seg, Context& ctx);
   Step second_check_rst(const Segment& seg, Context& ctx);
   Step fourth_check_syn(const Segment& seg, Context& ctx);
