@@ -156,8 +156,8 @@ struct Stack::Impl {
   // Listeners (stack_listen.cpp): what becomes of a SYN.
   /// What keeps an acceptable SYN from a record, by the queues and cookies; kNone: nothing.
   trace::Reason judge_queues(Listener& l, const wire::FourTuple& tuple, bool reopens, tcp::Context& ctx);
-  Fate keep_half_open(Listener& l, const tcp::TupleHash& hash, const tcp::HalfOpen& half, trace::Reason why,
-                      const tcp::Segment& syn, tcp::Context& ctx);
+  Fate keep_half_open(Listener& l, const tcp::TupleHash& hash, const tcp::HalfOpen& half,
+                      const tcp::Offer& offer, trace::Reason why, const tcp::Segment& syn, tcp::Context& ctx);
   Fate with_cookie(Listener& l, const tcp::TupleHash& hash, tcp::HalfOpen& half, tcp::Context& ctx);
   /// Queues the SYN-ACK of a cookie that has been made.
   tcp::Reply& send_cookie(const Listener& l, std::uint32_t timestamp_offset, const tcp::HalfOpen& half,

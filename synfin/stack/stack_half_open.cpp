@@ -53,6 +53,11 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
       }
       fate.reason = Reason::kHandshakeComplete;
       // Text and FIN on the third segment count.
+      if (ConnectionRecord& record = connections[*connection]; record.tcp.take_bare_third(seg, ctx)) {
+        fate.to = record.tcp.state();
+        settle(*connection, record, ctx);
+        return fate;
+      }
       const Fate rest = to_connection(RecordRef{RecordKind::kConnection, *connection}, seg, ctx);
       fate.to = rest.to;
       fate.counts_marks = rest.counts_marks;
