@@ -44,10 +44,10 @@ std::size_t Stack::Impl::receive_group(std::span<wire::Frame> frames, tcp::Conte
     HashLanes words;
     lanes.hash(tuple_key, words);
     std::ranges::transform(words, hashes.begin(), tcp::TupleHash::of);
-    if (table.size() > kManyRecords) bring_owners(std::span{hashes}.first(count));
   } else {
     for (std::size_t i = 0; i < count; ++i) hashes[i] = tcp::tuple_hash(tuple_key, tuple_of(arrived[i]));
   }
+  if (connections.size() > kManyRecords) bring_owners(std::span{hashes}.first(count));
   std::size_t taken = 0;
   while (taken < count) {
     const std::size_t n = receive_segment(arrived[taken], hashes[taken], frames.subspan(taken), ctx);

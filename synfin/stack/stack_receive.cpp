@@ -27,7 +27,9 @@ std::size_t Stack::Impl::receive(std::span<wire::Frame> frames, tcp::Context& ct
   wire::Frame& frame = frames[0];
   wire::TcpPacket packet;
   if (config.short_paths && wire::read_usual_packet(frame, packet)) {
-    return receive_segment(packet, tcp::tuple_hash(tuple_key, tuple_of(packet)), frames, ctx);
+    const tcp::TupleHash hash = tcp::tuple_hash(tuple_key, tuple_of(packet));
+    if (connections.size() > kManyRecords) bring_owners({&hash, 1});
+    return receive_segment(packet, hash, frames, ctx);
   }
   const auto ip = wire::parse_ip(frame.front(), frame.size());
   if (!ip) {
