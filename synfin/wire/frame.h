@@ -150,7 +150,7 @@ inline void Slice::release(Block* block) {
 /// One packet, from the network header on (links that need more prepend it themselves). Headers that the
 /// stack wrote lie in `header`; of a packet that a link read all headers lie in the first slice, and `header`
 /// is empty.
-struct Frame {
+struct alignas(64) Frame {
   static constexpr std::size_t kHeaderCapacity = 128;  // virtio 12 + Ethernet 14 + IPv6 40 + TCP 60 = 126
   static constexpr std::size_t kMaxSlices = 8;
 
@@ -208,7 +208,7 @@ struct Frame {
   /// Copies [offset, offset + out.size()) of the packet; the range must lie inside it.
   void copy_out(std::size_t offset, MutableBytes out) const;
 
-  std::array<std::byte, kHeaderCapacity> header;
+  // What a packet without slices needs comes first, so that it lies in one or two lines of the cache.
   std::uint16_t header_size = 0;
   /// Not 0: a super-segment, to be cut into TCP segments of this many payload octets (segmentation offload).
   std::uint16_t segment_size = 0;
@@ -217,6 +217,7 @@ struct Frame {
   /// The link vouches for the checksums of a received packet.
   bool checksum_verified = false;
   std::uint8_t slice_count = 0;
+  alignas(8) std::array<std::byte, kHeaderCapacity> header;
   std::array<Slice, kMaxSlices> slices;
 };
 
