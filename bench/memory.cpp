@@ -137,13 +137,14 @@ class Crowd {
   }
   std::size_t open() const { return handles_.size(); }
 
-  /// Client `n` sends 64 octets, the program answers them, and the client acknowledges that. Nanoseconds, or
-  /// 0: it did not come about.
+  /// Client `n` sends 64 octets, the program answers them, and the client acknowledges that. Nanoseconds from
+  /// when the question is there, or 0: it did not come about. What the client has to look up before it asks is
+  /// no part of it: that is another machine's memory.
   double ask(std::size_t n) {
     Stopwatch watch;
-    watch.start();
     stack::Stack& server = pair_.server();
     clients_.ask(n, frames_[0]);
+    watch.start();
     server.receive(std::span{frames_}.first(1), now_);
     std::array<std::byte, RawClients::kText> text;
     std::size_t got = 0;

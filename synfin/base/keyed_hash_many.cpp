@@ -40,8 +40,26 @@ struct Lanes {
   }
   template <int kBits>
   SYNFIN_ALWAYS_INLINE void rotate() {
-    x = x << kBits | x >> (64 - kBits);
-    y = y << kBits | y >> (64 - kBits);
+    rotate<kBits>(x);
+    rotate<kBits>(y);
+  }
+
+ private:
+  // By halves and quarters of words it is one instruction, where others take three.
+  template <int kBits>
+  SYNFIN_ALWAYS_INLINE static void rotate(Vector& v) {
+    using Halves = std::uint32_t __attribute__((vector_size(sizeof(Vector))));
+    using Quarters = std::uint16_t __attribute__((vector_size(sizeof(Vector))));
+    if constexpr (kBits == 32) {
+      const auto h = reinterpret_cast<Halves>(v);
+      v = reinterpret_cast<Vector>(__builtin_shufflevector(h, h, 1, 0, 3, 2, 5, 4, 7, 6));
+    } else if constexpr (kBits == 16 && std::endian::native == std::endian::little) {
+      const auto q = reinterpret_cast<Quarters>(v);
+      v = reinterpret_cast<Vector>(
+          __builtin_shufflevector(q, q, 3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14));
+    } else {
+      v = v << kBits | v >> (64 - kBits);
+    }
   }
 };
 static_assert(kHashLanes == 2 * kWidth);

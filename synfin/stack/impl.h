@@ -114,6 +114,8 @@ struct Stack::Impl {
   void receive_all(std::span<wire::Frame> frames, tcp::Context& ctx);
   std::size_t receive_group(std::span<wire::Frame> frames, tcp::Context& ctx);
   void bring_owners(std::span<const tcp::TupleHash> hashes) const;
+  /// So few lie in the cache anyway.
+  static constexpr std::size_t kManyRecords = 1024;
   trace::Reason judge_addresses(const wire::IpHeader& ip) const;
   struct Fate {
     trace::Reason reason;
@@ -169,7 +171,8 @@ struct Stack::Impl {
   // Floods (stack_flood.cpp): the same for SYNs that come many at a time.
   class FloodAnswers;
   void receive_flood(std::span<wire::Frame> frames, tcp::Context& ctx);
-  void send_written(const WrittenReply& reply, wire::Frame& frame);
+  /// The next of `written`, as far as they may leave now. Returns how many.
+  std::size_t send_written(std::span<wire::Frame> out);
   // Bits of the setting `tcp_fastopen`.
   static constexpr std::uint32_t kFastOpenClient = 1, kFastOpenServer = 2, kFastOpenNoCookieSent = 4,
                                  kFastOpenNoCookieNeeded = 0x200, kFastOpenEveryListener = 0x400;

@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "synfin/base/prefetch.h"
 #include "synfin/stack/pages.h"
 #include "synfin/stack/record_ref.h"
 
@@ -119,12 +120,16 @@ class Pool {
     return book_of(index).generations[slot_of(index)];
   }
 
-  /// Brings the beginning and the end of a record into the cache; any index is fine.
+  /// Brings all of a record and what is known of it into the cache, side by side; any index is fine.
   void prefetch(std::uint32_t index) const {
     if (index >= used_) return;
-    const std::byte* at = record(index);
-    __builtin_prefetch(at);
-    __builtin_prefetch(at + sizeof(T) - 1);
+    constexpr std::size_t kLine = 64;
+    const std::byte* first = record(index);
+    for (std::size_t at = 0; at < sizeof(T); at += kLine) synfin::prefetch(first + at);
+    synfin::prefetch(first + sizeof(T) - 1);
+    const Book& book = book_of(index);
+    synfin::prefetch(&book.alive[slot_of(index) / 64]);
+    if constexpr (kGenerations) synfin::prefetch(&book.generations[slot_of(index)]);
   }
 
   /// Calls f(index, record) for each, by rising index. `f` may free any record; one allocated meanwhile may

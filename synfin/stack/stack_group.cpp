@@ -15,8 +15,6 @@ namespace {
 constexpr std::size_t kLittle = 256;
 // Fewer are hashed faster one by one.
 constexpr std::size_t kWorthLanes = 3;
-// Owners of so few lie in the cache anyway.
-constexpr std::size_t kManyRecords = 1024;
 
 }  // namespace
 

@@ -139,7 +139,7 @@ tcp::Reply& Stack::Impl::send_cookie(const Listener& l, std::uint32_t timestamp_
   tcp::Reply& reply = tcp::send_syn_ack(half, offer, timestamp_offset, ctx, Reason::kSynCookieSent);
   if (half.timestamps) {
     std::uint32_t& value = reply.header.options.timestamps.value;
-    value = tcp::SynCookies::timestamp(half, value);
+    value = tcp::SynCookies::timestamp(tcp::SynCookies::terms(half), value);
   }
   reply.state = State::kListen;
   reply.traffic_class = l.traffic_class();

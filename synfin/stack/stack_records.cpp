@@ -46,7 +46,12 @@ bool Stack::Impl::owns(RecordRef ref, const wire::FourTuple& tuple) const {
 }
 
 RecordRef Stack::Impl::find(const wire::FourTuple& tuple, std::uint32_t hash) const {
-  return table.find(hash, [&](RecordRef ref) { return owns(ref, tuple); });
+  return table.find(hash, [&](RecordRef ref) {
+    // A connection among many is likely to lie in memory: all of it comes at once, not line after line.
+    if (ref.kind() == RecordKind::kConnection && connections.size() > kManyRecords)
+      connections.prefetch(ref.index());
+    return owns(ref, tuple);
+  });
 }
 
 std::uint32_t Stack::Impl::own_number(const wire::IpAddress& own) const {

@@ -105,15 +105,15 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
     ++n;
   }
   while (n < out.size()) {
-    if (written_sent < written.size() && written[written_sent].behind <= replies_sent) {
-      send_written(written[written_sent++], out[n]);
+    if (const std::size_t written_now = send_written(out.subspan(n)); written_now != 0) {
+      n += written_now;
     } else if (replies_sent < replies.size()) {
       out[n].clear();
       send_reply(replies[replies_sent++], out[n], now);
+      ++n;
     } else {
       break;
     }
-    ++n;
   }
   if (replies_sent == replies.size() && written_sent == written.size()) {
     replies.clear();

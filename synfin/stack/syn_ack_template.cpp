@@ -5,6 +5,7 @@
 
 #include "synfin/wire/ip.h"
 #include "synfin/wire/packet.h"
+#include "synfin/wire/plain_syn.h"
 
 namespace synfin::stack {
 namespace {
@@ -38,18 +39,6 @@ inline std::uint64_t sum_of(const wire::IpAddress& a, bool v4) {
   return v4 ? a.v4_bits() : sum_of(a.octets().data(), a.octets().size());
 }
 
-// Behind the values of a timestamps option, counted from the options' beginning; 0: there is none.
-std::size_t find_timestamps(const std::byte* options, std::size_t size) {
-  constexpr std::uint8_t kEnd = 0, kNop = 1, kTimestamps = 8;
-  for (std::size_t at = 0; at < size;) {
-    const std::uint8_t kind = load_u8(options + at);
-    if (kind == kTimestamps) return at + 2;
-    if (kind == kEnd) break;
-    at += kind == kNop ? 1 : load_u8(options + at + 1);
-  }
-  return 0;
-}
-
 }  // namespace
 
 bool SynAckTemplate::learn(const wire::Frame& written) {
@@ -74,7 +63,7 @@ bool SynAckTemplate::learn(const wire::Frame& written) {
   store_be32(tcp + tcp_header::kSequence, 0);
   store_be32(tcp + tcp_header::kAcknowledgment, 0);
   store_be16(tcp + tcp_header::kChecksum, 0);
-  const std::size_t at = find_timestamps(tcp + tcp_header::kOptions, tcp_size - tcp_header::kOptions);
+  const std::size_t at = wire::find_timestamps(tcp + tcp_header::kOptions, tcp_size - tcp_header::kOptions);
   timestamps_at_ = at == 0 ? 0u : static_cast<std::uint32_t>(ip_size + tcp_header::kOptions + at);
   if (timestamps_at_ != 0) std::memset(ip + timestamps_at_, 0, 8);
   // The addresses lie side by side, that of the other end is 0.

@@ -48,16 +48,6 @@ SynMonitor::SynMonitor(Entropy& entropy)
   set_window(tcp::Settings::default_synflood_window());
 }
 
-void SynMonitor::on_syn(const wire::IpAddress& source, Instant now) {
-  pass(now);
-  ++tick_.syns;
-  const std::uint64_t network = network_of(source);
-  Step& step = steps_[step_];
-  step.sources.add(hash_.of(source));
-  step.networks.add(hash_.of_network(network));
-  if (--skip_ == 0) sample(network);
-}
-
 void SynMonitor::sample(std::uint64_t network) {
   const auto rarity = static_cast<unsigned>(std::bit_width(tick_.syns >> kAllSampledBits));
   const std::uint64_t weight = std::uint64_t{1} << rarity;

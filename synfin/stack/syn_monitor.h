@@ -54,7 +54,15 @@ class SynMonitor {
   explicit SynMonitor(Entropy& entropy);
 
   /// A SYN that belongs to nothing known, whatever became of it.
-  void on_syn(const wire::IpAddress& source, Instant now);
+  void on_syn(const wire::IpAddress& source, Instant now) {
+    pass(now);
+    ++tick_.syns;
+    const std::uint64_t network = network_of(source);
+    Step& step = steps_[step_];
+    step.sources.add(hash_.of(source));
+    step.networks.add(hash_.of_network(network));
+    if (--skip_ == 0) sample(network);
+  }
   /// The same SYN again: the SYN-ACK was lost or is late.
   void on_repeated_syn(Instant now) {
     pass(now);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "synfin/base/prefetch.h"
 #include "synfin/stack/record_ref.h"
 
 namespace synfin::stack {
@@ -63,10 +64,10 @@ class Table {
   void prefetch(std::uint32_t hash) const {
     if (old_.slots != nullptr) {
       const std::size_t distance = distance_in_old(hash);
-      if (distance >= frontier_) __builtin_prefetch(old_.slots + start_in_old(distance));
+      if (distance >= frontier_) synfin::prefetch(old_.slots + start_in_old(distance));
       if (distance > frontier_) return;
     }
-    if (current_.slots != nullptr) __builtin_prefetch(current_.slots + current_.home(hash));
+    if (current_.slots != nullptr) synfin::prefetch(current_.slots + current_.home(hash));
   }
 
   std::size_t size() const { return current_.used + old_.used; }

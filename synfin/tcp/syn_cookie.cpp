@@ -33,9 +33,7 @@ constexpr std::array kScaleIndex = [] {
 constexpr std::uint8_t kEcn = 1u << 7;
 constexpr std::uint8_t kSack = 1;
 
-// The lowest bits of TSval: scale (15: none), SACK permitted, ECN.
-constexpr std::uint32_t kStampBits = 6;
-constexpr std::uint32_t kStampMask = (1u << kStampBits) - 1;
+// The lowest bits of TSval.
 constexpr std::uint32_t kNoScale = 15;
 constexpr std::uint32_t kSackBit = 1u << 4;
 constexpr std::uint32_t kEcnBit = 1u << 5;
@@ -47,35 +45,28 @@ std::uint32_t SynCookies::mac(const Key& key, const wire::FourTuple& tuple, SeqN
   return cookie(keyed_hash(key, message(tuple, irs, slot, low).bytes()), 0).raw();
 }
 
-std::uint8_t SynCookies::terms(const HalfOpenFacts& half) {
+SynCookies::Terms SynCookies::terms(const HalfOpenFacts& half) {
   const std::uint32_t mss = largest_up_to(kMss, half.peer_mss(), 0);
   const std::uint32_t scale = half.scaled() ? kScaleIndex[half.send_scale] : 0u;
-  return static_cast<std::uint8_t>((half.ecn ? kEcn : 0u) | mss << 4 | scale << 1 | (half.sack ? kSack : 0u));
+  const std::uint32_t low = (half.ecn ? kEcn : 0u) | mss << 4 | scale << 1 | (half.sack ? kSack : 0u);
+  const std::uint32_t stamp =
+      (half.scaled() ? half.send_scale : kNoScale) | (half.sack ? kSackBit : 0u) | (half.ecn ? kEcnBit : 0u);
+  return {static_cast<std::uint8_t>(low), static_cast<std::uint8_t>(stamp)};
 }
 
 void SynCookies::make(HalfOpen& half, Instant now) const {
-  const std::uint8_t low = terms(half);
+  const std::uint8_t low = terms(half).low;
   half.iss = SeqNum{mac(keys_.current(), half.tuple, half.irs, slot_of(now), low) | low};
 }
 
-void SynCookies::make(std::span<HalfOpen> halves, TupleLanes& tuples, Instant now) const {
+void SynCookies::make(std::span<HalfOpen> halves, std::span<const Terms> terms, TupleLanes& tuples,
+                      Instant now) const {
   const std::uint64_t slot = slot_of(now);
-  std::array<std::uint8_t, kHashLanes> low;
-  for (std::size_t i = 0; i < halves.size(); ++i) {
-    low[i] = terms(halves[i]);
-    tuples.add(i, halves[i].irs.raw(), slot << 8 | low[i]);
-  }
+  for (std::size_t i = 0; i < halves.size(); ++i)
+    tuples.add(i, halves[i].irs.raw(), slot << 8 | terms[i].low);
   HashLanes hashes;
   tuples.hash_more(keys_.current(), hashes);
-  for (std::size_t i = 0; i < halves.size(); ++i) halves[i].iss = cookie(hashes[i], low[i]);
-}
-
-std::uint32_t SynCookies::timestamp(const HalfOpen& half, std::uint32_t value) {
-  const std::uint32_t bits =
-      (half.scaled() ? half.send_scale : kNoScale) | (half.sack ? kSackBit : 0u) | (half.ecn ? kEcnBit : 0u);
-  const std::uint32_t marked = (value & ~kStampMask) | bits;
-  // Never ahead of the clock, or the connection's own timestamps would seem to go back.
-  return static_cast<std::int32_t>(marked - value) > 0 ? marked - (kStampMask + 1) : marked;
+  for (std::size_t i = 0; i < halves.size(); ++i) halves[i].iss = cookie(hashes[i], terms[i].low);
 }
 
 std::optional<HalfOpen> SynCookies::check(const wire::FourTuple& tuple, const Segment& third,

@@ -41,17 +41,31 @@ class SynCookies {
 
   /// Turns a record into a cookie: `half.iss` becomes the number to send. The record is not kept.
   void make(HalfOpen& half, Instant now) const;
-  /// The same for up to kHashLanes records, whose 4-tuples `tuples` has in the same order; it is used up.
-  void make(std::span<HalfOpen> halves, TupleLanes& tuples, Instant now) const;
+  /// What is told to the peer besides the hash, to be brought back: the cookie's lowest octet, and the lowest
+  /// bits of TSval.
+  struct Terms {
+    std::uint8_t low = 0;
+    std::uint8_t stamp = 0;
+  };
+  static Terms terms(const HalfOpenFacts& half);
+  /// `make` for up to kHashLanes records, of which `terms` has the terms and `tuples` the 4-tuples in the
+  /// same order; `tuples` is used up.
+  void make(std::span<HalfOpen> halves, std::span<const Terms> terms, TupleLanes& tuples, Instant now) const;
   /// The TSval of the SYN-ACK of a cookie: `value`, which it would be without, its lowest bits replaced.
-  static std::uint32_t timestamp(const HalfOpen& half, std::uint32_t value);
+  static std::uint32_t timestamp(Terms terms, std::uint32_t value) {
+    const std::uint32_t marked = (value & ~kStampMask) | terms.stamp;
+    // Never ahead of the clock, or the connection's own timestamps would seem to go back.
+    return static_cast<std::int32_t>(marked - value) > 0 ? marked - (kStampMask + 1) : marked;
+  }
   /// The record as it would have been kept, if `third` acknowledges a cookie of ours that is still good.
   std::optional<HalfOpen> check(const wire::FourTuple& tuple, const Segment& third, const Context& ctx) const;
 
  private:
+  // The lowest bits of TSval: scale (15: none), SACK permitted, ECN.
+  static constexpr std::uint32_t kStampBits = 6;
+  static constexpr std::uint32_t kStampMask = (1u << kStampBits) - 1;
+
   static std::uint32_t slot_of(Instant now) { return static_cast<std::uint32_t>((now - Instant{}) / kSlot); }
-  /// The cookie's lowest octet.
-  static std::uint8_t terms(const HalfOpenFacts& half);
   static wire::PackedTuple message(const wire::FourTuple& tuple, SeqNum irs, std::uint32_t slot,
                                    std::uint8_t low) {
     return {tuple, irs.raw(), std::uint64_t{slot} << 8 | low};

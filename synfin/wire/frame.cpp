@@ -98,20 +98,22 @@ void BlockPool::give_list(void* list, unsigned doublings) {
 }
 
 Block* BlockPool::allocate(std::uint32_t capacity) {
-  const auto size = std::lower_bound(kSizes.begin(), kSizes.end(), capacity);
-  if (size == kSizes.end() || *size > budget_ - in_use_) return nullptr;
-  Block*& head = free_[static_cast<std::size_t>(size - kSizes.begin())];
+  if (capacity > kLarge) return nullptr;
+  const std::size_t which = size_class(capacity);
+  const std::uint32_t size = kSizes[which];
+  if (size > budget_ - in_use_) return nullptr;
+  Block*& head = free_[which];
   Block* block = head;
   if (block != nullptr) {
     unpoison(*block);
     head = next_of(block);
   } else {
-    block = new_block(this, *size);
+    block = new_block(this, size);
     if (block == nullptr) return nullptr;
   }
   block->used = 0;
   block->references = 1;
-  in_use_ += *size;
+  in_use_ += size;
   ++blocks_;
   return block;
 }
@@ -144,8 +146,7 @@ void BlockPool::release(Block* block) {
     loan->give_back(loan->context);
     return;
   }
-  const auto size = std::lower_bound(kSizes.begin(), kSizes.end(), block->capacity);
-  Block*& head = free_[static_cast<std::size_t>(size - kSizes.begin())];
+  Block*& head = free_[size_class(block->capacity)];
   in_use_ -= block->capacity;
   --blocks_;
   std::memcpy(block->data, &head, sizeof head);

@@ -135,6 +135,12 @@ class BlockPool {
 
  private:
   static constexpr std::array<std::uint32_t, 3> kSizes{kSmall, kMedium, kLarge};
+  /// Of the smallest that holds `capacity`, which is at most kLarge. Most blocks are small.
+  static std::size_t size_class(std::uint32_t capacity) {
+    std::size_t i = 0;
+    while (kSizes[i] < capacity) ++i;
+    return i;
+  }
   // Freed blocks are kept for reuse, linked through their first bytes.
   std::array<Block*, kSizes.size()> free_{};
   std::array<void*, kMostDoublings + 1> free_lists_{};
