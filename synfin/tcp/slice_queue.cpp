@@ -5,6 +5,8 @@
 #include <memory>
 #include <new>
 
+#include "synfin/wire/copy.h"
+
 namespace synfin::tcp {
 namespace {
 
@@ -146,7 +148,7 @@ std::uint32_t SliceQueue::read(std::span<const MutableBytes> into) {
     while (!out.empty() && count_ > 0) {
       const Bytes from = at(0).slice.bytes();
       const std::size_t n = std::min(out.size(), from.size());
-      std::memcpy(out.data(), from.data(), n);
+      wire::copy_text(out.data(), from.first(n));
       out = out.subspan(n);
       total += static_cast<std::uint32_t>(n);
       drop_front(static_cast<std::uint32_t>(n));
@@ -163,7 +165,7 @@ std::uint32_t SliceQueue::peek(std::span<const MutableBytes> into) const {
     while (!out.empty() && i < count_) {
       const Bytes from = at(i).slice.bytes().subspan(skip);
       const std::size_t n = std::min(out.size(), from.size());
-      std::memcpy(out.data(), from.data(), n);
+      wire::copy_text(out.data(), from.first(n));
       out = out.subspan(n);
       total += static_cast<std::uint32_t>(n);
       skip += n;

@@ -34,10 +34,13 @@ constexpr std::uint16_t fold_words(std::uint64_t sum) {
 class ChecksumAccumulator {
  public:
   void add(Bytes bytes) {
-    const std::uint64_t sum = bytes.size() < kVectorsPayFrom ? sum_words(bytes) : sum_many(bytes);
+    add_sum(bytes.size() < kVectorsPayFrom ? sum_words(bytes) : sum_many(bytes));
+    odd_ ^= bytes.size() % 2 != 0;
+  }
+  /// The sum of words as they lie in memory, of an even number of octets.
+  void add_sum(std::uint64_t sum) {
     // Behind an odd piece every octet stands in the other half of its word.
     sum_ = add_carry(sum_, odd_ ? __builtin_bswap16(fold_words(sum)) : sum);
-    odd_ ^= bytes.size() % 2 != 0;
   }
   /// A sum of 32-bit words in host order, below 2^64; only at an even position.
   void add_words(std::uint64_t sum) { add_u16(fold_words(sum)); }

@@ -7,6 +7,8 @@
 #include <memory>
 #include <new>
 
+#include "synfin/wire/copy.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define SYNFIN_POISON_FREE_BLOCKS 1
 #elif defined(__has_feature)
@@ -65,7 +67,7 @@ Block* next_of(const Block* block) {
 std::uint32_t Slice::append(Bytes from) {
   const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(from.size(), room()));
   if (count == 0) return 0;
-  std::memcpy(block_->data + offset_ + size_, from.data(), count);
+  copy_text(block_->data + offset_ + size_, from.first(count));
   size_ += count;
   block_->used += count;
   return count;
@@ -121,7 +123,7 @@ Slice BlockPool::copy(Bytes bytes) {
   const auto size = static_cast<std::uint32_t>(bytes.size());
   Block* const block = allocate(size);
   if (block == nullptr) return {};
-  std::memcpy(block->data, bytes.data(), bytes.size());
+  copy_text(block->data, bytes);
   block->used = size;
   return Slice{block, 0, size};
 }
