@@ -72,7 +72,7 @@ std::size_t cut(const wire::IpHeader& ip, const tcp::Sent& sent, std::span<wire:
     const std::uint32_t seq = (sent.header.seq + static_cast<std::uint32_t>(i) * size).raw();
     wire::ChecksumAccumulator sum = same;
     sum.add_words(seq);
-    for (std::size_t s = 0; s < frame.slice_count; ++s) sum.add(frame.slices[s].bytes());
+    for (std::size_t s = 0; s < frame.slice_count; ++s) sum.add_slice(frame.slices[s]);
     std::memcpy(frame.header.data(), header.data(), header_size);
     store_be32(frame.header.data() + tcp_at + kSeqField, seq);
     store_be16(frame.header.data() + tcp_at + kChecksumField, sum.finish());

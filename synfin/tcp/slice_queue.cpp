@@ -80,11 +80,13 @@ void SliceQueue::settle_last(wire::BlockPool& pool) {
   }
 }
 
-std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
+// What `append_to(slice, bytes)` takes into the last block, and then into new ones.
+template <class AppendTo>
+std::uint32_t SliceQueue::append_to_blocks(Bytes bytes, wire::BlockPool& pool, AppendTo append_to) {
   std::uint32_t done = 0;
   settle_last(pool);
   if (count_ > 0) {
-    const std::uint32_t n = at(count_ - 1).slice.append(bytes);
+    const std::uint32_t n = append_to(at(count_ - 1).slice, bytes);
     size_ += n;
     done += n;
   }
@@ -93,11 +95,32 @@ std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
     wire::Block* block = pool.allocate(std::min(rest, kWriteBlock));
     if (block == nullptr) break;
     wire::Slice slice{block, 0, 0};
-    const std::uint32_t n = slice.append(bytes.subspan(done));
+    const std::uint32_t n = append_to(slice, bytes.subspan(done));
     if (!push(std::move(slice), pool)) break;
     done += n;
   }
   return done;
+}
+
+std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
+  return append_to_blocks(bytes, pool, [](wire::Slice& to, Bytes from) { return to.append(from); });
+}
+
+std::uint32_t SliceQueue::append_summed(Bytes bytes, Pieces pieces, wire::BlockPool& pool) {
+  std::uint32_t open = pieces.open;
+  return append_to_blocks(bytes, pool, [&](wire::Slice& to, Bytes from) {
+    std::uint32_t done = 0;
+    while (done < from.size()) {
+      const std::uint32_t begun_here = std::min(open, to.size());
+      const std::uint32_t n = to.append_summed(
+          from.subspan(done).first(std::min<std::size_t>(from.size() - done, pieces.size - open)),
+          begun_here);
+      if (n == 0) break;
+      done += n;
+      open = (open + n) % pieces.size;
+    }
+    return done;
+  });
 }
 
 std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool, Small if_small) {

@@ -122,7 +122,7 @@ void emit_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, Fil
   sum += written.sum;
   if (payload_size > 0) {
     ChecksumAccumulator payload;
-    for (std::size_t i = 0; i < frame.slice_count; ++i) payload.add(frame.slices[i].bytes());
+    for (std::size_t i = 0; i < frame.slice_count; ++i) payload.add_slice(frame.slices[i]);
     sum += payload.folded();
   }
   store_be16(tcp_bytes + kTcpChecksumField, static_cast<std::uint16_t>(~fold_words(sum)));
