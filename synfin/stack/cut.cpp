@@ -56,7 +56,7 @@ std::size_t cut(const wire::IpHeader& ip, const tcp::Sent& sent, std::span<wire:
   wire::emit_tcp_packet(ip, sent.header, out[0], wire::FillChecksum::kYes);
 
   const std::size_t header_size = out[0].header_size, tcp_at = wire::emitted_size(ip);
-  std::array<std::byte, wire::Frame::kHeaderCapacity> header;
+  std::array<std::byte, wire::Frame::kHeaderCapacity> header{};
   std::memcpy(header.data(), out[0].header.data(), header_size);
   store_be32(header.data() + tcp_at + kSeqField, 0);
   store_be16(header.data() + tcp_at + kChecksumField, 0);
@@ -71,9 +71,9 @@ std::size_t cut(const wire::IpHeader& ip, const tcp::Sent& sent, std::span<wire:
     text.move_to(frame, size);
     const std::uint32_t seq = (sent.header.seq + static_cast<std::uint32_t>(i) * size).raw();
     wire::ChecksumAccumulator sum = same;
-    sum.add_words(seq);
+    sum.add_sum(swap_if_little(seq));
     for (std::size_t s = 0; s < frame.slice_count; ++s) sum.add_slice(frame.slices[s]);
-    std::memcpy(frame.header.data(), header.data(), header_size);
+    frame.header = header;  // of a size that is known, so some moves
     store_be32(frame.header.data() + tcp_at + kSeqField, seq);
     store_be16(frame.header.data() + tcp_at + kChecksumField, sum.finish());
     frame.header_size = static_cast<std::uint16_t>(header_size);

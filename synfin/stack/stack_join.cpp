@@ -26,6 +26,8 @@ Word word_at(const std::byte* p) {
   return w;
 }
 
+using Vector [[gnu::vector_size(16)]] = std::uint64_t;
+
 // An IPv4 header without options.
 bool header_sums_up(const std::byte* b) {
   std::uint64_t sum = 0;
@@ -84,23 +86,25 @@ class Leader {
   }
 
  private:
-  // They are 40 octets at least; the last word may overlap the one before.
+  // They are 40 octets at least; the last vector may overlap the one before.
   bool same_as(const std::byte* b) const {
     const auto differences = [&](std::size_t at) {
-      return (word_at<std::uint64_t>(b + at) ^ word_at<std::uint64_t>(headers_.data() + at)) &
-             word_at<std::uint64_t>(same_.data() + at);
+      return (word_at<Vector>(b + at) ^ word_at<Vector>(headers_.data() + at)) &
+             word_at<Vector>(same_.data() + at);
     };
-    std::uint64_t differ = differences(size_ - 8);
-    for (std::size_t at = 0; at + 8 <= size_; at += 8) differ |= differences(at);
-    return differ == 0;
+    Vector differ = differences(size_ - sizeof(Vector));
+    for (std::size_t at = 0; at + sizeof(Vector) <= size_; at += sizeof(Vector)) differ |= differences(at);
+    return (differ[0] | differ[1]) == 0;
   }
 
   bool sums_up(const wire::Frame& frame, std::size_t packet) const {
     const Bytes front = frame.front();
     const std::byte* tcp = front.data() + ip_size_;
+    const std::array<std::byte, 2> psh{std::byte{0}, tcp[13] & kPsh};
     wire::ChecksumAccumulator sum = sum_;
-    sum.add_words(std::uint64_t{load_be32(tcp + 4)} + std::to_integer<std::uint64_t>(tcp[13] & kPsh) +
-                  load_be16(tcp + 16) + (packet - ip_size_));
+    sum.add_sum(std::uint64_t{word_at<std::uint32_t>(tcp + 4)} + word_at<std::uint16_t>(psh.data()) +
+                word_at<std::uint16_t>(tcp + 16) +
+                swap_if_little(static_cast<std::uint32_t>(packet - ip_size_)));
     if (front.size() > size_) sum.add(front.subspan(size_));
     for (std::size_t i = frame.header_size != 0 ? 0 : 1; i < frame.slice_count; ++i)
       sum.add(frame.slices[i].bytes());

@@ -133,12 +133,11 @@ void Connection::acknowledge_text(std::uint32_t octets, Context& ctx) {
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
     return;
   }
+  if (acks_owed_ > 0) return;  // it says this too
   if (rcv_.unacknowledged >=
       2u * std::min<std::uint32_t>(seen_mss_, mss_for(ctx.mtu, tuple_.local.address.family()))) {
-    acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
-    return;
-  }
-  if (acks_owed_ == 0 && !timers_.armed(Timer::kDelayedAck)) {
+    acks_owed_ = 1;
+  } else if (!timers_.armed(Timer::kDelayedAck)) {
     timers_.set(Timer::kDelayedAck, ctx.now + ctx.settings.tcp_delack_max);
   }
 }
@@ -170,6 +169,10 @@ std::uint32_t Connection::room_for_more_text(const Segment& like) const {
 std::uint32_t Connection::append_all(const MoreText& text, Context& ctx) {
   wire::Frame& frame = *text.frame;
   std::uint32_t skip = text.offset - frame.header_size, taken = 0;
+  if (skip == 0 && frame.slice_count == 1 && rcv_.queue.extend(frame.slices[0])) {
+    frame.clear();
+    return text.size;
+  }
   for (std::size_t i = 0; i < frame.slice_count; ++i) {
     wire::Slice& slice = frame.slices[i];
     const std::uint32_t before = std::min(skip, slice.size());

@@ -117,7 +117,7 @@ std::uint32_t SliceQueue::append_summed(Bytes bytes, Pieces pieces, wire::BlockP
           begun_here);
       if (n == 0) break;
       done += n;
-      open = (open + n) % pieces.size;
+      open = open + n == pieces.size ? 0 : open + n;
     }
     return done;
   });
@@ -126,11 +126,7 @@ std::uint32_t SliceQueue::append_summed(Bytes bytes, Pieces pieces, wire::BlockP
 std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool, Small if_small) {
   const std::uint32_t n = slice.size();
   if (n == 0) return 0;
-  if (count_ > 0 && at(count_ - 1).slice.continued_by(slice)) {
-    at(count_ - 1).slice.extend(n);
-    size_ += n;
-    return n;
-  }
+  if (extend(slice)) return n;
   settle_last(pool);
   const bool small = is_small(slice);
   if (small && count_ > 0 && at(count_ - 1).slice.room() >= n) return append_copy(slice.bytes(), pool);

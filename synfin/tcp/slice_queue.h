@@ -47,6 +47,14 @@ class SliceQueue {
     kWait
   };
   std::uint32_t append(wire::Slice slice, wire::BlockPool& pool, Small small = Small::kCopy);
+  /// The same for one that lies right behind the last in its block, which `append` would make longer by it.
+  /// False, and nothing done, of any other.
+  bool extend(const wire::Slice& slice) {
+    if (count_ == 0 || !at(count_ - 1).slice.continued_by(slice)) return false;
+    at(count_ - 1).slice.extend(slice.size());
+    size_ += slice.size();
+    return true;
+  }
   /// `n` must not exceed `size()`.
   void drop_front(std::uint32_t n);
   /// Copies the first bytes out and drops them; returns how many.
