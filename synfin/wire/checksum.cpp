@@ -9,13 +9,15 @@ namespace synfin::wire {
 namespace {
 
 #ifdef SYNFIN_AVX2
-// Of a multiple of kVector octets.
-__attribute__((target("avx2"))) std::uint64_t sum_vectors(const std::byte* p, std::size_t size) {
+// Of at least a vector; what is behind the last whole one is summed as part of one that is zero elsewhere.
+__attribute__((target("avx2"))) std::uint64_t sum_vectors(const std::byte* p, std::size_t octets) {
   using namespace avx2;
+  const std::size_t size = octets & ~std::size_t{1};  // in whole words
   const auto pairs_at = [&](std::size_t at) __attribute__((target("avx2"))) {
     return pairs(load(p + at));
   };
-  __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+  __m256i a = pairs(last(size % kVector, load(p + size - kVector)));
+  __m256i b = _mm256_setzero_si256(), c = b, d = b;
   std::size_t at = 0;
   for (; at + 256 <= size; at += 256) {
     a = _mm256_add_epi32(a, pairs_at(at));
@@ -30,7 +32,9 @@ __attribute__((target("avx2"))) std::uint64_t sum_vectors(const std::byte* p, st
     asm("" : "+x"(a), "+x"(b), "+x"(c), "+x"(d));
   }
   for (; at + 32 <= size; at += 32) a = _mm256_add_epi32(a, pairs_at(at));
-  return sum_of(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)), at);
+  const __m256i lanes = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
+  const std::uint64_t sum = sum_of(lanes, at / kVector + 1);
+  return size == octets ? sum : sum + std::to_integer<std::uint64_t>(p[size]);  // x86 is little-endian
 }
 #endif
 
@@ -42,8 +46,7 @@ std::uint64_t ChecksumAccumulator::sum_many(Bytes bytes) {
     std::uint64_t sum = 0;
     for (; bytes.size() > avx2::kMostSummedAtOnce; bytes = bytes.subspan(avx2::kMostSummedAtOnce))
       sum += sum_vectors(bytes.data(), avx2::kMostSummedAtOnce);
-    return add_carry(sum + sum_vectors(bytes.data(), bytes.size()),
-                     sum_words(bytes.subspan(bytes.size() / 32 * 32)));
+    return sum + (bytes.size() < avx2::kVector ? sum_words(bytes) : sum_vectors(bytes.data(), bytes.size()));
   }
 #endif
   return sum_words(bytes);
