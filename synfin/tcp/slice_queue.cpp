@@ -13,8 +13,14 @@ namespace {
 // A slice is worth its block when it fills at least this share; smaller ones are copied behind the last one
 // where there is room.
 constexpr std::uint32_t kWorthSharing = 4;
-// The largest block a write is spread over: large enough that a super-segment needs few slices.
+// The block a write is spread over. A large one takes a large block, so that a super-segment needs few
+// slices, if it fills most of that.
 constexpr std::uint32_t kWriteBlock = wire::BlockPool::kMedium;
+constexpr std::uint32_t kLargeWrite = 3 * wire::BlockPool::kMedium;
+
+std::uint32_t block_for(std::uint32_t octets) {
+  return octets >= kLargeWrite ? wire::BlockPool::kLarge : std::min(octets, kWriteBlock);
+}
 
 bool is_small(const wire::Slice& s) {
   return s.size() * kWorthSharing < s.memory();
@@ -92,7 +98,7 @@ std::uint32_t SliceQueue::append_to_blocks(Bytes bytes, wire::BlockPool& pool, A
   }
   while (done < bytes.size()) {
     const auto rest = static_cast<std::uint32_t>(bytes.size()) - done;
-    wire::Block* block = pool.allocate(std::min(rest, kWriteBlock));
+    wire::Block* block = pool.allocate(block_for(rest));
     if (block == nullptr) break;
     wire::Slice slice{block, 0, 0};
     const std::uint32_t n = append_to(slice, bytes.subspan(done));
