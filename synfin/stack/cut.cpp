@@ -28,15 +28,14 @@ class Text {
   void move_to(wire::Frame& frame, std::uint32_t octets) {
     while (octets > 0 && at_ < count_) {
       wire::Slice& s = slices_[at_];
-      const std::uint32_t n = std::min(octets, s.size());
-      if (n == s.size()) {
-        frame.add(std::move(s));
-        ++at_;
-      } else {
-        frame.add(s.sub(0, n));
-        s.drop_front(n);
+      if (octets < s.size()) {
+        frame.add(s.sub(0, octets));
+        s.drop_front(octets);
+        return;
       }
-      octets -= n;
+      octets -= s.size();
+      frame.add(std::move(s));
+      ++at_;
     }
   }
 

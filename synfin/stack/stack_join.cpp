@@ -30,10 +30,10 @@ using Vector [[gnu::vector_size(16)]] = std::uint64_t;
 
 // An IPv4 header without options.
 bool header_sums_up(const std::byte* b) {
-  std::uint64_t sum = 0;
-  for (std::size_t i = 0; i < 20; i += 4) sum += word_at<std::uint32_t>(b + i);
-  sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-  return sum != 0 && sum % 0xffff == 0;
+  const auto a = word_at<std::uint64_t>(b), c = word_at<std::uint64_t>(b + 8);
+  constexpr std::uint64_t kHalf = 0xffff'ffff;
+  return wire::fold_words((a & kHalf) + (a >> 32) + (c & kHalf) + (c >> 32) +
+                          word_at<std::uint32_t>(b + 16)) == 0xffff;
 }
 
 // The headers of a packet that others may follow: which of their bits have to be the same.
@@ -62,9 +62,10 @@ class Leader {
     same_[ip_size_ + 13] = ~kPsh;
     differ(ip_size_ + 16, 2);
     // What is the same of all is summed once.
-    std::array<std::byte, wire::Frame::kHeaderCapacity> same;
-    for (std::size_t i = ip_size_; i < size_; ++i) same[i] = headers_[i] & same_[i];
-    sum_.add(Bytes{same}.subspan(ip_size_, size_ - ip_size_));
+    std::uint64_t sum = 0;
+    for (std::size_t at = ip_size_; at < size_; at += 4)
+      sum += word_at<std::uint32_t>(headers_.data() + at) & word_at<std::uint32_t>(same_.data() + at);
+    sum_.add_sum(sum);
   }
   // Options and extension headers of the network layer are left to those who read them.
   bool plain() const {
@@ -79,7 +80,7 @@ class Leader {
     if (frame.header_size > size_ || load_be32(b + ip_size_ + 4) != next_.raw() || !same_as(b)) return 0;
     if (v4_ ? load_be16(b + 2) != packet || !header_sums_up(b) : load_be16(b + 4) != packet - ip_size_)
       return 0;
-    if (!frame.checksum_verified && !sums_up(frame, packet)) return 0;
+    if (!frame.checksum_verified && !sums_up(frame, front, packet)) return 0;
     const auto text = static_cast<std::uint32_t>(packet - size_);
     next_ += text;
     return text;
@@ -97,8 +98,7 @@ class Leader {
     return (differ[0] | differ[1]) == 0;
   }
 
-  bool sums_up(const wire::Frame& frame, std::size_t packet) const {
-    const Bytes front = frame.front();
+  bool sums_up(const wire::Frame& frame, Bytes front, std::size_t packet) const {
     const std::byte* tcp = front.data() + ip_size_;
     const std::array<std::byte, 2> psh{std::byte{0}, tcp[13] & kPsh};
     wire::ChecksumAccumulator sum = sum_;
