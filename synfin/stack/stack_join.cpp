@@ -93,8 +93,9 @@ class Leader {
       return (word_at<Vector>(b + at) ^ word_at<Vector>(headers_.data() + at)) &
              word_at<Vector>(same_.data() + at);
     };
-    Vector differ = differences(size_ - sizeof(Vector));
-    for (std::size_t at = 0; at + sizeof(Vector) <= size_; at += sizeof(Vector)) differ |= differences(at);
+    Vector differ = differences(0) | differences(sizeof(Vector)) | differences(size_ - sizeof(Vector));
+    for (std::size_t at = 2 * sizeof(Vector); at + sizeof(Vector) <= size_; at += sizeof(Vector))
+      differ |= differences(at);
     return (differ[0] | differ[1]) == 0;
   }
 

@@ -169,10 +169,6 @@ std::uint32_t Connection::room_for_more_text(const Segment& like) const {
 std::uint32_t Connection::append_all(const MoreText& text, Context& ctx) {
   wire::Frame& frame = *text.frame;
   std::uint32_t skip = text.offset - frame.header_size, taken = 0;
-  if (skip == 0 && frame.slice_count == 1 && rcv_.queue.extend(frame.slices[0])) {
-    frame.clear();
-    return text.size;
-  }
   for (std::size_t i = 0; i < frame.slice_count; ++i) {
     wire::Slice& slice = frame.slices[i];
     const std::uint32_t before = std::min(skip, slice.size());
@@ -203,8 +199,8 @@ std::size_t Connection::on_more_text(std::span<const MoreText> texts, const Segm
   std::uint64_t memory = ~std::uint64_t{0};
   std::size_t n = 0;
   last = Reason::kDataAccepted;
-  for (; n < texts.size() && last == Reason::kDataAccepted; ++n) {
-    const MoreText& text = texts[n];
+  while (n < texts.size() && last == Reason::kDataAccepted) {
+    const MoreText& text = texts[n++];
     header.seq = rcv_.nxt;
     // As long as no more blocks are in use, there is as much memory as before.
     bool full = false;
@@ -212,8 +208,12 @@ std::size_t Connection::on_more_text(std::span<const MoreText> texts, const Segm
       full = ctx.memory_level() == MemoryLevel::kFull;
       memory = ctx.pool.bytes_in_use();
     }
-    const std::uint32_t taken = full ? 0 : append_all(text, ctx);
-    if (taken < text.size) ctx.count(Counter::kTCPBacklogDrop);
+    // The usual case of `append_all`.
+    wire::Frame& frame = *text.frame;
+    const bool lengthens = !full && frame.header_size == text.offset && frame.slice_count == 1 &&
+                           rcv_.queue.extend(frame.slices[0]);
+    if (lengthens) frame.clear();
+    const std::uint32_t taken = lengthens ? text.size : full ? 0 : append_all(text, ctx);
     rcv_.nxt += taken;
     traffic_.received += taken;
     if (!full && (!echoes || (!timed && text.size >= seen_mss_))) {
@@ -228,7 +228,7 @@ std::size_t Connection::on_more_text(std::span<const MoreText> texts, const Segm
       acknowledge_text(taken, ctx);
     }
     if (taken < text.size) {
-      ++n;
+      ctx.count(Counter::kTCPBacklogDrop);
       break;
     }
   }
