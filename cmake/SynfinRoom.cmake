@@ -23,6 +23,14 @@ function(synfin_unity target batch)
     UNITY_BUILD_CODE_BEFORE_INCLUDE "// NOLINTNEXTLINE(bugprone-suspicious-include)")
 endfunction()
 
+# The objects hold machine code as well, so whoever links without (-fno-lto, another compiler) finds what he needs. Here
+# that is every program but those that set SYNFIN_ACROSS_FILES: linking takes ten seconds with it.
+function(synfin_across_files target)
+  target_compile_options(${target} PRIVATE -flto -ffat-lto-objects)
+  set(linked_with $<IF:$<BOOL:$<TARGET_PROPERTY:SYNFIN_ACROSS_FILES>>,-flto=auto,-fno-lto>)
+  target_link_options(${target} INTERFACE $<BUILD_INTERFACE:${linked_with}>)
+endfunction()
+
 # What is compiled more often than it runs: tests and what they alone stand on.
 function(synfin_compile_quickly target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1 -g1>)
@@ -79,6 +87,9 @@ function(synfin_library target)
     # Nobody replaces a function of the core at run time, so calls within a file may be inlined although it is
     # position-independent.
     target_compile_options(${target} PRIVATE -fno-exceptions -fno-rtti -fno-semantic-interposition)
+    if(SYNFIN_LTO AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      synfin_across_files(${target})
+    endif()
   endif()
   if(SYNFIN_TESTS)
     foreach(room ${LIB_ROOMS})

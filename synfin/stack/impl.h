@@ -4,7 +4,9 @@
 #pragma once
 
 #include <deque>
+#include <expected>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "synfin/stack/kept.h"
@@ -92,9 +94,15 @@ struct Stack::Impl {
     }
     return connections[ref.index()].timer;
   }
-  void advance(Instant now, tcp::Context& ctx);
   void arm(RecordRef ref, Instant deadline, tcp::Context& ctx) { arm(ref, node(ref), deadline, ctx); }
   void arm(RecordRef ref, tcp::TimerNode& at, Instant deadline, tcp::Context& ctx);
+
+  // Time (stack_expiry.cpp).
+  void advance(Instant now, tcp::Context& ctx);
+  void on_expired(RecordRef ref, tcp::Context& ctx);
+  /// Records that are in no timer's list any more.
+  void end_time_waits(std::span<const RecordRef> refs, tcp::Context& ctx);
+  void end_time_wait(RecordRef ref, tcp::Context& ctx);
 
   // Receiving (stack_receive.cpp): what a packet is, and who owns it.
   /// The first of these frames, and what follows it in the stream, as far as that can be taken with it.
@@ -149,8 +157,8 @@ struct Stack::Impl {
   // Listeners (stack_listen.cpp): what becomes of a SYN.
   /// What keeps an acceptable SYN from a record, by the queues and cookies; kNone: nothing.
   trace::Reason judge_queues(Listener& l, const wire::FourTuple& tuple, bool reopens, tcp::Context& ctx);
-  Fate keep_half_open(Listener& l, const tcp::TupleHash& hash, const tcp::HalfOpen& half, trace::Reason why,
-                      const tcp::Segment& syn, tcp::Context& ctx);
+  Fate keep_half_open(Listener& l, const tcp::TupleHash& hash, const tcp::HalfOpen& half,
+                      const tcp::Offer& offer, trace::Reason why, const tcp::Segment& syn, tcp::Context& ctx);
   Fate with_cookie(Listener& l, const tcp::TupleHash& hash, tcp::HalfOpen& half, tcp::Context& ctx);
   /// Queues the SYN-ACK of a cookie that has been made.
   tcp::Reply& send_cookie(const Listener& l, std::uint32_t timestamp_offset, const tcp::HalfOpen& half,
@@ -184,8 +192,10 @@ struct Stack::Impl {
   std::optional<Fate> from_cookie(std::uint32_t listener, std::uint32_t hash, const wire::FourTuple& tuple,
                                   const tcp::Segment& third, tcp::Context& ctx);
   bool waits_for_data(const Listener& l, const tcp::HalfOpen& half, const tcp::Segment& third) const;
-  trace::Reason promote(RecordRef half, std::uint32_t hash, std::uint32_t listener, const tcp::Segment& third,
-                        tcp::Context& ctx);
+  /// The full record, or what became of the segment instead.
+  std::expected<std::uint32_t, trace::Reason> promote(RecordRef ref, const tcp::HalfOpen& half,
+                                                      std::uint32_t hash, std::uint32_t listener,
+                                                      const tcp::Segment& third, tcp::Context& ctx);
   trace::Reason overflow(Listener& l, const wire::FourTuple& tuple, const tcp::Segment& third,
                          trace::State state, tcp::Context& ctx);
   std::optional<std::uint32_t> complete(const tcp::HalfOpen& half, RecordRef from, std::uint32_t hash,
@@ -194,7 +204,7 @@ struct Stack::Impl {
     return tcp::offer_of(l.options.connection, ctx, family);
   }
   void completed(Listener& l, const wire::IpAddress& peer, tcp::Context& ctx);
-  std::optional<Duration> round_trip(RecordRef half, Instant now) const;
+  std::optional<Duration> round_trip(RecordRef ref, const tcp::HalfOpen& half, Instant now) const;
   std::uint32_t syn_ack_retries(const Listener& l) const;
   void on_half_open_expired(RecordRef ref, tcp::Context& ctx);
   void remove_half_open(RecordRef ref, std::uint32_t hash, trace::Reason why, tcp::Context& ctx);
@@ -215,10 +225,10 @@ struct Stack::Impl {
   void answer_unreachable(const tcp::HalfOpen& syn, Unreachable what);
 
   /// TIME-WAIT, or FIN-WAIT-2 without a program.
-  void shrink(std::uint32_t index, tcp::Context& ctx);
+  void shrink(std::uint32_t index, ConnectionRecord& record, tcp::Context& ctx);
   void leave_table(ConnectionRecord& record);
   /// The program has closed: the connection counts among the orphans, or is one too many.
-  void orphan(std::uint32_t index, tcp::Context& ctx);
+  void orphan(ConnectionRecord& record, tcp::Context& ctx);
   bool may_reuse(RecordRef time_wait, Instant now) const;
   /// A port for an active open, the hash that its 4-tuple has with it, and who is to make way.
   struct OwnPort {
@@ -229,8 +239,8 @@ struct Stack::Impl {
   std::expected<OwnPort, tcp::Error> pick_port(wire::FourTuple tuple, std::uint16_t wanted, Instant now);
   /// To be called after anything was done to a connection: table, timer, lists and events follow what became
   /// of it. False: the record is gone.
-  bool settle(std::uint32_t index, tcp::Context& ctx);
-  void on_expired(RecordRef ref, tcp::Context& ctx);
+  bool settle(std::uint32_t index, ConnectionRecord& record, tcp::Context& ctx);
+  bool settle(std::uint32_t index, tcp::Context& ctx) { return settle(index, connections[index], ctx); }
   Handle handle_of(std::uint32_t connection) const {
     return Handle{HandleKind::kConnection, connection, connections.generation(connection)};
   }

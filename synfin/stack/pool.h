@@ -54,10 +54,10 @@ class Pool {
     if constexpr (!std::is_trivially_destructible_v<T>) {
       for_each([](std::uint32_t, T& record) { record.~T(); });
     }
-    for (std::uint32_t i = 0; i < chunk_count_; ++i) delete chunks_[i].book;
+    for (std::uint32_t i = 0; i < chunk_count_; ++i) delete books_[i];
     for (std::uint32_t i = 0; i < chunk_count_; i += region_size(i))
-      Pages::give_back(chunks_[i].records, region_size(i) * kChunkOctets);
-    ::operator delete(chunks_);
+      Pages::give_back(records_[i], region_size(i) * kChunkOctets);
+    ::operator delete(records_);
   }
 
   /// Constructs a record and returns its index; nothing when the limit is reached or there is no memory.
@@ -66,9 +66,8 @@ class Pool {
     if (size_ >= limit_) return std::nullopt;
     const std::uint32_t index = take_slot();
     if (index == kNone) return std::nullopt;
-    const Chunk& chunk = chunk_of(index);
-    ::new (static_cast<void*>(chunk.record(slot_of(index)))) T(std::forward<Args>(args)...);
-    chunk.book->alive[slot_of(index) / 64] |= bit_of(index);
+    ::new (static_cast<void*>(record(index))) T(std::forward<Args>(args)...);
+    book_of(index).alive[slot_of(index) / 64] |= bit_of(index);
     ++size_;
     return index;
   }
@@ -76,51 +75,56 @@ class Pool {
   /// Destroys the record; its index names nothing until it is allocated again, with the next generation.
   void free(std::uint32_t index) {
     assert(alive(index));
-    const Chunk& chunk = chunk_of(index);
+    Book& book = book_of(index);
     const std::uint32_t slot = slot_of(index);
-    chunk.book->alive[slot / 64] &= ~bit_of(index);
+    book.alive[slot / 64] &= ~bit_of(index);
     if constexpr (kGenerations) {
-      Generation& generation = chunk.book->generations[slot];
+      Generation& generation = book.generations[slot];
       generation = static_cast<Generation>((generation + 1u) & kGenerationMask);
     }
-    reinterpret_cast<T*>(chunk.record(slot))->~T();
-    std::memcpy(chunk.record(slot), &first_free_, sizeof first_free_);
+    std::byte* const at = record(index);
+    reinterpret_cast<T*>(at)->~T();
+    std::memcpy(at, &first_free_, sizeof first_free_);
     first_free_ = index;
     --size_;
   }
 
   T& operator[](std::uint32_t index) {
     assert(alive(index));
-    return *std::launder(reinterpret_cast<T*>(chunk_of(index).record(slot_of(index))));
+    return *std::launder(reinterpret_cast<T*>(record(index)));
   }
   const T& operator[](std::uint32_t index) const {
     assert(alive(index));
-    return *std::launder(reinterpret_cast<const T*>(chunk_of(index).record(slot_of(index))));
+    return *std::launder(reinterpret_cast<const T*>(record(index)));
   }
   /// nullptr when `index` names nothing, or a later record than the one of `generation`. Any values are fine.
   T* find(std::uint32_t index, Generation generation) {
-    return alive(index) && this->generation(index) == generation ? &(*this)[index] : nullptr;
+    return const_cast<T*>(std::as_const(*this).find(index, generation));
   }
   const T* find(std::uint32_t index, Generation generation) const {
-    return alive(index) && this->generation(index) == generation ? &(*this)[index] : nullptr;
+    if (index >= used_) return nullptr;
+    const Book& book = book_of(index);
+    const std::uint32_t slot = slot_of(index);
+    if (book.generations[slot] != generation || (book.alive[slot / 64] & bit_of(index)) == 0) return nullptr;
+    return &(*this)[index];
   }
 
   /// Any index is fine.
   bool alive(std::uint32_t index) const {
-    return index < used_ && (chunk_of(index).book->alive[slot_of(index) / 64] & bit_of(index)) != 0;
+    return index < used_ && (book_of(index).alive[slot_of(index) / 64] & bit_of(index)) != 0;
   }
   /// Of an index that has been allocated before, alive or not: the generation of its present or next record.
   Generation generation(std::uint32_t index) const {
     assert(index < used_);
-    return chunk_of(index).book->generations[slot_of(index)];
+    return book_of(index).generations[slot_of(index)];
   }
 
   /// Brings the beginning and the end of a record into the cache; any index is fine.
   void prefetch(std::uint32_t index) const {
     if (index >= used_) return;
-    const std::byte* record = chunk_of(index).record(slot_of(index));
-    __builtin_prefetch(record);
-    __builtin_prefetch(record + sizeof(T) - 1);
+    const std::byte* at = record(index);
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + sizeof(T) - 1);
   }
 
   /// Calls f(index, record) for each, by rising index. `f` may free any record; one allocated meanwhile may
@@ -128,7 +132,7 @@ class Pool {
   template <class F>
   void for_each(F f) {
     for (std::uint32_t base = 0; base < used_; base += 64) {
-      const auto& word = chunk_of(base).book->alive[slot_of(base) / 64];
+      const auto& word = book_of(base).alive[slot_of(base) / 64];
       for (std::uint64_t left = word; left != 0; left &= left - 1) {
         const std::uint32_t index = base + static_cast<std::uint32_t>(std::countr_zero(left));
         if (alive(index)) f(index, (*this)[index]);
@@ -143,7 +147,7 @@ class Pool {
   /// Octets obtained for records and bookkeeping, used or not.
   std::size_t memory() const {
     return std::size_t{chunk_count_} * (kChunkOctets + sizeof(Book)) +
-           std::size_t{chunk_capacity_} * sizeof(Chunk);
+           std::size_t{chunk_capacity_} * (sizeof(*records_) + sizeof(*books_));
   }
 
  private:
@@ -160,20 +164,17 @@ class Pool {
         generations = {};
   };
 
-  struct Chunk {
-    std::byte* records;
-    Book* book;
-    std::byte* record(std::uint32_t slot) const { return records + std::size_t{slot} * sizeof(T); }
-  };
-
   static constexpr std::uint32_t slot_of(std::uint32_t index) { return index % kChunkRecords; }
   static constexpr std::uint64_t bit_of(std::uint32_t index) { return std::uint64_t{1} << index % 64; }
-  const Chunk& chunk_of(std::uint32_t index) const { return chunks_[index / kChunkRecords]; }
+  std::byte* record(std::uint32_t index) const {
+    return records_[index / kChunkRecords] + std::size_t{slot_of(index)} * sizeof(T);
+  }
+  Book& book_of(std::uint32_t index) const { return *books_[index / kChunkRecords]; }
 
   std::uint32_t take_slot() {
     if (first_free_ != kNone) {
       const std::uint32_t index = first_free_;
-      std::memcpy(&first_free_, chunk_of(index).record(slot_of(index)), sizeof first_free_);
+      std::memcpy(&first_free_, record(index), sizeof first_free_);
       return index;
     }
     if (used_ == kMaxRecords) return kNone;
@@ -192,7 +193,8 @@ class Pool {
       if (region_ == nullptr) return false;
       region_end_ += count;
     }
-    chunks_[chunk_count_++] = Chunk{region_, book.release()};
+    records_[chunk_count_] = region_;
+    books_[chunk_count_++] = book.release();
     region_ += kChunkOctets;
     return true;
   }
@@ -205,16 +207,22 @@ class Pool {
 
   bool grow_directory() {
     const std::uint32_t capacity = chunk_capacity_ == 0 ? 16 : 2 * chunk_capacity_;
-    auto* directory = static_cast<Chunk*>(::operator new(capacity * sizeof(Chunk), std::nothrow));
+    void* const directory = ::operator new(capacity*(sizeof(*records_) + sizeof(*books_)), std::nothrow);
     if (directory == nullptr) return false;
-    if (chunk_count_ != 0) std::memcpy(directory, chunks_, chunk_count_ * sizeof(Chunk));
-    ::operator delete(chunks_);
-    chunks_ = directory;
+    auto* const records = static_cast<std::byte**>(directory);
+    auto* const books = reinterpret_cast<Book**>(records + capacity);
+    std::copy_n(records_, chunk_count_, records);
+    std::copy_n(books_, chunk_count_, books);
+    ::operator delete(records_);
+    records_ = records;
+    books_ = books;
     chunk_capacity_ = capacity;
     return true;
   }
 
-  Chunk* chunks_ = nullptr;
+  // By chunk: where its records lie, and its book. Both lists are one piece of memory.
+  std::byte** records_ = nullptr;
+  Book** books_ = nullptr;
   std::uint32_t chunk_count_ = 0;
   std::uint32_t chunk_capacity_ = 0;
   std::byte* region_ = nullptr;   // of the newest region: where its next chunk is to lie

@@ -8,6 +8,7 @@ namespace synfin::stack {
 PortSelector::PortSelector(Entropy& entropy) {
   entropy.fill(key_);
   entropy.fill(std::as_writable_bytes(std::span{counters_}));
+  last_start_ = start_for(last_local_, last_remote_);
 }
 
 PortSelector::Start PortSelector::start_for(const wire::IpAddress& local,

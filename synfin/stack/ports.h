@@ -26,7 +26,12 @@ class PortSelector {
                                     std::uint16_t first, std::uint16_t last, Free free) {
     if (first > last) return std::nullopt;
     const std::uint32_t count = last - first + 1u;
-    const Start start = start_for(local, remote);
+    if (remote != last_remote_ || local != last_local_) {
+      last_local_ = local;
+      last_remote_ = remote;
+      last_start_ = start_for(local, remote);
+    }
+    const Start start = last_start_;
     std::uint32_t& moved = counters_[start.counter];
     // Reduced first: the sum of offset and counter must not wrap amid the walk, or it would miss ports.
     std::uint32_t at = static_cast<std::uint32_t>((std::uint64_t{start.offset} + moved) % count);
@@ -53,6 +58,10 @@ class PortSelector {
 
   Key key_;
   std::array<std::uint32_t, kCounters> counters_;
+  // Of the last connection: a program has few servers that it connects to.
+  wire::IpAddress last_local_;
+  wire::Endpoint last_remote_;
+  Start last_start_;
 };
 
 }  // namespace synfin::stack

@@ -5,6 +5,7 @@
 #include <array>
 #include <cassert>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -12,7 +13,8 @@
 namespace synfin::stack {
 
 /// First in, first out. It grows by doubling and keeps what it has: once it has been as long as it gets, it
-/// asks the allocator for nothing (a std::deque does all the time, for each piece that it walks into).
+/// asks the allocator for nothing (a std::deque does all the time, for each piece that it walks into). Holds
+/// 2^31 at most.
 template <class T>
 class Ring {
  public:
@@ -55,13 +57,13 @@ class Ring {
   }
 
  private:
-  static constexpr std::size_t kFirstCapacity = 16;
+  static constexpr std::uint32_t kFirstCapacity = 16;
 
   // `value` may be one of its own.
   void grow(const T& value) {
-    const std::size_t bigger = std::max(capacity_ * 2, kFirstCapacity);
+    const std::uint32_t bigger = std::max(capacity_ * 2, kFirstCapacity);
     std::unique_ptr<T[]> slots{new T[bigger]};
-    for (std::size_t i = 0; i < size_; ++i) slots[i] = slots_[(first_ + i) & (capacity_ - 1)];
+    for (std::uint32_t i = 0; i < size_; ++i) slots[i] = slots_[(first_ + i) & (capacity_ - 1)];
     slots[size_++] = value;
     slots_ = std::move(slots);
     capacity_ = bigger;
@@ -69,9 +71,9 @@ class Ring {
   }
 
   std::unique_ptr<T[]> slots_;
-  std::size_t capacity_ = 0;  // a power of two, or none
-  std::size_t first_ = 0;
-  std::size_t size_ = 0;
+  std::uint32_t capacity_ = 0;  // a power of two, or none
+  std::uint32_t first_ = 0;
+  std::uint32_t size_ = 0;
 };
 
 }  // namespace synfin::stack

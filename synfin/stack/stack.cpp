@@ -246,7 +246,7 @@ std::expected<Handle, Error> Stack::connect(const wire::Endpoint& remote, const 
       options.fast_open && (impl_->config.settings.tcp_fastopen & Impl::kFastOpenClient) != 0;
   if (options.connection != tcp::Options{}) record.tcp.set_options(options.connection, ctx);
   record.tcp.open_active(tuple, tcp::Connection::FastOpen{fast_open}, ctx, reused ? &*reused : nullptr);
-  impl_->settle(*index, ctx);
+  impl_->settle(*index, record, ctx);
   return Handle{HandleKind::kConnection, *index, impl_->connections.generation(*index)};
 }
 
@@ -288,7 +288,7 @@ std::expected<std::size_t, Error> Stack::send(Handle handle, std::span<const Byt
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.send(data, more, ctx);
   if (!result && result.error() == Error::kNoBuffers) impl_->wait_for_memory(handle.index(), now);
-  impl_->settle(handle.index(), ctx);
+  impl_->settle(handle.index(), *record, ctx);
   return result;
 }
 
@@ -299,7 +299,7 @@ std::expected<std::size_t, Error> Stack::send_shared(Handle handle, std::span<wi
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.send_shared(data, more, ctx);
   if (!result && result.error() == Error::kNoBuffers) impl_->wait_for_memory(handle.index(), now);
-  impl_->settle(handle.index(), ctx);
+  impl_->settle(handle.index(), *record, ctx);
   return result;
 }
 
@@ -310,7 +310,7 @@ std::expected<std::size_t, Error> Stack::send_urgent(Handle handle, std::span<co
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.send_urgent(data, ctx);
   if (!result && result.error() == Error::kNoBuffers) impl_->wait_for_memory(handle.index(), now);
-  impl_->settle(handle.index(), ctx);
+  impl_->settle(handle.index(), *record, ctx);
   return result;
 }
 
@@ -320,7 +320,7 @@ std::expected<std::size_t, Error> Stack::receive(Handle handle, std::span<const 
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.receive(into, ctx);
-  impl_->settle(handle.index(), ctx);
+  impl_->settle(handle.index(), *record, ctx);
   if (!impl_->starved.empty()) impl_->watch_memory(ctx);
   return result;
 }
@@ -331,7 +331,7 @@ std::expected<std::size_t, Error> Stack::receive_shared(Handle handle, std::span
   if (record == nullptr) return std::unexpected(Error::kInvalidHandle);
   tcp::Context ctx = impl_->context(now);
   auto result = record->tcp.receive_shared(into, most, ctx);
-  impl_->settle(handle.index(), ctx);
+  impl_->settle(handle.index(), *record, ctx);
   if (!impl_->starved.empty()) impl_->watch_memory(ctx);
   return result;
 }
@@ -355,7 +355,7 @@ std::expected<void, Error> Stack::shutdown(Handle handle, Shutdown how, Instant 
   std::expected<void, Error> result;
   if (how != Shutdown::kSend) result = record->tcp.shutdown_receive();
   if (result && how != Shutdown::kReceive) result = record->tcp.shutdown_send(ctx);
-  impl_->settle(handle.index(), ctx);
+  impl_->settle(handle.index(), *record, ctx);
   return result;
 }
 
@@ -368,8 +368,8 @@ void Stack::close(Handle handle, Instant now) {
   ConnectionRecord* record = impl_->connection(handle);
   if (record == nullptr) return;
   record->tcp.close(ctx);
-  impl_->orphan(handle.index(), ctx);
-  impl_->settle(handle.index(), ctx);
+  impl_->orphan(*record, ctx);
+  impl_->settle(handle.index(), *record, ctx);
 }
 
 void Stack::abort(Handle handle, Instant now) {
@@ -387,7 +387,7 @@ void Stack::abort(Handle handle, Instant now) {
   }
   record->tcp.abort(Error::kAborted, Reason::kAbortCalled, ctx);
   record->owned = false;
-  impl_->settle(handle.index(), ctx);
+  impl_->settle(handle.index(), *record, ctx);
 }
 
 void Stack::shut_down(Instant now) {
@@ -395,7 +395,7 @@ void Stack::shut_down(Instant now) {
   impl_->listeners.for_each([&](std::uint32_t index, Listener&) { impl_->close_listener(index, ctx); });
   impl_->connections.for_each([&](std::uint32_t index, ConnectionRecord& record) {
     record.tcp.abort(Error::kStackShutdown, Reason::kStackShutdown, ctx);
-    impl_->settle(index, ctx);
+    impl_->settle(index, record, ctx);
   });
   impl_->time_waits.for_each([&](std::uint32_t index, KeptTimeWait& kept) {
     const RecordRef ref{RecordKind::kTimeWait, index};
@@ -411,7 +411,7 @@ std::expected<void, Error> Stack::set_options(Handle handle, const tcp::Options&
   if (!is_valid(options)) return std::unexpected(Error::kInvalidArgument);
   tcp::Context ctx = impl_->context(now);
   record->tcp.set_options(options, ctx);
-  impl_->settle(handle.index(), ctx);
+  impl_->settle(handle.index(), *record, ctx);
   return {};
 }
 

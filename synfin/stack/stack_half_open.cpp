@@ -45,11 +45,20 @@ Stack::Impl::Fate Stack::Impl::to_half_open(RecordRef ref, std::uint32_t hash, c
         fate.reason = Reason::kDeferAccept;
         return fate;
       }
-      fate.reason = promote(ref, hash, owner, seg, ctx);
-      if (fate.reason == Reason::kAcceptQueueFullReset) fate.to = State::kClosed;
-      if (fate.reason != Reason::kHandshakeComplete) return fate;
+      const auto connection = promote(ref, half, hash, owner, seg, ctx);
+      if (!connection) {
+        fate.reason = connection.error();
+        if (fate.reason == Reason::kAcceptQueueFullReset) fate.to = State::kClosed;
+        return fate;
+      }
+      fate.reason = Reason::kHandshakeComplete;
       // Text and FIN on the third segment count.
-      const Fate rest = to_connection(find(half.tuple, hash), seg, ctx);
+      if (ConnectionRecord& record = connections[*connection]; record.tcp.take_bare_third(seg, ctx)) {
+        fate.to = record.tcp.state();
+        settle(*connection, record, ctx);
+        return fate;
+      }
+      const Fate rest = to_connection(RecordRef{RecordKind::kConnection, *connection}, seg, ctx);
       fate.to = rest.to;
       fate.counts_marks = rest.counts_marks;
       return fate;
@@ -94,9 +103,9 @@ bool Stack::Impl::waits_for_data(const Listener& l, const tcp::HalfOpen& half,
 }
 
 // The third segment has arrived: a half-open connection becomes a full one, if there is room for it.
-Reason Stack::Impl::promote(RecordRef ref, std::uint32_t hash, std::uint32_t listener_index,
-                            const tcp::Segment& third, tcp::Context& ctx) {
-  const tcp::HalfOpen half = half_open(ref);
+std::expected<std::uint32_t, Reason> Stack::Impl::promote(RecordRef ref, const tcp::HalfOpen& half,
+                                                          std::uint32_t hash, std::uint32_t listener_index,
+                                                          const tcp::Segment& third, tcp::Context& ctx) {
   Listener& l = listeners[listener_index];
   if (l.accept_queue_full()) {
     const Reason fate = overflow(l, half.tuple, third, State::kSynReceived, ctx);
@@ -107,14 +116,15 @@ Reason Stack::Impl::promote(RecordRef ref, std::uint32_t hash, std::uint32_t lis
       // again.
       half_opens[ref.index()].facts.acknowledged = true;
     }
-    return fate;
+    return std::unexpected(fate);
   }
-  if (!complete(half, ref, hash, listener_index, third, ctx)) return Reason::kNoMemory;
+  const auto connection = complete(half, ref, hash, listener_index, third, ctx);
+  if (!connection) return std::unexpected(Reason::kNoMemory);
   wheel.cancel(ref);
   --l.half_open;
   if (half.retransmissions == 0) --l.young;
   half_opens.free(ref.index());
-  return Reason::kHandshakeComplete;
+  return *connection;
 }
 
 Reason Stack::Impl::overflow(Listener& l, const wire::FourTuple& tuple, const tcp::Segment& third,
@@ -133,7 +143,7 @@ Reason Stack::Impl::overflow(Listener& l, const wire::FourTuple& tuple, const tc
 std::optional<std::uint32_t> Stack::Impl::complete(const tcp::HalfOpen& half, RecordRef from,
                                                    std::uint32_t hash, std::uint32_t listener_index,
                                                    const tcp::Segment& third, tcp::Context& ctx) {
-  const std::optional<Duration> handshake = from ? round_trip(from, ctx.now) : std::nullopt;
+  const std::optional<Duration> handshake = from ? round_trip(from, half, ctx.now) : std::nullopt;
   const auto index = new_connection(hash, from);
   if (!index) return std::nullopt;
   ConnectionRecord& record = connections[*index];
@@ -169,8 +179,7 @@ void Stack::Impl::opened(ConnectionRecord& record, tcp::Context& ctx) {
 
 // From SYN-ACK to third segment, where it is known: the record keeps no time of its own, but its timer was
 // set when the SYN-ACK was made.
-std::optional<Duration> Stack::Impl::round_trip(RecordRef ref, Instant now) const {
-  const tcp::HalfOpen half = half_open(ref);
+std::optional<Duration> Stack::Impl::round_trip(RecordRef ref, const tcp::HalfOpen& half, Instant now) const {
   if (half.retransmissions > 0 || half.acknowledged) return std::nullopt;
   const Instant sent = wheel.deadline(ref) - tcp::syn_ack_timeout(half, config.settings);
   return std::max(now - sent, Duration::zero());

@@ -32,7 +32,8 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, const tcp::Tuple
   }
   l.monitor->on_syn(tuple.remote.address, ctx.now);
   tcp::HalfOpen half;
-  tcp::open_half(half, tuple, seg, offer_of(l, ctx, tuple.local.address.family()), ctx);
+  const tcp::Offer offer = offer_of(l, ctx, tuple.local.address.family());
+  tcp::open_half(half, tuple, seg, offer, ctx);
   const Reason obstacle = l.options.hold ? Reason::kNone : judge_queues(l, tuple, after.has_value(), ctx);
   if (obstacle == Reason::kSynCookieSent) {
     fate = with_cookie(l, hash, half, ctx);
@@ -44,11 +45,12 @@ Stack::Impl::Fate Stack::Impl::to_listener(std::uint32_t index, const tcp::Tuple
     if (l.options.hold) {
       fate = hold(index, hash.place, half, ctx);
     } else if (!serves_fast_open(l, seg)) {
-      fate = keep_half_open(l, hash, half, d.reason, seg, ctx);
+      fate = keep_half_open(l, hash, half, offer, d.reason, seg, ctx);
     } else {
       fate.reason = judge_fast_open(l, tuple, seg, ctx);
-      fate = fate.reason == Reason::kFastOpenAccepted ? open_fast(index, hash.place, half, seg, ctx)
-                                                      : keep_half_open(l, hash, half, fate.reason, seg, ctx);
+      fate = fate.reason == Reason::kFastOpenAccepted
+                 ? open_fast(index, hash.place, half, seg, ctx)
+                 : keep_half_open(l, hash, half, offer, fate.reason, seg, ctx);
     }
   }
   judge_flood(index, ctx);
@@ -96,8 +98,8 @@ bool Stack::Impl::answers_by_cookies(const Listener& l) const {
 }
 
 Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash& hash,
-                                              const tcp::HalfOpen& half, Reason why, const tcp::Segment& syn,
-                                              tcp::Context& ctx) {
+                                              const tcp::HalfOpen& half, const tcp::Offer& offer, Reason why,
+                                              const tcp::Segment& syn, tcp::Context& ctx) {
   const auto slot = half_opens.allocate(half, own_number(half.tuple.local.address));
   const RecordRef ref{RecordKind::kHalfOpen, slot.value_or(0)};
   if (!slot || !table.insert(hash.place, ref)) {
@@ -108,7 +110,6 @@ Stack::Impl::Fate Stack::Impl::keep_half_open(Listener& l, const tcp::TupleHash&
   ++l.half_open;
   ++l.young;
   ctx.state_changed(half.tuple, State::kListen, State::kSynReceived, why);
-  const tcp::Offer offer = offer_of(l, ctx, half.tuple.local.address.family());
   tcp::Reply& reply = tcp::send_syn_ack(half, offer, hash.timestamp_offset, ctx, Reason::kSynAckSent);
   reply.traffic_class = l.traffic_class();
   // Whatever cookie it brought was not good enough, so it gets one that will be.

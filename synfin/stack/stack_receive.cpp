@@ -151,14 +151,15 @@ Stack::Impl::Fate Stack::Impl::deliver(RecordRef owner, const wire::FourTuple& t
 }
 
 Stack::Impl::Fate Stack::Impl::to_connection(RecordRef ref, const tcp::Segment& seg, tcp::Context& ctx) {
-  tcp::Connection& c = connections[ref.index()].tcp;
+  ConnectionRecord& record = connections[ref.index()];
+  tcp::Connection& c = record.tcp;
   Fate fate{Reason::kNone, c.state()};
   fate.reason = c.on_segment(seg, ctx);
   fate.to = c.state();
   fate.window_scale = c.snd().scale.shift();
   fate.counts_marks = c.counts_marks();
   fate.connection = ref;
-  settle(ref.index(), ctx);
+  settle(ref.index(), record, ctx);
   return fate;
 }
 

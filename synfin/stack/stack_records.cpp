@@ -19,11 +19,6 @@ void Stack::Impl::tell_listener(std::uint32_t index, std::uint16_t what) {
   queue_event(Handle{HandleKind::kListener, index, listeners.generation(index)}, l.event_queued);
 }
 
-void Stack::Impl::advance(Instant now, tcp::Context& ctx) {
-  wheel_time = now;
-  wheel.advance(now, [&](RecordRef ref) { on_expired(ref, ctx); });
-}
-
 // A wheel measures how far ahead a deadline may lie from when it was last advanced. One with timers is
 // advanced as they run out; an empty one may have stood still for years.
 void Stack::Impl::arm(RecordRef ref, tcp::TimerNode& at, Instant deadline, tcp::Context& ctx) {
@@ -108,8 +103,7 @@ void Stack::Impl::remove_time_wait(RecordRef ref, Reason why, tcp::Context& ctx)
 
 // The full record makes way for a small one that owns the 4-tuple: for 2 MSL, or until the peer closes too.
 // What the program has not read yet stays with the full one.
-void Stack::Impl::shrink(std::uint32_t index, tcp::Context& ctx) {
-  ConnectionRecord& record = connections[index];
+void Stack::Impl::shrink(std::uint32_t index, ConnectionRecord& record, tcp::Context& ctx) {
   const RecordRef ref{RecordKind::kConnection, index};
   const tcp::TimeWait tw = record.tcp.time_wait();
   if (record.tcp.owes_ack()) replies.push_back(tcp::time_wait_ack(tw, ctx, Reason::kAckSent));
@@ -135,8 +129,7 @@ void Stack::Impl::leave_table(ConnectionRecord& record) {
   record.orphan = false;
 }
 
-void Stack::Impl::orphan(std::uint32_t index, tcp::Context& ctx) {
-  ConnectionRecord& record = connections[index];
+void Stack::Impl::orphan(ConnectionRecord& record, tcp::Context& ctx) {
   record.owned = false;
   const State state = record.tcp.state();
   if (!record.in_table || state == State::kClosed || state == State::kFinWait2) return;
@@ -154,13 +147,12 @@ bool Stack::Impl::may_reuse(RecordRef ref, Instant now) const {
   return tcp::may_reuse(time_wait(ref), wheel.deadline(ref) - config.settings.msl * 2, now);
 }
 
-bool Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
-  ConnectionRecord& record = connections[index];
+bool Stack::Impl::settle(std::uint32_t index, ConnectionRecord& record, tcp::Context& ctx) {
   const RecordRef ref{RecordKind::kConnection, index};
   const State state = record.tcp.state();
   if (record.in_table) {
     if (state == State::kTimeWait || (state == State::kFinWait2 && record.tcp.program_gone())) {
-      shrink(index, ctx);
+      shrink(index, record, ctx);
     } else if (state == State::kClosed) {
       leave_table(record);
       wheel.cancel(record.timer);
@@ -173,7 +165,8 @@ bool Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
     connections.free(index);
     return false;
   }
-  if (record.owned && record.events != 0) queue_event(handle_of(index), record.event_queued);
+  if (record.owned && record.events != 0 && !record.event_queued)
+    queue_event(handle_of(index), record.event_queued);
   if (!record.in_table) return true;
 
   const Instant deadline = record.tcp.next_deadline();
@@ -189,58 +182,6 @@ bool Stack::Impl::settle(std::uint32_t index, tcp::Context& ctx) {
     ready.push_back(handle_of(index));
   }
   return true;
-}
-
-void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
-  switch (ref.kind()) {
-    case RecordKind::kConnection:
-      connections[ref.index()].tcp.on_timer(ctx);
-      settle(ref.index(), ctx);
-      return;
-    case RecordKind::kHalfOpen:
-      on_half_open_expired(ref, ctx);
-      return;
-    case RecordKind::kHeldSyn:
-      // It may lie further ahead than the wheel reaches.
-      if (held_syns[ref.index()].until > ctx.now) {
-        arm(ref, held_syns[ref.index()].until, ctx);
-        return;
-      }
-      ctx.timer_fired(held_syns[ref.index()].syn.tuple, State::kListen, Reason::kHoldTimedOut);
-      withdraw_held(ref.index());
-      return;
-    case RecordKind::kTimeWait: {
-      const bool waits_for_fin = time_waits[ref.index()].facts.fin_wait_2;
-      ctx.count(waits_for_fin ? Counter::kTCPAbortOnLinger : Counter::kTW);
-      remove_time_wait(ref, waits_for_fin ? Reason::kFinWait2TimedOut : Reason::kTimeWaitExpired, ctx);
-      return;
-    }
-    case RecordKind::kNone:
-      return;
-  }
-}
-
-// Every state that must not last by itself has a timer (or the owner has one, who holds the handle and is
-// idle).
-std::size_t Stack::records_without_timer() const {
-  std::size_t without = 0;
-  const auto look = [&](RecordKind kind) {
-    return [&, kind](std::uint32_t index, const auto&) {
-      if (!impl_->wheel.armed(RecordRef{kind, index})) ++without;
-    };
-  };
-  impl_->half_opens.for_each(look(RecordKind::kHalfOpen));
-  impl_->time_waits.for_each(look(RecordKind::kTimeWait));
-  impl_->held_syns.for_each(look(RecordKind::kHeldSyn));
-  impl_->connections.for_each([&](std::uint32_t index, const ConnectionRecord& record) {
-    const bool ended = !record.in_table;  // the program has yet to let go of it
-    if (ended || record.ready || impl_->wheel.armed(RecordRef{RecordKind::kConnection, index})) return;
-    const bool may_idle = record.tcp.state() == State::kEstablished ||
-                          record.tcp.state() == State::kFinWait2 || record.tcp.state() == State::kCloseWait;
-    const bool owner = record.owned || record.waits_for_accept;
-    if (!(may_idle && owner && record.tcp.idle())) ++without;
-  });
-  return without;
 }
 
 }  // namespace synfin::stack

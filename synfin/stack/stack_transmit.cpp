@@ -3,6 +3,7 @@
 // Filling the caller's batch: waiting packets, then replies, then what connections have to send, in turns.
 #include "synfin/stack/cut.h"
 #include "synfin/stack/impl.h"
+#include "synfin/wire/packet_writer.h"
 
 namespace synfin::stack {
 
@@ -31,13 +32,13 @@ wire::IpHeader Stack::Impl::network_header(const wire::FourTuple& tuple, const t
   return ip;
 }
 
-void Stack::Impl::write(const wire::FourTuple& tuple, tcp::Sent& sent, std::uint8_t traffic_class,
-                        wire::Frame& frame) const {
+[[gnu::noinline]] void Stack::Impl::write(const wire::FourTuple& tuple, tcp::Sent& sent,
+                                          std::uint8_t traffic_class, wire::Frame& frame) const {
   const wire::IpHeader ip = network_header(tuple, sent, traffic_class);
   sent.header.source_port = tuple.local.port;
   sent.header.destination_port = tuple.remote.port;
-  wire::emit_tcp_packet(ip, sent.header, frame,
-                        config.offload ? wire::FillChecksum::kPseudoHeaderOnly : wire::FillChecksum::kYes);
+  wire::write_tcp_packet(ip, sent.header, frame,
+                         config.offload ? wire::FillChecksum::kPseudoHeaderOnly : wire::FillChecksum::kYes);
 }
 
 std::uint32_t Stack::Impl::most_segments(std::size_t room) const {
@@ -149,7 +150,7 @@ std::size_t Stack::Impl::transmit(std::span<wire::Frame> out, Instant now) {
     // Sending arms timers and may change the state. Having had its say, a connection leaves the list until
     // something happens to it.
     record->ready = true;
-    if (!settle(handle.index(), ctx)) continue;
+    if (!settle(handle.index(), *record, ctx)) continue;
     record->ready = more;
     if (more) ready.push_back(handle);
   }

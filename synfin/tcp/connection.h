@@ -108,6 +108,10 @@ class Connection {
   void open_from(const HalfOpen& half, const Segment& third, std::optional<Duration> round_trip,
                  Context& ctx);
 
+  /// Behind `open_from`, in place of `on_segment`: whether the third segment is a bare acknowledgement that
+  /// says nothing more, and then has been taken.
+  bool take_bare_third(const Segment& third, const Context& ctx);
+
   /// Behind `open_from`, where a cookie made the half-open connection: the SYN-ACK may have been another
   /// host's, with the same keys and another clock. The peer must not see time go back (RFC 7323 §5).
   void continue_clock(std::uint32_t echo, const Context& ctx);
@@ -252,6 +256,8 @@ class Connection {
 
   // RFC 9293 §3.10.7.4, in its order (connection_steps.cpp).
   trace::Reason on_segment_synchronized(const Segment& seg, Context& ctx);
+  bool is_plain_next(const Segment& seg) const;
+  trace::Reason on_plain_next(const Segment& seg, Context& ctx);
   Step first_check_sequence(const Segment& seg, Context& ctx);
   Step second_check_rst(const Segment& seg, Context& ctx);
   Step fourth_check_syn(const Segment& seg, Context& ctx);

@@ -109,6 +109,16 @@ void Connection::open_from(const HalfOpen& half, const Segment& third, std::opti
   become_established(ctx, Reason::kHandshakeComplete);
 }
 
+// `open_from` has heard its window and its acknowledgement.
+bool Connection::take_bare_third(const Segment& third, const Context& ctx) {
+  if (!ctx.short_paths || third.length() > 0 || rare_ != nullptr || !is_plain_next(third) ||
+      third.ack() != snd_.una)
+    return false;
+  traffic_.segments_in += third.pieces();
+  remember_timestamp(third, ctx);
+  return true;
+}
+
 void Connection::continue_clock(std::uint32_t echo, const Context& ctx) {
   constexpr auto kOldest = static_cast<std::uint32_t>(SynCookies::kLife.ms());
   if (!timestamps_ || timestamp_value(ctx.now, timestamp_offset_) - echo <= kOldest) return;

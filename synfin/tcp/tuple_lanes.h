@@ -16,7 +16,13 @@ namespace synfin::tcp {
 /// nothing was put into does not matter.
 class TupleLanes {
  public:
-  explicit TupleLanes(wire::Family family) : ports_(family == wire::Family::kIpv4 ? 1 : 4) {}
+  explicit TupleLanes(wire::Family family) : ports_(family == wire::Family::kIpv4 ? 1 : 4) {
+    if (ports_ == 1) {
+      words_[0] = words_[1] = words_[2] = {};
+    } else {
+      words_.fill({});
+    }
+  }
 
   void put(std::size_t lane, const wire::FourTuple& t) {
     if (ports_ == 1) {
@@ -49,7 +55,7 @@ class TupleLanes {
     keyed_hash_many(key, std::span{words_}.first(words), (words - 1) * 8 + in_last, out);
   }
 
-  std::array<HashLanes, 6> words_{};
+  std::array<HashLanes, 6> words_;  // as many as the family needs, and one for what is added
   std::size_t ports_;  // the word that holds them
 };
 

@@ -191,5 +191,72 @@ TEST(ShortPaths, ChangeNothingThatLeavesOrIsRead) {
   }
 }
 
+// What a sink hears of connections; that it wants no packets leaves the short ways open.
+class Diary : public trace::Sink {
+ public:
+  void on_event(const trace::Event& e) override {
+    entries.push_back(std::to_string(e.at.ns()) + " " + std::to_string(static_cast<int>(e.kind)) + " " +
+                      e.tuple.local.to_string() + " " + e.tuple.remote.to_string() + " " +
+                      std::to_string(static_cast<int>(e.from)) + " " +
+                      std::to_string(static_cast<int>(e.to)) + " " +
+                      std::to_string(static_cast<int>(e.reason)));
+  }
+  bool wants_packets() const override { return false; }
+  std::vector<std::string> entries;
+};
+
+// Connections of both families that end at one instant, among others whose keep-alive timers run out then.
+std::vector<std::string> many_endings(std::uint64_t seed, bool short_paths) {
+  Diary diary[2];
+  NetworkOptions o;
+  o.seed = seed;
+  o.short_paths = short_paths;
+  o.settings.msl = 1_s;
+  o.settings.tcp_fin_timeout = 2_s;
+  o.settings.tcp_keepalive_time = 2_s;
+  o.faults = {Faults{.delay = 1_ms}, Faults{.delay = 1_ms}};
+  o.sinks = {&diary[0], &diary[1]};
+  Network net(o);
+  SeededEntropy choice(seed);
+  std::array<stack::Handle, 2> listener;
+  for (const auto family : {wire::Family::kIpv4, wire::Family::kIpv6})
+    listener[family == wire::Family::kIpv6] =
+        *net.host(1).listen({net.address(1, family), 80}, {}, net.now());
+  std::vector<stack::Handle> clients;
+  for (int i = 0; i < 70; ++i) {
+    // Now in groups of one family, now mixed.
+    const auto family = i < 30 || choice.below(3) != 0 ? wire::Family::kIpv4 : wire::Family::kIpv6;
+    stack::ConnectOptions with;
+    with.connection.keepalive = choice.below(4) == 0;
+    clients.push_back(*net.host(0).connect({net.address(1, family), 80}, with, net.now()));
+  }
+  net.run_for(10_ms);
+  std::vector<stack::Handle> servers;
+  for (const stack::Handle l : listener) {
+    while (const auto h = net.host(1).accept(l, net.now())) servers.push_back(*h);
+  }
+  EXPECT_EQ(servers.size(), clients.size());
+  for (const stack::Handle h : clients) {
+    if (choice.below(4) != 0) net.host(0).close(h, net.now());
+  }
+  net.run_for(10_ms);
+  // Where the server stays, the client waits in vain in FIN-WAIT-2.
+  for (const stack::Handle h : servers) {
+    if (choice.below(3) != 0) net.host(1).close(h, net.now());
+  }
+  net.run_for(10_s);
+  diary[0].entries.insert(diary[0].entries.end(), diary[1].entries.begin(), diary[1].entries.end());
+  return diary[0].entries;
+}
+
+TEST(ShortPaths, EndWhatWaitsInTheSameOrder) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const auto slow = many_endings(seed, false), quick = many_endings(seed, true);
+    ASSERT_GT(slow.size(), 500u);
+    ASSERT_EQ(slow, quick);
+  }
+}
+
 }  // namespace
 }  // namespace synfin::protocol_test
