@@ -28,7 +28,7 @@ struct Block {
   std::uint32_t used;
   std::uint32_t references;
   /// Whether anything stands in `sums()`.
-  bool summed;
+  bool summed = false;
 
   /// The sum (`ones_sum`) of a piece, by the KiB of the block in which that begins: of none or one, if pieces
   /// are no smaller.
