@@ -46,7 +46,7 @@ TEST(Copy, OfEveryShortLengthToEveryPlace) {
 
 TEST(Copy, OfLargePieces) {
   SeededEntropy entropy{815};
-  const Octets octets = random_octets(entropy, (1 << 20) + 100);
+  const Octets octets = random_octets(entropy, (1 << 20) + 200);
   for (const std::size_t size : {1448U, 1460U, 8948U, 16'384U, 65'535U, 65'536U, (1U << 20) + 77U}) {
     for (const std::size_t offset : {0U, 1U, 8U, 31U})
       expect_copied(Bytes{octets}.subspan(offset, size), offset);
