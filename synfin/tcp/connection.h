@@ -461,6 +461,8 @@ class Connection {
   void heard_from_peer(Context& ctx);
 
   // Both ends of a life.
+  /// Returns how many octets found memory.
+  std::uint32_t queue_copy(Bytes text, Context& ctx);
   /// Octets that the send buffer has room for, or why nothing can be sent.
   std::expected<std::uint32_t, Error> send_room(const Context& ctx) const;
   std::expected<std::size_t, Error> queued(std::size_t taken, std::size_t given, More more,
