@@ -18,8 +18,9 @@ constexpr std::uint32_t kWorthSharing = 4;
 constexpr std::uint32_t kWriteBlock = wire::BlockPool::kMedium;
 constexpr std::uint32_t kLargeWrite = 3 * wire::BlockPool::kMedium;
 
-std::uint32_t block_for(std::uint32_t octets) {
-  return octets >= kLargeWrite ? wire::BlockPool::kLarge : std::min(octets, kWriteBlock);
+wire::Block* block_for(std::uint32_t octets, wire::BlockPool& pool) {
+  wire::Block* const large = octets >= kLargeWrite ? pool.allocate(wire::BlockPool::kLarge) : nullptr;
+  return large != nullptr ? large : pool.allocate(std::min(octets, kWriteBlock));
 }
 
 bool is_small(const wire::Slice& s) {
@@ -98,7 +99,7 @@ std::uint32_t SliceQueue::append_to_blocks(Bytes bytes, wire::BlockPool& pool, A
   }
   while (done < bytes.size()) {
     const auto rest = static_cast<std::uint32_t>(bytes.size()) - done;
-    wire::Block* block = pool.allocate(block_for(rest));
+    wire::Block* block = block_for(rest, pool);
     if (block == nullptr) break;
     wire::Slice slice{block, 0, 0};
     const std::uint32_t n = append_to(slice, bytes.subspan(done));
