@@ -53,7 +53,7 @@ struct SynMaker {
   }
 };
 
-class LikeTheFirst : public testing::TestWithParam<std::tuple<bool, std::uint16_t>> {
+class LikeTheFirst : public ::testing::TestWithParam<std::tuple<bool, std::uint16_t>> {
  protected:
   SynMaker maker_{std::get<0>(GetParam()), std::get<1>(GetParam())};
   BlockPool pool_;
@@ -135,8 +135,8 @@ TEST_P(LikeTheFirst, AreNotTakenCutOffOrLonger) {
 
 INSTANTIATE_TEST_SUITE_P(
     Syns, LikeTheFirst,
-    testing::Combine(testing::Bool(),
-                     testing::Values(std::uint16_t{TcpOptions::kMss | TcpOptions::kSackPermitted |
+    ::testing::Combine(::testing::Bool(),
+                     ::testing::Values(std::uint16_t{TcpOptions::kMss | TcpOptions::kSackPermitted |
                                                    TcpOptions::kWindowScale | TcpOptions::kTimestamps},
                                      std::uint16_t{TcpOptions::kMss | TcpOptions::kWindowScale},
                                      std::uint16_t{TcpOptions::kTimestamps}, std::uint16_t{0})));
