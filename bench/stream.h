@@ -3,6 +3,7 @@
 // One stream from one end to the other, both on one core, copied in by the writer and out by the reader.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -43,6 +44,7 @@ class Stream {
       packets_ += pair_.carry(pair_.client(), pair_.server(), now_);
       const std::size_t read = receive();
       arrived += read;
+      most_at_once_ = std::max(most_at_once_, read);
       (void)pair_.carry(pair_.server(), pair_.client(), now_);
       while (pair_.client().poll_event() || pair_.server().poll_event()) {
       }
@@ -58,6 +60,9 @@ class Stream {
 
   std::uint64_t segments() { return pair_.client().counters()[trace::Counter::kOutSegs]; }
   std::uint64_t packets() const { return packets_; }
+  /// Octets that were read before an acknowledgement went back: as many were in flight, and no more at any
+  /// time.
+  std::size_t most_in_flight() const { return most_at_once_; }
 
  private:
   std::size_t receive() {
@@ -76,6 +81,7 @@ class Stream {
   std::vector<std::byte> into_, from_;
   std::uint64_t idle_ = 0;
   std::uint64_t packets_ = 0;
+  std::size_t most_at_once_ = 0;
 };
 
 }  // namespace synfin::bench

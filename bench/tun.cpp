@@ -58,6 +58,13 @@ Sample run_tun(TunWork work, TunFar own, const Run& run) {
     sample.peers[name] = value_of(work, *peer);
     x[fmt::format("{} {}", name, unit)] = processor_time(work, *peer);
   }
+  // What a program that keeps its memory costs by itself.
+  if (work.way == TunWay::kSend && own == TunFar::kSynfin && run.beside("responder")) {
+    if (const auto copied = run_over_device(TunFar::kNothingCopied, work)) {
+      x["responder with a copy"] = value_of(work, *copied);
+      x["responder with a copy " + unit] = processor_time(work, *copied);
+    }
+  }
   return sample;
 }
 

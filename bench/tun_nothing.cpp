@@ -37,13 +37,14 @@ struct Heard {
 
 class Nothing {
  public:
-  Nothing(const TunWork& work, TunMeter& meter, const link::Lab& lab)
+  Nothing(const TunWork& work, TunMeter& meter, const link::Lab& lab, bool copied)
       : work_(work),
         meter_(meter),
         device_(lab.link->descriptor()),
         ahead_(work.offload ? link::kVirtioHeaderSize : 0),
         in_(70'000),
-        out_(70'000, std::byte{9}) {}
+        out_(70'000, std::byte{9}),
+        text_(copied ? kSuperSegment : 0, std::byte{9}) {}
 
   void run() {
     while (!meter_.complete()) {
@@ -162,6 +163,7 @@ class Nothing {
     std::byte* const t = out_.data() + ahead_ + kIp + kSynTcp - tcp;
     std::byte* const p = t - kIp;
     const std::size_t size = kIp + tcp + text;
+    if (!text_.empty()) std::memcpy(t + tcp, text_.data(), text);
     static constexpr std::array<std::uint8_t, kIp> kNetwork{0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6};
     std::memcpy(p, kNetwork.data(), kIp);
     store_be16(p + 2, static_cast<std::uint16_t>(size));
@@ -204,7 +206,7 @@ class Nothing {
   TunMeter& meter_;
   int device_;
   std::size_t ahead_;
-  std::vector<std::byte> in_, out_;
+  std::vector<std::byte> in_, out_, text_;
   Heard peer_;
   int idle_ = 0;  // ms, about
   std::uint32_t heard_ = 0, owed_ = 0, sent_ = 0, acked_ = 0, window_ = 0;
@@ -212,8 +214,9 @@ class Nothing {
 
 }  // namespace
 
-std::string run_nothing(const TunWork& work, TunMeter& meter, const link::Lab& lab, const Ready& ready) {
-  Nothing far{work, meter, lab};
+std::string run_nothing(const TunWork& work, TunMeter& meter, const link::Lab& lab, bool copied,
+                        const Ready& ready) {
+  Nothing far{work, meter, lab, copied};
   ready();
   far.run();
   return {};

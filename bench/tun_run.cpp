@@ -91,7 +91,8 @@ Outcome over_tun(TunFar far, const TunWork& work) {
     return std::unexpected{TunFailure{"this kernel's TUN devices have no offload", true}};
   TunMeter meter{work.count};
   return both(work, meter, [&](const Ready& ready) {
-    if (far == TunFar::kNothing) return run_nothing(work, meter, *lab, ready);
+    if (far == TunFar::kNothing || far == TunFar::kNothingCopied)
+      return run_nothing(work, meter, *lab, far == TunFar::kNothingCopied, ready);
     return run_synfin(work, meter, std::move(*lab), pool, far == TunFar::kSynfinShared, ready);
   });
 }

@@ -25,9 +25,10 @@ enum class TunWay : std::uint8_t {
 /// Who answers at the far end.
 enum class TunFar : std::uint8_t {
   kSynfin,
-  kSynfinShared,  // the same, the program taking and giving slices instead of copies
-  kNothing,       // acknowledges what comes, sends what the window allows, and does nothing else
-  kKernel,        // the kernel in another network, over a veth pair
+  kSynfinShared,   // the same, the program taking and giving slices instead of copies
+  kNothing,        // acknowledges what comes, sends what the window allows, and does nothing else
+  kNothingCopied,  // the same, copying what it sends from one buffer into another before
+  kKernel,         // the kernel in another network, over a veth pair
 };
 
 struct TunWork {
@@ -111,7 +112,8 @@ std::string run_kernel_program(const TunWork& work, TunMeter& meter);
 /// The far ends; each returns what went wrong.
 std::string run_synfin(const TunWork& work, TunMeter& meter, link::Lab lab, wire::BlockPool& pool,
                        bool shared, const Ready& ready);
-std::string run_nothing(const TunWork& work, TunMeter& meter, const link::Lab& lab, const Ready& ready);
+std::string run_nothing(const TunWork& work, TunMeter& meter, const link::Lab& lab, bool copied,
+                        const Ready& ready);
 /// In the network of the calling thread.
 std::string run_kernel_far(const TunWork& work, TunMeter& meter, const Ready& ready);
 

@@ -46,6 +46,10 @@ class Link {
   [[nodiscard]] virtual std::expected<std::size_t, LinkError> send(std::span<wire::Frame> batch,
                                                                    Instant now) = 0;
 
+  /// Whether `receive` called again may give more although nothing happens in between; false: its last call
+  /// saw the end of what had arrived.
+  virtual bool may_have_more() const { return true; }
+
   /// When `receive` or `send` should be called again although nothing arrived: frames that the link itself
   /// holds back.
   virtual Instant next_deadline() const { return Instant::never(); }

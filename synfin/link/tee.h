@@ -37,6 +37,7 @@ class TeeLink final : public Link {
   [[nodiscard]] std::expected<std::size_t, LinkError> send(std::span<wire::Frame> batch,
                                                            Instant now) override;
   Instant next_deadline() const override { return inner_->next_deadline(); }
+  bool may_have_more() const override { return inner_->may_have_more(); }
   int descriptor() const override { return inner_->descriptor(); }
   void disable_offload() override { inner_->disable_offload(); }
 

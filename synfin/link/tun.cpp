@@ -248,12 +248,16 @@ std::expected<std::size_t, LinkError> TunLink::receive(std::span<wire::Frame> ba
   Landing landing{pool_, virtio_header_ ? kLargestMtu + kIpv6Header + 1 : largest_received_ + 1,
                   virtio_header_};
   std::size_t count = 0, octets = 0;
+  may_have_more_ = true;
   // A dropped packet takes up a turn as well, so that a flood that finds no memory cannot keep the caller
   // here.
   for (std::size_t turn = 0; turn < batch.size() && octets < kHotOctets; ++turn) {
     const Fate fate = read_packet(landing, batch[count]);
     if (fate == Fate::kDone) octets += batch[count++].size();
-    if (fate == Fate::kWouldBlock) break;
+    if (fate == Fate::kWouldBlock) {
+      may_have_more_ = false;
+      break;
+    }
     if (fate == Fate::kDead) {
       // Final, so the next call meets it again; what was read before it is delivered first.
       if (count != 0) break;

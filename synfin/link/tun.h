@@ -65,6 +65,7 @@ class TunLink final : public Link {
                                                               Instant now) override;
   [[nodiscard]] std::expected<std::size_t, LinkError> send(std::span<wire::Frame> batch,
                                                            Instant now) override;
+  bool may_have_more() const override { return may_have_more_; }
   int descriptor() const override { return device_.get(); }
   void disable_offload() override;
 
@@ -93,6 +94,7 @@ class TunLink final : public Link {
   std::uint32_t largest_received_;
   bool virtio_header_;
   wire::BlockPool& pool_;
+  bool may_have_more_ = true;
   // What made the device dead.
   int error_ = 0;
   TunCounters counters_;

@@ -115,6 +115,7 @@ TEST(Tun, BatchEndsWhenThereIsNothingMore) {
     std::array<wire::Frame, 64> batch;
     while (lab.link->receive(batch, Instant{}).value() != 0) {
     }
+    EXPECT_FALSE(lab.link->may_have_more());
     for (int i = 0; i < 5; ++i) send_to(socket, lab.synfin_v4.address, 7777, "one of five");
     const auto mine = [&](std::size_t count) {
       return std::count_if(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(count),
@@ -122,6 +123,7 @@ TEST(Tun, BatchEndsWhenThereIsNothingMore) {
     };
     const auto first = mine(lab.link->receive(std::span{batch}.first(3), Instant{}).value());
     EXPECT_LE(first, 3);
+    EXPECT_TRUE(lab.link->may_have_more());
     EXPECT_EQ(first + mine(lab.link->receive(batch, Instant{}).value()), 5);
     EXPECT_EQ(lab.link->receive({}, Instant{}).value(), 0U);
   });

@@ -115,6 +115,7 @@ class Runtime::Impl final : public std::enable_shared_from_this<Impl> {
   std::size_t first_to_send_ = 0;
   std::size_t end_to_send_ = 0;
   Instant armed_ = Instant::never();
+  bool readable_ = true;  // something may have arrived, for all that is known
   bool waiting_to_read_ = false;
   bool waiting_to_write_ = false;
   bool scheduled_ = false;
@@ -127,13 +128,16 @@ class Runtime::Impl final : public std::enable_shared_from_this<Impl> {
 bool Runtime::Impl::pump(bool in_handler) {
   if (pumping_) return false;  // a callback or the trace sink came back to us
   pumping_ = true;
-  bool moved = false;
+  // What the program left goes first where nothing says that something has arrived: a look for that is a call
+  // of the system, and finds more behind what was sent.
+  bool moved = !std::exchange(readable_, link_->descriptor() < 0) && transmit();
   std::size_t batches = 0;
-  while (batches < kMaxBatches && receive()) {
-    moved = true;
+  for (bool answers = true; answers && batches < kMaxBatches && receive();) {
     ++batches;
     dispatch();
-    moved |= transmit();
+    // What is sent to a kernel is answered before the call has returned.
+    answers = transmit() || link_->may_have_more();
+    moved = true;
   }
   more_ = batches == kMaxBatches;
   run_timers();
@@ -162,6 +166,7 @@ bool Runtime::Impl::receive() {
 }
 
 bool Runtime::Impl::transmit() {
+  if (!blocked() && !stack_.has_output()) return false;
   const Instant now = this->now();
   bool moved = false;
   while (!link_error_) {
@@ -276,7 +281,9 @@ void Runtime::Impl::arm_descriptor() {
                              const auto self = weak.lock();
                              if (!self) return;
                              (*self).*waiting = false;
-                             if (!ec) self->pump(true);
+                             if (ec) return;
+                             self->readable_ |= waiting == &Impl::waiting_to_read_;
+                             self->pump(true);
                            }));
     disown();
   };
@@ -299,6 +306,7 @@ bool Runtime::Impl::wait_for_link() {
   const Instant until = next_deadline();
   if (options_.wait) {
     options_.wait(until);
+    readable_ = true;
     return true;
   }
   pollfd p{link_->descriptor(), POLLIN, 0};
@@ -308,6 +316,7 @@ bool Runtime::Impl::wait_for_link() {
   const timespec limit{left / 1'000'000'000, left % 1'000'000'000};
   // An interrupted wait is an early one: the caller looks again.
   ::ppoll(&p, p.fd < 0 ? 0 : 1, until.is_never() ? nullptr : &limit, nullptr);
+  readable_ |= (p.revents & POLLIN) != 0;
   return true;
 }
 

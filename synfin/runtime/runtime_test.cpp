@@ -59,6 +59,8 @@ class ScriptedLink final : public link::Link {
     std::expected<std::size_t, link::LinkError> room = 1000;
     std::size_t sent = 0;
     std::size_t looks = 0;
+    std::string calls;  // r: receive, s: send
+    bool may_have_more = true;
     Instant deadline = Instant::never();
     int held_back = 0;  // how many more times `receive` names a deadline, 2 ms ahead
     std::array<int, 2> pipe{-1, -1};
@@ -68,6 +70,7 @@ class ScriptedLink final : public link::Link {
   std::expected<std::size_t, link::LinkError> receive(std::span<wire::Frame> batch, Instant now) override {
     for (wire::Frame& f : batch) f.clear();
     ++script_.looks;
+    script_.calls += 'r';
     script_.deadline = script_.held_back-- > 0 ? now + 2_ms : Instant::never();
     if (script_.receive.empty()) return 0;
     const auto next = script_.receive.front();
@@ -75,6 +78,7 @@ class ScriptedLink final : public link::Link {
     return next;
   }
   std::expected<std::size_t, link::LinkError> send(std::span<wire::Frame> batch, Instant) override {
+    script_.calls += 's';
     if (!script_.room) return script_.room;
     const std::size_t n = std::min(*script_.room, batch.size());
     for (wire::Frame& f : batch.first(n)) f.clear();
@@ -82,6 +86,7 @@ class ScriptedLink final : public link::Link {
     script_.sent += n;
     return n;
   }
+  bool may_have_more() const override { return script_.may_have_more; }
   Instant next_deadline() const override { return script_.deadline; }
   int descriptor() const override { return script_.pipe[0]; }
 
@@ -305,6 +310,42 @@ TEST_F(RuntimeWork, DeadlinesAreMetWithoutAnyHelp) {
   for (int i = 0; i < 100 && script.looks < 4; ++i) io.run_one_for(std::chrono::seconds(1));
   EXPECT_EQ(script.looks, 4u);  // the first, and once at each deadline
   EXPECT_TRUE(runtime->next_deadline().is_never());
+}
+
+// With a descriptor, a look at the link is a call of the system: not before what the program left is sent,
+// unless something is known to be there, and not twice where the first saw the end.
+TEST_F(RuntimeWork, LooksAtALinkWhereSomethingMayBe) {
+  start();
+  const auto knock = [&] { (void)runtime->stack().connect(kServer, {}, runtime->now()).value(); };
+  script.may_have_more = false;
+  const auto calls = [&](auto what) {
+    script.calls.clear();
+    what();
+    return script.calls;
+  };
+  const auto pump = [&] { runtime->pump(); };
+  runtime->pump();
+  knock();
+  EXPECT_EQ(calls(pump), "sr");
+  EXPECT_EQ(calls(pump), "r");
+  // Two frames that mean nothing.
+  script.receive = {2};
+  EXPECT_EQ(calls(pump), "r");
+  script.receive = {2};
+  script.may_have_more = true;
+  EXPECT_EQ(calls(pump), "rr");
+  // What wakes a blocking call is read before anything is sent, and behind what is sent answers may be.
+  script.may_have_more = false;
+  ASSERT_EQ(::write(script.pipe[1], "x", 1), 1);
+  int turn = 0;
+  script.receive = {0, 2};
+  EXPECT_EQ(calls([&] {
+              EXPECT_FALSE(runtime->block_until([&] {
+                if (++turn == 1) knock();
+                return turn == 2;
+              }));
+            }),
+            "rrsr");
 }
 
 TEST_F(RuntimeWork, BlockingWaitsForDeadlinesAndForTheDescriptor) {

@@ -28,15 +28,14 @@ class Text {
   void move_to(wire::Frame& frame, std::uint32_t octets) {
     while (octets > 0 && at_ < count_) {
       wire::Slice& s = slices_[at_];
-      const std::uint32_t n = std::min(octets, s.size());
-      if (n == s.size()) {
-        frame.add(std::move(s));
-        ++at_;
-      } else {
-        frame.add(s.sub(0, n));
-        s.drop_front(n);
+      if (octets < s.size()) {
+        frame.add(s.sub(0, octets));
+        s.drop_front(octets);
+        return;
       }
-      octets -= n;
+      octets -= s.size();
+      frame.add(std::move(s));
+      ++at_;
     }
   }
 
@@ -56,7 +55,7 @@ std::size_t cut(const wire::IpHeader& ip, const tcp::Sent& sent, std::span<wire:
   wire::emit_tcp_packet(ip, sent.header, out[0], wire::FillChecksum::kYes);
 
   const std::size_t header_size = out[0].header_size, tcp_at = wire::emitted_size(ip);
-  std::array<std::byte, wire::Frame::kHeaderCapacity> header;
+  std::array<std::byte, wire::Frame::kHeaderCapacity> header{};
   std::memcpy(header.data(), out[0].header.data(), header_size);
   store_be32(header.data() + tcp_at + kSeqField, 0);
   store_be16(header.data() + tcp_at + kChecksumField, 0);
@@ -71,9 +70,12 @@ std::size_t cut(const wire::IpHeader& ip, const tcp::Sent& sent, std::span<wire:
     text.move_to(frame, size);
     const std::uint32_t seq = (sent.header.seq + static_cast<std::uint32_t>(i) * size).raw();
     wire::ChecksumAccumulator sum = same;
-    sum.add_words(seq);
-    for (std::size_t s = 0; s < frame.slice_count; ++s) sum.add(frame.slices[s].bytes());
-    std::memcpy(frame.header.data(), header.data(), header_size);
+    sum.add_sum(swap_if_little(seq));
+    for (std::size_t s = 0; s < frame.slice_count; ++s) sum.add_slice(frame.slices[s]);
+    // Of a size that is known, so a few moves.
+    constexpr std::size_t kUsual = 64;
+    std::memcpy(frame.header.data(), header.data(), kUsual);
+    if (header_size > kUsual) frame.header = header;
     store_be32(frame.header.data() + tcp_at + kSeqField, seq);
     store_be16(frame.header.data() + tcp_at + kChecksumField, sum.finish());
     frame.header_size = static_cast<std::uint16_t>(header_size);

@@ -75,7 +75,8 @@ struct Stack::Impl {
             memory,
             replies,
             std::nullopt,
-            config.short_paths};
+            config.short_paths,
+            config.short_paths && !config.offload};
   }
 
   // For the timing wheel.

@@ -26,12 +26,14 @@ Word word_at(const std::byte* p) {
   return w;
 }
 
+using Vector [[gnu::vector_size(16)]] = std::uint64_t;
+
 // An IPv4 header without options.
 bool header_sums_up(const std::byte* b) {
-  std::uint64_t sum = 0;
-  for (std::size_t i = 0; i < 20; i += 4) sum += word_at<std::uint32_t>(b + i);
-  sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-  return sum != 0 && sum % 0xffff == 0;
+  const auto a = word_at<std::uint64_t>(b), c = word_at<std::uint64_t>(b + 8);
+  constexpr std::uint64_t kHalf = 0xffff'ffff;
+  return wire::fold_words((a & kHalf) + (a >> 32) + (c & kHalf) + (c >> 32) +
+                          word_at<std::uint32_t>(b + 16)) == 0xffff;
 }
 
 // The headers of a packet that others may follow: which of their bits have to be the same.
@@ -60,9 +62,10 @@ class Leader {
     same_[ip_size_ + 13] = ~kPsh;
     differ(ip_size_ + 16, 2);
     // What is the same of all is summed once.
-    std::array<std::byte, wire::Frame::kHeaderCapacity> same;
-    for (std::size_t i = ip_size_; i < size_; ++i) same[i] = headers_[i] & same_[i];
-    sum_.add(Bytes{same}.subspan(ip_size_, size_ - ip_size_));
+    std::uint64_t sum = 0;
+    for (std::size_t at = ip_size_; at < size_; at += 4)
+      sum += word_at<std::uint32_t>(headers_.data() + at) & word_at<std::uint32_t>(same_.data() + at);
+    sum_.add_sum(sum);
   }
   // Options and extension headers of the network layer are left to those who read them.
   bool plain() const {
@@ -77,30 +80,32 @@ class Leader {
     if (frame.header_size > size_ || load_be32(b + ip_size_ + 4) != next_.raw() || !same_as(b)) return 0;
     if (v4_ ? load_be16(b + 2) != packet || !header_sums_up(b) : load_be16(b + 4) != packet - ip_size_)
       return 0;
-    if (!frame.checksum_verified && !sums_up(frame, packet)) return 0;
+    if (!frame.checksum_verified && !sums_up(frame, front, packet)) return 0;
     const auto text = static_cast<std::uint32_t>(packet - size_);
     next_ += text;
     return text;
   }
 
  private:
-  // They are 40 octets at least; the last word may overlap the one before.
+  // They are 40 octets at least; the last vector may overlap the one before.
   bool same_as(const std::byte* b) const {
     const auto differences = [&](std::size_t at) {
-      return (word_at<std::uint64_t>(b + at) ^ word_at<std::uint64_t>(headers_.data() + at)) &
-             word_at<std::uint64_t>(same_.data() + at);
+      return (word_at<Vector>(b + at) ^ word_at<Vector>(headers_.data() + at)) &
+             word_at<Vector>(same_.data() + at);
     };
-    std::uint64_t differ = differences(size_ - 8);
-    for (std::size_t at = 0; at + 8 <= size_; at += 8) differ |= differences(at);
-    return differ == 0;
+    Vector differ = differences(0) | differences(sizeof(Vector)) | differences(size_ - sizeof(Vector));
+    for (std::size_t at = 2 * sizeof(Vector); at + sizeof(Vector) <= size_; at += sizeof(Vector))
+      differ |= differences(at);
+    return (differ[0] | differ[1]) == 0;
   }
 
-  bool sums_up(const wire::Frame& frame, std::size_t packet) const {
-    const Bytes front = frame.front();
+  bool sums_up(const wire::Frame& frame, Bytes front, std::size_t packet) const {
     const std::byte* tcp = front.data() + ip_size_;
+    const std::array<std::byte, 2> psh{std::byte{0}, tcp[13] & kPsh};
     wire::ChecksumAccumulator sum = sum_;
-    sum.add_words(std::uint64_t{load_be32(tcp + 4)} + std::to_integer<std::uint64_t>(tcp[13] & kPsh) +
-                  load_be16(tcp + 16) + (packet - ip_size_));
+    sum.add_sum(std::uint64_t{word_at<std::uint32_t>(tcp + 4)} + word_at<std::uint16_t>(psh.data()) +
+                word_at<std::uint16_t>(tcp + 16) +
+                swap_if_little(static_cast<std::uint32_t>(packet - ip_size_)));
     if (front.size() > size_) sum.add(front.subspan(size_));
     for (std::size_t i = frame.header_size != 0 ? 0 : 1; i < frame.slice_count; ++i)
       sum.add(frame.slices[i].bytes());

@@ -387,6 +387,7 @@ class Connection {
   void tell_writable(const Settings& settings);
   /// Segments of new text behind which a burst ends though more may leave.
   std::uint32_t burst_segments(std::uint32_t paced_burst) const;
+  std::uint32_t segments_within_burst(std::uint32_t segments) const;
   bool ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_t available, std::uint32_t limit,
                   std::uint32_t segments);
   /// Octets a second by the controller, or by the window and the round trip; 0: not known yet.
@@ -461,6 +462,8 @@ class Connection {
   void heard_from_peer(Context& ctx);
 
   // Both ends of a life.
+  /// Returns how many octets found memory.
+  std::uint32_t queue_copy(Bytes text, Context& ctx);
   /// Octets that the send buffer has room for, or why nothing can be sent.
   std::expected<std::uint32_t, Error> send_room(const Context& ctx) const;
   std::expected<std::size_t, Error> queued(std::size_t taken, std::size_t given, More more,

@@ -24,6 +24,15 @@ bool Connection::ends_burst(std::uint32_t size, std::uint32_t room, std::uint32_
   return std::exchange(burst_, std::uint8_t{0}) > 1;
 }
 
+// How many segments may follow of which none makes `ends_burst` true, as a full one follows each of them.
+std::uint32_t Connection::segments_within_burst(std::uint32_t segments) const {
+  constexpr std::uint32_t kMostInBurst = 255, kAny = ~0u;
+  if (segments <= 1) return kAny;
+  if (burst_ == kMostInBurst) return kMostInBurst % segments == 0 ? 0 : kAny;
+  const std::uint32_t end = (burst_ / segments + 1) * segments;
+  return end <= kMostInBurst ? end - burst_ - 1 : kAny;
+}
+
 std::uint32_t Connection::burst_segments(std::uint32_t paced_burst) const {
   const std::uint32_t limit = text_room();
   const std::uint32_t paced = paced_burst / limit;

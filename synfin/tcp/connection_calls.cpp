@@ -33,6 +33,16 @@ std::expected<std::size_t, Error> Connection::queued(std::size_t taken, std::siz
   return std::unexpected(snd_.queue.size() < limit ? Error::kNoBuffers : Error::kWouldBlock);
 }
 
+// What has not been sent is likely to leave in full segments.
+std::uint32_t Connection::queue_copy(Bytes text, Context& ctx) {
+  constexpr std::size_t kWorthSumming = 256;
+  const std::uint32_t limit = text_limit();
+  if (!ctx.sum_text || text.size() < kWorthSumming || limit < wire::Block::kSumEach)
+    return snd_.queue.append_copy(text, ctx.pool);
+  const auto unsent = static_cast<std::uint32_t>(std::max(stream_end() - later(snd_.nxt, snd_.base), 0));
+  return snd_.queue.append_summed(text, {limit, unsent % limit}, ctx.pool);
+}
+
 std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, More more, Context& ctx) {
   const auto room = send_room(ctx);
   if (!room) return std::unexpected(room.error());
@@ -41,8 +51,7 @@ std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, 
   for (const Bytes piece : data) {
     const bool behind_all = taken == given;
     given += piece.size();
-    if (behind_all)
-      taken += snd_.queue.append_copy(piece.first(std::min(piece.size(), *room - taken)), ctx.pool);
+    if (behind_all) taken += queue_copy(piece.first(std::min(piece.size(), *room - taken)), ctx);
   }
   return queued(taken, given, more, ctx.settings);
 }

@@ -133,12 +133,11 @@ void Connection::acknowledge_text(std::uint32_t octets, Context& ctx) {
     acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
     return;
   }
+  if (acks_owed_ > 0) return;  // it says this too
   if (rcv_.unacknowledged >=
       2u * std::min<std::uint32_t>(seen_mss_, mss_for(ctx.mtu, tuple_.local.address.family()))) {
-    acks_owed_ = std::max<std::uint8_t>(acks_owed_, 1);
-    return;
-  }
-  if (acks_owed_ == 0 && !timers_.armed(Timer::kDelayedAck)) {
+    acks_owed_ = 1;
+  } else if (!timers_.armed(Timer::kDelayedAck)) {
     timers_.set(Timer::kDelayedAck, ctx.now + ctx.settings.tcp_delack_max);
   }
 }
@@ -200,8 +199,8 @@ std::size_t Connection::on_more_text(std::span<const MoreText> texts, const Segm
   std::uint64_t memory = ~std::uint64_t{0};
   std::size_t n = 0;
   last = Reason::kDataAccepted;
-  for (; n < texts.size() && last == Reason::kDataAccepted; ++n) {
-    const MoreText& text = texts[n];
+  while (n < texts.size() && last == Reason::kDataAccepted) {
+    const MoreText& text = texts[n++];
     header.seq = rcv_.nxt;
     // As long as no more blocks are in use, there is as much memory as before.
     bool full = false;
@@ -209,8 +208,12 @@ std::size_t Connection::on_more_text(std::span<const MoreText> texts, const Segm
       full = ctx.memory_level() == MemoryLevel::kFull;
       memory = ctx.pool.bytes_in_use();
     }
-    const std::uint32_t taken = full ? 0 : append_all(text, ctx);
-    if (taken < text.size) ctx.count(Counter::kTCPBacklogDrop);
+    // The usual case of `append_all`.
+    wire::Frame& frame = *text.frame;
+    const bool lengthens = !full && frame.header_size == text.offset && frame.slice_count == 1 &&
+                           rcv_.queue.extend(frame.slices[0]);
+    if (lengthens) frame.clear();
+    const std::uint32_t taken = lengthens ? text.size : full ? 0 : append_all(text, ctx);
     rcv_.nxt += taken;
     traffic_.received += taken;
     if (!full && (!echoes || (!timed && text.size >= seen_mss_))) {
@@ -225,7 +228,7 @@ std::size_t Connection::on_more_text(std::span<const MoreText> texts, const Segm
       acknowledge_text(taken, ctx);
     }
     if (taken < text.size) {
-      ++n;
+      ctx.count(Counter::kTCPBacklogDrop);
       break;
     }
   }

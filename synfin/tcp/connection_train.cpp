@@ -46,6 +46,24 @@ void Connection::send_train(std::uint32_t most, wire::Frame& frame, Sent& out, C
 
   std::uint32_t taken = 0, segments = 1;
   bool fin = false, push = false;
+  if (paced.burst == 0) {
+    // Full ones that have another full one behind them, and do not end a burst, differ in nothing but their
+    // place.
+    const std::uint32_t full = std::min({available, network_room(), peer, at_hand}) / limit;
+    const std::uint32_t in_flight = std::min(f.sent.size(), most_in_flight);
+    const std::uint32_t alike = std::min({full > 0 ? full - 1 : 0, most - segments,
+                                          most_in_flight - in_flight, segments_within_burst(in_burst)});
+    const std::uint32_t n = f.sent.push_run(snd_.nxt, static_cast<std::uint16_t>(limit), alike, ctx.now,
+                                            f.rate.mark(in_network + limit));
+    taken = n * limit;
+    snd_.nxt += taken;
+    in_network += taken;
+    available -= taken;
+    peer -= taken;
+    segments += n;
+    traffic_.text_segments_out += n;
+    burst_ = static_cast<std::uint8_t>(std::min(burst_ + n, 255u));
+  }
   while (segments < most && !push) {
     const std::uint32_t room = std::min(network_room(), peer);
     const std::uint32_t size = std::min({available, room, limit});

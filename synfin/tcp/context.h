@@ -41,6 +41,8 @@ struct Context {
   std::optional<TupleHash> found_by{};
   /// `stack::Config::short_paths`.
   bool short_paths = true;
+  /// Whether text that is to be sent is worth summing while it is copied: what leaves is summed here.
+  bool sum_text = false;
 
   TupleHash hash_of(const wire::FourTuple& tuple) const {
     assert(!found_by || found_by->place == tuple_hash(tuple_key, tuple).place);

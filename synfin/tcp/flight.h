@@ -81,6 +81,14 @@ class FlightPool {
 
  private:
   static constexpr std::size_t kMost = 256;
+  // Each keeps room for so many segments, and all together for so many more.
+  static constexpr std::uint32_t kSmall = 128;
+  static constexpr std::uint32_t kMostSegments = 1u << 16;  // 3 MiB
+  static std::uint32_t beyond_small(const Flight& flight) {
+    return flight.sent.room() > kSmall ? flight.sent.room() : 0;
+  }
+
+  std::uint32_t segments_ = 0;
   std::vector<std::unique_ptr<Flight>> spare_;
 };
 

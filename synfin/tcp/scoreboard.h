@@ -53,6 +53,10 @@ class Scoreboard {
 
   /// A new segment behind the last. False: no memory.
   bool push(wire::SeqNum start, std::uint16_t length, bool push, Instant now, const SendMark& mark = {});
+  /// `n` new segments of `length` octets each, one behind the other, as so many calls of `push` would make
+  /// them; `mark` is the first's. Returns how many there was memory for.
+  std::uint32_t push_run(wire::SeqNum start, std::uint16_t length, std::uint32_t n, Instant now,
+                         const SendMark& mark);
   /// Segments in a row that left together, once, and of which nothing was heard before.
   struct Run {
     const SentSegment& first;
@@ -116,6 +120,10 @@ class Scoreboard {
   /// Octets in the network by RFC 6675 §4: not sacked, and not lost unless sent again.
   std::uint32_t pipe() const { return octets_ - sacked_octets_ - lost_octets_ + retransmitted_octets_; }
   void clear();
+  /// How many segments there is memory for.
+  std::uint32_t room() const { return capacity_; }
+  /// Gives memory back; must be empty.
+  void shrink();
   /// Segments looked at since the beginning for blocks and for what is lost; a binary search counts as one.
   std::uint64_t visits() const { return visits_; }
 

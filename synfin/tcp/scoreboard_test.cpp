@@ -299,6 +299,8 @@ TEST(Scoreboard, IsBounded) {
   std::uint32_t taken = 0;
   while (taken < 100'000 && board.push(SeqNum{taken}, 1, false, {})) ++taken;
   EXPECT_EQ(taken, Scoreboard::kMost);
+  Scoreboard at_once;
+  EXPECT_EQ(at_once.push_run(SeqNum{0}, 1, 100'000, {}, {}), Scoreboard::kMost);
 }
 
 // Several at once must leave the board as one by one does, and tell of the same octets.
@@ -312,7 +314,7 @@ TEST(ScoreboardRuns, AreWhatTheirSegmentsAre) {
     std::int64_t now = 0;
     for (int step = 0; step < 300; ++step) {
       const auto both = [&](auto f) { f(single), f(runs); };
-      switch (random.below(7)) {
+      switch (random.below(8)) {
         case 0:
         case 1:
         case 2:
@@ -323,6 +325,29 @@ TEST(ScoreboardRuns, AreWhatTheirSegmentsAre) {
           }
           now += random.below(2);
           break;
+        case 7: {
+          const std::uint32_t n = random.below(60), length = 1 + random.below(1500);
+          const auto size = static_cast<std::uint16_t>(length);
+          SendMark mark;
+          mark.delivered = next;
+          const auto mark_of = [&](std::uint32_t i) {
+            mark.in_flight = next + (i + 1) * length;
+            return mark;
+          };
+          for (std::uint32_t i = 0; i < n; ++i)
+            ASSERT_TRUE(single.push(origin + next + i * length, size, false, at(now), mark_of(i)));
+          ASSERT_EQ(runs.push_run(origin + next, size, n, at(now), mark_of(0)), n);
+          for (std::uint32_t i = 0; i < n; ++i) {
+            const SentSegment &a = single[single.size() - n + i], &b = runs[runs.size() - n + i];
+            ASSERT_EQ(a.start, b.start);
+            ASSERT_EQ(a.length, b.length);
+            ASSERT_EQ(a.sent_at, b.sent_at);
+            ASSERT_EQ(a.mark.in_flight, b.mark.in_flight);
+            ASSERT_EQ(a.mark.delivered, b.mark.delivered);
+          }
+          next += n * length;
+          break;
+        }
         case 3: {
           const std::uint32_t from = acked + random.below(next - acked + 1), size = random.below(4000);
           both(

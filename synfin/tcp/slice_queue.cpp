@@ -5,14 +5,23 @@
 #include <memory>
 #include <new>
 
+#include "synfin/wire/copy.h"
+
 namespace synfin::tcp {
 namespace {
 
 // A slice is worth its block when it fills at least this share; smaller ones are copied behind the last one
 // where there is room.
 constexpr std::uint32_t kWorthSharing = 4;
-// The largest block a write is spread over: large enough that a super-segment needs few slices.
+// The block a write is spread over. A large one takes a large block, so that a super-segment needs few
+// slices, if it fills most of that.
 constexpr std::uint32_t kWriteBlock = wire::BlockPool::kMedium;
+constexpr std::uint32_t kLargeWrite = 3 * wire::BlockPool::kMedium;
+
+wire::Block* block_for(std::uint32_t octets, wire::BlockPool& pool) {
+  wire::Block* const large = octets >= kLargeWrite ? pool.allocate(wire::BlockPool::kLarge) : nullptr;
+  return large != nullptr ? large : pool.allocate(std::min(octets, kWriteBlock));
+}
 
 bool is_small(const wire::Slice& s) {
   return s.size() * kWorthSharing < s.memory();
@@ -78,34 +87,53 @@ void SliceQueue::settle_last(wire::BlockPool& pool) {
   }
 }
 
-std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
+// What `append_to(slice, bytes)` takes into the last block, and then into new ones.
+template <class AppendTo>
+std::uint32_t SliceQueue::append_to_blocks(Bytes bytes, wire::BlockPool& pool, AppendTo append_to) {
   std::uint32_t done = 0;
   settle_last(pool);
   if (count_ > 0) {
-    const std::uint32_t n = at(count_ - 1).slice.append(bytes);
+    const std::uint32_t n = append_to(at(count_ - 1).slice, bytes);
     size_ += n;
     done += n;
   }
   while (done < bytes.size()) {
     const auto rest = static_cast<std::uint32_t>(bytes.size()) - done;
-    wire::Block* block = pool.allocate(std::min(rest, kWriteBlock));
+    wire::Block* block = block_for(rest, pool);
     if (block == nullptr) break;
     wire::Slice slice{block, 0, 0};
-    const std::uint32_t n = slice.append(bytes.subspan(done));
+    const std::uint32_t n = append_to(slice, bytes.subspan(done));
     if (!push(std::move(slice), pool)) break;
     done += n;
   }
   return done;
 }
 
+std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
+  return append_to_blocks(bytes, pool, [](wire::Slice& to, Bytes from) { return to.append(from); });
+}
+
+std::uint32_t SliceQueue::append_summed(Bytes bytes, Pieces pieces, wire::BlockPool& pool) {
+  std::uint32_t open = pieces.open;
+  return append_to_blocks(bytes, pool, [&](wire::Slice& to, Bytes from) {
+    std::uint32_t done = 0;
+    while (done < from.size()) {
+      const std::uint32_t begun_here = std::min(open, to.size());
+      const std::uint32_t n = to.append_summed(
+          from.subspan(done).first(std::min<std::size_t>(from.size() - done, pieces.size - open)),
+          begun_here);
+      if (n == 0) break;
+      done += n;
+      open = open + n == pieces.size ? 0 : open + n;
+    }
+    return done;
+  });
+}
+
 std::uint32_t SliceQueue::append(wire::Slice slice, wire::BlockPool& pool, Small if_small) {
   const std::uint32_t n = slice.size();
   if (n == 0) return 0;
-  if (count_ > 0 && at(count_ - 1).slice.continued_by(slice)) {
-    at(count_ - 1).slice.extend(n);
-    size_ += n;
-    return n;
-  }
+  if (extend(slice)) return n;
   settle_last(pool);
   const bool small = is_small(slice);
   if (small && count_ > 0 && at(count_ - 1).slice.room() >= n) return append_copy(slice.bytes(), pool);
@@ -146,7 +174,7 @@ std::uint32_t SliceQueue::read(std::span<const MutableBytes> into) {
     while (!out.empty() && count_ > 0) {
       const Bytes from = at(0).slice.bytes();
       const std::size_t n = std::min(out.size(), from.size());
-      std::memcpy(out.data(), from.data(), n);
+      wire::copy_text(out.data(), from.first(n));
       out = out.subspan(n);
       total += static_cast<std::uint32_t>(n);
       drop_front(static_cast<std::uint32_t>(n));
@@ -163,7 +191,7 @@ std::uint32_t SliceQueue::peek(std::span<const MutableBytes> into) const {
     while (!out.empty() && i < count_) {
       const Bytes from = at(i).slice.bytes().subspan(skip);
       const std::size_t n = std::min(out.size(), from.size());
-      std::memcpy(out.data(), from.data(), n);
+      wire::copy_text(out.data(), from.first(n));
       out = out.subspan(n);
       total += static_cast<std::uint32_t>(n);
       skip += n;

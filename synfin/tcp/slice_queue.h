@@ -32,6 +32,13 @@ class SliceQueue {
 
   /// Copies `bytes` to the back; returns how many the pool had memory for.
   std::uint32_t append_copy(Bytes bytes, wire::BlockPool& pool);
+  /// What the stream is likely to be cut into. A wrong guess costs the sums, which are then made anew.
+  struct Pieces {
+    std::uint32_t size;  // not 0
+    std::uint32_t open;  // octets at the end that begin one; fewer than `size`
+  };
+  /// The same, each piece summed on the way (`wire::Slice::sum`) as far as it lies in one block.
+  std::uint32_t append_summed(Bytes bytes, Pieces pieces, wire::BlockPool& pool);
   /// Adds a slice, without copying unless it is small against its block; with kWait, unless what follows it
   /// there does not come next. Returns how many of its bytes were taken, from the front: fewer than all where
   /// there is no memory.
@@ -40,6 +47,14 @@ class SliceQueue {
     kWait
   };
   std::uint32_t append(wire::Slice slice, wire::BlockPool& pool, Small small = Small::kCopy);
+  /// The same for one that lies right behind the last in its block, which `append` would make longer by it.
+  /// False, and nothing done, of any other.
+  bool extend(const wire::Slice& slice) {
+    if (count_ == 0 || !at(count_ - 1).slice.continued_by(slice)) return false;
+    at(count_ - 1).slice.extend(slice.size());
+    size_ += slice.size();
+    return true;
+  }
   /// `n` must not exceed `size()`.
   void drop_front(std::uint32_t n);
   /// Copies the first bytes out and drops them; returns how many.
@@ -73,6 +88,8 @@ class SliceQueue {
   std::uint32_t capacity() const { return std::uint32_t{1} << log_capacity_; }
   void charge(const wire::Slice& s) { memory_ = (memory_ + s.memory() / kMemoryUnit) & kMostMemory; }
   void refund(const wire::Slice& s) { memory_ = (memory_ - s.memory() / kMemoryUnit) & kMostMemory; }
+  template <class AppendTo>
+  std::uint32_t append_to_blocks(Bytes bytes, wire::BlockPool& pool, AppendTo append_to);
   bool push(wire::Slice slice, wire::BlockPool& pool);
   bool grow(wire::BlockPool& pool);
   void give_back(wire::BlockPool& pool);

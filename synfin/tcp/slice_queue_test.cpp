@@ -7,6 +7,7 @@
 #include <string>
 
 #include "synfin/base/entropy.h"
+#include "synfin/wire/checksum.h"
 
 namespace synfin::tcp {
 namespace {
@@ -36,6 +37,37 @@ TEST(SliceQueue, EmptyHoldsNoMemory) {
   q.drop_front(5);
   EXPECT_TRUE(q.empty());
   EXPECT_EQ(pool.bytes_in_use(), 0u);
+}
+
+TEST(SliceQueue, PiecesOfASummedStreamHaveTheirSums) {
+  SeededEntropy entropy{20};
+  for (int round = 0; round < 50; ++round) {
+    wire::BlockPool pool;
+    SliceQueue q;
+    std::string all;
+    const std::uint32_t size = 1024 + entropy.below(9000);
+    while (all.size() < 200'000) {
+      std::string text(1 + entropy.below(entropy.below(3) == 0 ? 70'000 : 3000), '\0');
+      for (char& c : text) c = static_cast<char>(entropy.below(256));
+      const SliceQueue::Pieces pieces{size, static_cast<std::uint32_t>(all.size()) % size};
+      ASSERT_EQ(q.append_summed(bytes_of(text), pieces, pool), text.size());
+      all += text;
+    }
+    std::size_t known = 0, slices = 0;
+    for (std::uint32_t at = 0; at + size <= all.size(); at += size) {
+      wire::Frame frame;
+      ASSERT_EQ(q.share(at, size, frame), size);
+      wire::ChecksumAccumulator sum;
+      for (std::size_t i = 0; i < frame.slice_count; ++i) {
+        sum.add_slice(frame.slices[i]);
+        known += frame.slices[i].sum() ? 1 : 0;
+        ++slices;
+      }
+      ASSERT_EQ(sum.folded(), wire::ones_sum_reference(bytes_of(all).subspan(at, size))) << round;
+    }
+    EXPECT_GT(known * 4, slices * 3) << "pieces of " << size;
+    EXPECT_EQ(read_all(q), all);
+  }
 }
 
 TEST(SliceQueue, SmallWritesShareABlock) {

@@ -3,60 +3,50 @@
 
 #include <algorithm>
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define SYNFIN_CHECKSUM_AVX2 1
-#include <immintrin.h>
-#endif
+#include "synfin/wire/sum_vectors.h"
 
 namespace synfin::wire {
 namespace {
 
-#ifdef SYNFIN_CHECKSUM_AVX2
-// Sixteen words at a time: each less 2^15, so that it is a signed number, is added to its neighbour and the
-// pair to one of 32-bit lanes, which hold more than `kMostAtOnce` octets of pairs; what was taken off is
-// added again at the end. Gives the sum of what it has summed, a multiple of 32 octets.
-constexpr std::size_t kMostAtOnce = 1 << 20;
-
-__attribute__((target("avx2"))) std::uint64_t sum_vectors(const std::byte* p, std::size_t size) {
-  const __m256i bias = _mm256_set1_epi16(-0x8000), one = _mm256_set1_epi16(1);
-  const auto pairs = [&](std::size_t at) __attribute__((target("avx2"))) {
-    const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + at));
-    return _mm256_madd_epi16(_mm256_xor_si256(words, bias), one);
+#ifdef SYNFIN_AVX2
+// Of at least a vector; what is behind the last whole one is summed as part of one that is zero elsewhere.
+__attribute__((target("avx2"))) std::uint64_t sum_vectors(const std::byte* p, std::size_t octets) {
+  using namespace avx2;
+  const std::size_t size = octets & ~std::size_t{1};  // in whole words
+  const auto pairs_at = [&](std::size_t at) __attribute__((target("avx2"))) {
+    return pairs(load(p + at));
   };
-  __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+  __m256i a = pairs(last(size % kVector, load(p + size - kVector)));
+  __m256i b = _mm256_setzero_si256(), c = b, d = b;
   std::size_t at = 0;
   for (; at + 256 <= size; at += 256) {
-    a = _mm256_add_epi32(a, pairs(at));
-    b = _mm256_add_epi32(b, pairs(at + 32));
-    c = _mm256_add_epi32(c, pairs(at + 64));
-    d = _mm256_add_epi32(d, pairs(at + 96));
-    a = _mm256_add_epi32(a, pairs(at + 128));
-    b = _mm256_add_epi32(b, pairs(at + 160));
-    c = _mm256_add_epi32(c, pairs(at + 192));
-    d = _mm256_add_epi32(d, pairs(at + 224));
+    a = _mm256_add_epi32(a, pairs_at(at));
+    b = _mm256_add_epi32(b, pairs_at(at + 32));
+    c = _mm256_add_epi32(c, pairs_at(at + 64));
+    d = _mm256_add_epi32(d, pairs_at(at + 96));
+    a = _mm256_add_epi32(a, pairs_at(at + 128));
+    b = _mm256_add_epi32(b, pairs_at(at + 160));
+    c = _mm256_add_epi32(c, pairs_at(at + 192));
+    d = _mm256_add_epi32(d, pairs_at(at + 224));
     // Or the compiler copies each into another register and back.
     asm("" : "+x"(a), "+x"(b), "+x"(c), "+x"(d));
   }
-  for (; at + 32 <= size; at += 32) a = _mm256_add_epi32(a, pairs(at));
-  const __m256i total = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
-  const __m256i wide = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(total)),
-                                        _mm256_cvtepi32_epi64(_mm256_extracti128_si256(total, 1)));
-  const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-  const std::int64_t sum = _mm_extract_epi64(half, 0) + _mm_extract_epi64(half, 1);
-  return static_cast<std::uint64_t>(sum + static_cast<std::int64_t>(at / 2) * 0x8000);
+  for (; at + 32 <= size; at += 32) a = _mm256_add_epi32(a, pairs_at(at));
+  const __m256i lanes = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
+  const std::uint64_t sum = sum_of(lanes, at / kVector + 1);
+  return size == octets ? sum : sum + std::to_integer<std::uint64_t>(p[size]);  // x86 is little-endian
 }
 #endif
 
 }  // namespace
 
 std::uint64_t ChecksumAccumulator::sum_many(Bytes bytes) {
-#ifdef SYNFIN_CHECKSUM_AVX2
-  if (__builtin_cpu_supports("avx2")) {
+#ifdef SYNFIN_AVX2
+  if (avx2::available()) {
     std::uint64_t sum = 0;
-    for (; bytes.size() > kMostAtOnce; bytes = bytes.subspan(kMostAtOnce))
-      sum += sum_vectors(bytes.data(), kMostAtOnce);
-    return add_carry(sum + sum_vectors(bytes.data(), bytes.size()),
-                     sum_words(bytes.subspan(bytes.size() / 32 * 32)));
+    for (; bytes.size() > avx2::kMostSummedAtOnce; bytes = bytes.subspan(avx2::kMostSummedAtOnce))
+      sum += sum_vectors(bytes.data(), avx2::kMostSummedAtOnce);
+    return sum + (bytes.size() < avx2::kVector ? sum_words(bytes) : sum_vectors(bytes.data(), bytes.size()));
   }
 #endif
   return sum_words(bytes);

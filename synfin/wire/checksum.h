@@ -34,10 +34,26 @@ constexpr std::uint16_t fold_words(std::uint64_t sum) {
 class ChecksumAccumulator {
  public:
   void add(Bytes bytes) {
-    const std::uint64_t sum = bytes.size() < kVectorsPayFrom ? sum_words(bytes) : sum_many(bytes);
+    add_sum(bytes.size() < kVectorsPayFrom ? sum_words(bytes) : sum_many(bytes));
+    odd_ ^= bytes.size() % 2 != 0;
+  }
+  /// The sum of words as they lie in memory, of a piece that is to count as an even number of octets.
+  void add_sum(std::uint64_t sum) {
     // Behind an odd piece every octet stands in the other half of its word.
     sum_ = add_carry(sum_, odd_ ? __builtin_bswap16(fold_words(sum)) : sum);
-    odd_ ^= bytes.size() % 2 != 0;
+  }
+  /// A piece of `size` octets whose `ones_sum` is known.
+  void add_piece(std::uint16_t sum, std::size_t size) {
+    add_sum(swap_if_little(sum));
+    odd_ ^= size % 2 != 0;
+  }
+  /// A slice that is to be sent. Not for what was received: that has to be read.
+  void add_slice(const Slice& slice) {
+    if (const auto sum = slice.sum()) {
+      add_piece(*sum, slice.size());
+    } else {
+      add(slice.bytes());
+    }
   }
   /// A sum of 32-bit words in host order, below 2^64; only at an even position.
   void add_words(std::uint64_t sum) { add_u16(fold_words(sum)); }

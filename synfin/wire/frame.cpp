@@ -7,6 +7,9 @@
 #include <memory>
 #include <new>
 
+#include "synfin/wire/checksum.h"
+#include "synfin/wire/copy.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define SYNFIN_POISON_FREE_BLOCKS 1
 #elif defined(__has_feature)
@@ -21,9 +24,17 @@
 namespace synfin::wire {
 namespace {
 
-// The data begins on a cache line of its own, behind the block's record.
+// The data begins on a cache line of its own, behind the block's record and its sums.
 constexpr std::size_t kAlignment = 64;
-static_assert(sizeof(Block) <= kAlignment);
+static_assert(alignof(Block::PieceSum) <= alignof(Block));
+
+constexpr std::size_t sums_size(std::uint32_t capacity) {
+  return capacity / Block::kSumEach * sizeof(Block::PieceSum);
+}
+constexpr std::size_t record_size(std::uint32_t capacity) {
+  return (sizeof(Block) + sums_size(capacity) + kAlignment - 1) / kAlignment * kAlignment;
+}
+static_assert(record_size(BlockPool::kSmall) == kAlignment);
 
 // A block waits for reuse in the pool, not in the allocator: only so does the sanitizer see a read through a
 // stale slice.
@@ -41,9 +52,10 @@ void unpoison([[maybe_unused]] const Block& block) {
 Block* new_block(BlockPool* pool, std::uint32_t capacity) {
   static_assert(BlockPool::kSmall % kAlignment == 0 && BlockPool::kMedium % kAlignment == 0 &&
                 BlockPool::kLarge % kAlignment == 0);
-  void* memory = std::aligned_alloc(kAlignment, kAlignment + capacity);
+  const std::size_t record = record_size(capacity);
+  void* memory = std::aligned_alloc(kAlignment, record + capacity);
   if (memory == nullptr) return nullptr;
-  return ::new (memory) Block{pool, static_cast<std::byte*>(memory) + kAlignment, capacity, 0, 0};
+  return ::new (memory) Block{pool, static_cast<std::byte*>(memory) + record, capacity, 0, 0, false};
 }
 
 // What the memory of somebody else is held by. Nobody appends to it: no slice ends at `used`.
@@ -65,9 +77,32 @@ Block* next_of(const Block* block) {
 std::uint32_t Slice::append(Bytes from) {
   const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(from.size(), room()));
   if (count == 0) return 0;
-  std::memcpy(block_->data + offset_ + size_, from.data(), count);
+  copy_text(block_->data + offset_ + size_, from.first(count));
   size_ += count;
   block_->used += count;
+  return count;
+}
+
+std::uint32_t Slice::append_summed(Bytes from, std::uint32_t open) {
+  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(from.size(), room()));
+  if (count == 0) return 0;
+  Block& block = *block_;
+  if (!std::exchange(block.summed, true)) std::memset(block.sums(), 0, sums_size(block.capacity));
+  const std::uint32_t begin = offset_ + size_ - open;
+  const std::uint16_t sum = copy_and_sum(block.data + begin + open, from.first(count));
+  Block::PieceSum& piece = block.sums()[begin / Block::kSumEach];
+  const auto start = static_cast<std::uint16_t>(begin % Block::kSumEach);
+  if (open == 0) {
+    piece = {start, static_cast<std::uint16_t>(count), sum};
+  } else if (piece.start == start && piece.size == open) {
+    ChecksumAccumulator both;
+    both.add_piece(piece.sum, open);
+    both.add_piece(sum, count);
+    piece.size = static_cast<std::uint16_t>(open + count);
+    piece.sum = both.folded();
+  }
+  size_ += count;
+  block.used += count;
   return count;
 }
 
@@ -113,6 +148,7 @@ Block* BlockPool::allocate(std::uint32_t capacity) {
   }
   block->used = 0;
   block->references = 1;
+  block->summed = false;
   in_use_ += size;
   ++blocks_;
   return block;
@@ -123,7 +159,7 @@ Slice BlockPool::copy(Bytes bytes) {
   const auto size = static_cast<std::uint32_t>(bytes.size());
   Block* const block = allocate(size);
   if (block == nullptr) return {};
-  std::memcpy(block->data, bytes.data(), bytes.size());
+  copy_text(block->data, bytes);
   block->used = size;
   return Slice{block, 0, size};
 }
@@ -132,7 +168,7 @@ Slice BlockPool::lend(Bytes bytes, void (*give_back)(void* context), void* conte
   if (bytes.empty() || bytes.size() > kMostLent) return {};
   // Slices only read, but for `append`.
   auto* const data = const_cast<std::byte*>(bytes.data());
-  Block* const loan = new (std::nothrow) Loan{{this, data, 0, kNeverAppend, 1}, give_back, context};
+  Block* const loan = new (std::nothrow) Loan{{this, data, 0, kNeverAppend, 1, false}, give_back, context};
   if (loan == nullptr) return {};
   ++blocks_;
   return Slice{loan, 0, static_cast<std::uint32_t>(bytes.size())};

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -26,6 +27,19 @@ struct Block {
   /// How much has been filled; whoever holds the slice that ends here may append.
   std::uint32_t used;
   std::uint32_t references;
+  /// Whether anything stands in `sums()`.
+  bool summed = false;
+
+  /// The sum (`ones_sum`) of a piece, by the KiB of the block in which that begins: of none or one, if pieces
+  /// are no smaller.
+  struct PieceSum {
+    std::uint16_t start;  // in its KiB
+    std::uint16_t size;   // 0: none
+    std::uint16_t sum;
+  };
+  static constexpr std::uint32_t kSumEach = 1024;
+  /// capacity / kSumEach of them, behind the record.
+  PieceSum* sums() { return reinterpret_cast<PieceSum*>(this + 1); }
 };
 
 /// A counted view of part of a block. Empty when default-constructed.
@@ -83,6 +97,11 @@ class Slice {
   std::uint32_t memory() const { return block_ == nullptr ? 0 : block_->capacity; }
   /// Copies as much of `from` as the block has room for behind this slice; only where nobody appended before.
   std::uint32_t append(Bytes from);
+  /// The same, summed on the way. The last `open` octets of the slice begin a piece that goes on with these:
+  /// `sum()` knows the piece as long as all of it was appended so.
+  std::uint32_t append_summed(Bytes from, std::uint32_t open);
+  /// The sum (`ones_sum`) of exactly these octets, if it was kept when they were copied.
+  std::optional<std::uint16_t> sum() const;
   /// Bytes that `append` would take.
   std::uint32_t room() const {
     return block_ != nullptr && offset_ + size_ == block_->used ? block_->capacity - block_->used : 0;
@@ -149,6 +168,13 @@ class BlockPool {
   std::uint64_t blocks_ = 0;
 };
 
+inline std::optional<std::uint16_t> Slice::sum() const {
+  if (block_ == nullptr || !block_->summed) return std::nullopt;
+  const Block::PieceSum& piece = block_->sums()[offset_ / Block::kSumEach];
+  if (piece.start != offset_ % Block::kSumEach || piece.size != size_) return std::nullopt;
+  return piece.sum;
+}
+
 inline void Slice::release(Block* block) {
   block->pool->release(block);
 }
@@ -156,7 +182,7 @@ inline void Slice::release(Block* block) {
 /// One packet, from the network header on (links that need more prepend it themselves). Headers that the
 /// stack wrote lie in `header`; of a packet that a link read all headers lie in the first slice, and `header`
 /// is empty.
-struct Frame {
+struct alignas(64) Frame {
   static constexpr std::size_t kHeaderCapacity = 128;  // virtio 12 + Ethernet 14 + IPv6 40 + TCP 60 = 126
   static constexpr std::size_t kMaxSlices = 8;
 
@@ -214,7 +240,7 @@ struct Frame {
   /// Copies [offset, offset + out.size()) of the packet; the range must lie inside it.
   void copy_out(std::size_t offset, MutableBytes out) const;
 
-  std::array<std::byte, kHeaderCapacity> header;
+  // What a packet without slices needs comes first, so that it lies in one or two lines of the cache.
   std::uint16_t header_size = 0;
   /// Not 0: a super-segment, to be cut into TCP segments of this many payload octets (segmentation offload).
   std::uint16_t segment_size = 0;
@@ -223,6 +249,7 @@ struct Frame {
   /// The link vouches for the checksums of a received packet.
   bool checksum_verified = false;
   std::uint8_t slice_count = 0;
+  alignas(8) std::array<std::byte, kHeaderCapacity> header;
   std::array<Slice, kMaxSlices> slices;
 };
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "synfin/wire/checksum.h"
 #include "synfin/wire/wire_test_support.h"
 
 namespace synfin::wire {
@@ -33,6 +34,49 @@ TEST(BlockPool, GivesLentMemoryBackOnceWithItsLastSlice) {
                       {}, [](void* n) { ++*static_cast<int*>(n); }, &given_back)
                   .empty());
   EXPECT_EQ(given_back, 1);
+}
+
+TEST(Slice, KnowsTheSumOfAPieceThatWasSummedAsItCame) {
+  BlockPool pool;
+  SeededEntropy entropy{1448};
+  const Octets text = random_octets(entropy, 4500);
+  Slice all{pool.allocate(5000), 0, 0};
+  // Pieces of 1,500: in one go, in three with odd ends, and the first part of a third.
+  EXPECT_EQ(all.append_summed(Bytes{text}.first(1500), 0), 1500u);
+  EXPECT_EQ(all.append_summed(Bytes{text}.subspan(1500, 701), 0), 701u);
+  EXPECT_EQ(all.append_summed(Bytes{text}.subspan(2201, 3), 701), 3u);
+  EXPECT_EQ(all.append_summed(Bytes{text}.subspan(2204, 796), 704), 796u);
+  EXPECT_EQ(all.append_summed(Bytes{text}.subspan(3000, 100), 0), 100u);
+  for (const auto& [at, size] : {std::pair{0u, 1500u}, {1500u, 1500u}, {3000u, 100u}}) {
+    const Slice piece = all.sub(at, size);
+    ASSERT_TRUE(piece.sum()) << at;
+    EXPECT_EQ(*piece.sum(), ones_sum_reference(Bytes{text}.subspan(at, size))) << at;
+  }
+  // No other part of it.
+  for (const auto& [at, size] : {std::pair{0u, 1499u}, {1u, 1499u}, {1500u, 701u}, {0u, 3000u}, {3000u, 99u}})
+    EXPECT_FALSE(all.sub(at, size).sum()) << at << " " << size;
+}
+
+TEST(Slice, ASumThatMissedSomethingIsNotKnown) {
+  BlockPool pool;
+  const Octets text(2000, std::byte{7});
+  Slice all{pool.allocate(5000), 0, 0};
+  (void)all.append_summed(Bytes{text}.first(300), 0);
+  (void)all.append(Bytes{text}.first(100));
+  (void)all.append_summed(Bytes{text}.first(300), 400);
+  EXPECT_FALSE(all.sub(0, 700).sum());
+  EXPECT_FALSE(all.sum());
+  EXPECT_TRUE(all.sub(0, 300).sum());
+  // Nor are those of a block's life before.
+  const std::byte* const where = all.data();
+  all.reset();
+  const Slice again = pool.copy(Bytes{text}.first(2000));
+  EXPECT_FALSE(again.sub(0, 300).sum());
+  Slice summed{pool.allocate(5000), 0, 0};
+  (void)summed.append(Bytes{text}.first(1024));
+  (void)summed.append_summed(Bytes{text}.first(10), 0);
+  ASSERT_EQ(summed.data(), where) << "the same block";
+  EXPECT_FALSE(summed.sub(0, 300).sum());
 }
 
 TEST(BlockPool, GivesTheSmallestSizeThatFits) {

@@ -16,7 +16,8 @@
 namespace synfin::wire {
 
 /// `emit_tcp_packet`.
-[[gnu::always_inline]] inline void write_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame, FillChecksum fill) {
+[[gnu::always_inline]] inline void write_tcp_packet(const IpHeader& ip, const TcpHeader& tcp, Frame& frame,
+                                                    FillChecksum fill) {
   constexpr std::size_t kChecksumField = 16;
   frame.header_size = 0;
   const std::size_t payload_size = frame.size();
@@ -50,7 +51,7 @@ namespace synfin::wire {
   sum += written.sum;
   if (payload_size > 0) {
     ChecksumAccumulator payload;
-    for (std::size_t i = 0; i < frame.slice_count; ++i) payload.add(frame.slices[i].bytes());
+    for (std::size_t i = 0; i < frame.slice_count; ++i) payload.add_slice(frame.slices[i]);
     sum += payload.folded();
   }
   store_be16(tcp_bytes + kChecksumField, static_cast<std::uint16_t>(~fold_words(sum)));

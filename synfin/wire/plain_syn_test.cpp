@@ -136,10 +136,10 @@ TEST_P(LikeTheFirst, AreNotTakenCutOffOrLonger) {
 INSTANTIATE_TEST_SUITE_P(
     Syns, LikeTheFirst,
     ::testing::Combine(::testing::Bool(),
-                       ::testing::Values(std::uint16_t{TcpOptions::kMss | TcpOptions::kSackPermitted |
-                                                       TcpOptions::kWindowScale | TcpOptions::kTimestamps},
-                                         std::uint16_t{TcpOptions::kMss | TcpOptions::kWindowScale},
-                                         std::uint16_t{TcpOptions::kTimestamps}, std::uint16_t{0})));
+                     ::testing::Values(std::uint16_t{TcpOptions::kMss | TcpOptions::kSackPermitted |
+                                                   TcpOptions::kWindowScale | TcpOptions::kTimestamps},
+                                     std::uint16_t{TcpOptions::kMss | TcpOptions::kWindowScale},
+                                     std::uint16_t{TcpOptions::kTimestamps}, std::uint16_t{0})));
 
 // Only one that can be told from the other options by where it lies.
 TEST(SynPattern, IsNotLearntFromTwoTimestamps) {

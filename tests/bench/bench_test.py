@@ -123,6 +123,8 @@ class Everything(unittest.TestCase):
                 self.assertGreater(r["packet"], packet)
                 self.assertGreater(r["limits"]["memcpy GB/s"], 0)
                 self.assertGreater(r["limits"]["checksum GB/s"], 0)
+                self.assertGreaterEqual(r["most in flight"], 60_000)
+                self.assertEqual("to 1 MiB" in r, case.endswith("-16M"))
 
     def test_streams_and_lives_pass_through_a_device(self):
         for case, what, least in [
