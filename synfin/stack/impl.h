@@ -58,6 +58,9 @@ struct OtherPacket {
 };
 
 struct Stack::Impl {
+  /// From here on a segment fills most of a page.
+  static constexpr std::uint32_t kLargeMtu = 4096;
+
   Impl(Config c, wire::BlockPool& p, Entropy& e, trace::Sink* s);
 
   tcp::Context context(Instant now) {
@@ -76,7 +79,8 @@ struct Stack::Impl {
             replies,
             std::nullopt,
             config.short_paths,
-            config.short_paths && !config.offload};
+            config.short_paths && !config.offload,
+            config.offload || config.mtu >= kLargeMtu};
   }
 
   // For the timing wheel.

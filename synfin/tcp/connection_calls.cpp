@@ -36,11 +36,15 @@ std::expected<std::size_t, Error> Connection::queued(std::size_t taken, std::siz
 // What has not been sent is likely to leave in full segments.
 std::uint32_t Connection::queue_copy(Bytes text, Context& ctx) {
   constexpr std::size_t kWorthSumming = 256;
+  // Where memory is short, others need what a large block would take beyond its text.
+  constexpr std::uint64_t kAmple = 64 * wire::BlockPool::kLarge;
+  const bool large = ctx.large_segments && ctx.memory_room() >= kAmple;
+  const auto blocks = large ? SliceQueue::Blocks::kLarge : SliceQueue::Blocks::kMedium;
   const std::uint32_t limit = text_limit();
   if (!ctx.sum_text || text.size() < kWorthSumming || limit < wire::Block::kSumEach)
-    return snd_.queue.append_copy(text, ctx.pool);
+    return snd_.queue.append_copy(text, ctx.pool, blocks);
   const auto unsent = static_cast<std::uint32_t>(std::max(stream_end() - later(snd_.nxt, snd_.base), 0));
-  return snd_.queue.append_summed(text, {limit, unsent % limit}, ctx.pool);
+  return snd_.queue.append_summed(text, {limit, unsent % limit}, ctx.pool, blocks);
 }
 
 std::expected<std::size_t, Error> Connection::send(std::span<const Bytes> data, More more, Context& ctx) {

@@ -43,6 +43,8 @@ struct Context {
   bool short_paths = true;
   /// Whether text that is to be sent is worth summing while it is copied: what leaves is summed here.
   bool sum_text = false;
+  /// Text leaves in segments of which a medium block holds few.
+  bool large_segments = false;
 
   TupleHash hash_of(const wire::FourTuple& tuple) const {
     assert(!found_by || found_by->place == tuple_hash(tuple_key, tuple).place);

@@ -13,13 +13,13 @@ namespace {
 // A slice is worth its block when it fills at least this share; smaller ones are copied behind the last one
 // where there is room.
 constexpr std::uint32_t kWorthSharing = 4;
-// The block a write is spread over. A large one takes a large block, so that a super-segment needs few
-// slices, if it fills most of that.
+// The block a write is spread over, and what of it fills most of a large one.
 constexpr std::uint32_t kWriteBlock = wire::BlockPool::kMedium;
 constexpr std::uint32_t kLargeWrite = 3 * wire::BlockPool::kMedium;
 
-wire::Block* block_for(std::uint32_t octets, wire::BlockPool& pool) {
-  wire::Block* const large = octets >= kLargeWrite ? pool.allocate(wire::BlockPool::kLarge) : nullptr;
+wire::Block* block_for(std::uint32_t octets, SliceQueue::Blocks blocks, wire::BlockPool& pool) {
+  const bool may_be_large = blocks == SliceQueue::Blocks::kLarge && octets >= kLargeWrite;
+  wire::Block* const large = may_be_large ? pool.allocate(wire::BlockPool::kLarge) : nullptr;
   return large != nullptr ? large : pool.allocate(std::min(octets, kWriteBlock));
 }
 
@@ -89,7 +89,8 @@ void SliceQueue::settle_last(wire::BlockPool& pool) {
 
 // What `append_to(slice, bytes)` takes into the last block, and then into new ones.
 template <class AppendTo>
-std::uint32_t SliceQueue::append_to_blocks(Bytes bytes, wire::BlockPool& pool, AppendTo append_to) {
+std::uint32_t SliceQueue::append_to_blocks(Bytes bytes, Blocks blocks, wire::BlockPool& pool,
+                                           AppendTo append_to) {
   std::uint32_t done = 0;
   settle_last(pool);
   if (count_ > 0) {
@@ -99,7 +100,7 @@ std::uint32_t SliceQueue::append_to_blocks(Bytes bytes, wire::BlockPool& pool, A
   }
   while (done < bytes.size()) {
     const auto rest = static_cast<std::uint32_t>(bytes.size()) - done;
-    wire::Block* block = block_for(rest, pool);
+    wire::Block* block = block_for(rest, blocks, pool);
     if (block == nullptr) break;
     wire::Slice slice{block, 0, 0};
     const std::uint32_t n = append_to(slice, bytes.subspan(done));
@@ -109,13 +110,13 @@ std::uint32_t SliceQueue::append_to_blocks(Bytes bytes, wire::BlockPool& pool, A
   return done;
 }
 
-std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool) {
-  return append_to_blocks(bytes, pool, [](wire::Slice& to, Bytes from) { return to.append(from); });
+std::uint32_t SliceQueue::append_copy(Bytes bytes, wire::BlockPool& pool, Blocks blocks) {
+  return append_to_blocks(bytes, blocks, pool, [](wire::Slice& to, Bytes from) { return to.append(from); });
 }
 
-std::uint32_t SliceQueue::append_summed(Bytes bytes, Pieces pieces, wire::BlockPool& pool) {
+std::uint32_t SliceQueue::append_summed(Bytes bytes, Pieces pieces, wire::BlockPool& pool, Blocks blocks) {
   std::uint32_t open = pieces.open;
-  return append_to_blocks(bytes, pool, [&](wire::Slice& to, Bytes from) {
+  return append_to_blocks(bytes, blocks, pool, [&](wire::Slice& to, Bytes from) {
     std::uint32_t done = 0;
     while (done < from.size()) {
       const std::uint32_t begun_here = std::min(open, to.size());

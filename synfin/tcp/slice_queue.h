@@ -30,15 +30,22 @@ class SliceQueue {
   /// filled.
   std::uint32_t memory_at_ends() const;
 
+  /// Into what a write is copied. In large blocks a super-segment needs few slices; but each piece of such a
+  /// block that is left somewhere holds all of it.
+  enum class Blocks : bool {
+    kMedium,
+    kLarge
+  };
   /// Copies `bytes` to the back; returns how many the pool had memory for.
-  std::uint32_t append_copy(Bytes bytes, wire::BlockPool& pool);
+  std::uint32_t append_copy(Bytes bytes, wire::BlockPool& pool, Blocks blocks = Blocks::kMedium);
   /// What the stream is likely to be cut into. A wrong guess costs the sums, which are then made anew.
   struct Pieces {
     std::uint32_t size;  // not 0
     std::uint32_t open;  // octets at the end that begin one; fewer than `size`
   };
   /// The same, each piece summed on the way (`wire::Slice::sum`) as far as it lies in one block.
-  std::uint32_t append_summed(Bytes bytes, Pieces pieces, wire::BlockPool& pool);
+  std::uint32_t append_summed(Bytes bytes, Pieces pieces, wire::BlockPool& pool,
+                              Blocks blocks = Blocks::kMedium);
   /// Adds a slice, without copying unless it is small against its block; with kWait, unless what follows it
   /// there does not come next. Returns how many of its bytes were taken, from the front: fewer than all where
   /// there is no memory.
@@ -89,7 +96,7 @@ class SliceQueue {
   void charge(const wire::Slice& s) { memory_ = (memory_ + s.memory() / kMemoryUnit) & kMostMemory; }
   void refund(const wire::Slice& s) { memory_ = (memory_ - s.memory() / kMemoryUnit) & kMostMemory; }
   template <class AppendTo>
-  std::uint32_t append_to_blocks(Bytes bytes, wire::BlockPool& pool, AppendTo append_to);
+  std::uint32_t append_to_blocks(Bytes bytes, Blocks blocks, wire::BlockPool& pool, AppendTo append_to);
   bool push(wire::Slice slice, wire::BlockPool& pool);
   bool grow(wire::BlockPool& pool);
   void give_back(wire::BlockPool& pool);

@@ -135,6 +135,21 @@ TEST(SliceQueue, TakesOnlyWhatThePoolHasMemoryFor) {
   EXPECT_EQ(q.size(), 2 * wire::BlockPool::kMedium);
 }
 
+// A large block where it may be had and is mostly filled; else medium ones take the text all the same.
+TEST(SliceQueue, TakesALargeBlockForALargeWriteOrMediumOnes) {
+  constexpr std::uint32_t kMedium = wire::BlockPool::kMedium, kLarge = wire::BlockPool::kLarge;
+  const std::string large(kLarge - 500, 'x'), rest(kMedium - 500, 'y');
+  wire::BlockPool pool, little{4 * kMedium};
+  SliceQueue q, poor;
+  EXPECT_EQ(q.append_copy(bytes_of(large), pool, SliceQueue::Blocks::kLarge), large.size());
+  EXPECT_EQ(pool.bytes_in_use(), kLarge);
+  EXPECT_EQ(q.append_copy(bytes_of(std::string(500, 'z')), pool, SliceQueue::Blocks::kLarge), 500u);
+  EXPECT_EQ(q.append_copy(bytes_of(rest), pool, SliceQueue::Blocks::kLarge), rest.size());
+  EXPECT_EQ(pool.bytes_in_use(), kLarge + kMedium);
+  EXPECT_EQ(poor.append_copy(bytes_of(large), little, SliceQueue::Blocks::kLarge), 4 * kMedium);
+  EXPECT_EQ(little.bytes_in_use(), 4 * kMedium);
+}
+
 // Attack D3 in order: whatever part of whatever block is new, `size()` bounds the blocks.
 TEST(SliceQueue, D3_SmallSlicesHoldNoBlocksOfTheirOwn) {
   const std::uint32_t blocks[] = {wire::BlockPool::kSmall, wire::BlockPool::kMedium, wire::BlockPool::kLarge};
