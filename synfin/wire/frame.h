@@ -240,7 +240,7 @@ struct alignas(64) Frame {
   /// Copies [offset, offset + out.size()) of the packet; the range must lie inside it.
   void copy_out(std::size_t offset, MutableBytes out) const;
 
-  // What a packet without slices needs comes first, so that it lies in one or two lines of the cache.
+  // Together in one line of the cache: what a packet is, and its first slices.
   std::uint16_t header_size = 0;
   /// Not 0: a super-segment, to be cut into TCP segments of this many payload octets (segmentation offload).
   std::uint16_t segment_size = 0;
@@ -249,8 +249,8 @@ struct alignas(64) Frame {
   /// The link vouches for the checksums of a received packet.
   bool checksum_verified = false;
   std::uint8_t slice_count = 0;
-  alignas(8) std::array<std::byte, kHeaderCapacity> header;
   std::array<Slice, kMaxSlices> slices;
+  std::array<std::byte, kHeaderCapacity> header;
 };
 
 }  // namespace synfin::wire
