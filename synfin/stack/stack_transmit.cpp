@@ -32,6 +32,7 @@ wire::IpHeader Stack::Impl::network_header(const wire::FourTuple& tuple, const t
   return ip;
 }
 
+// Out of line, as the headers are written in line here.
 [[gnu::noinline]] void Stack::Impl::write(const wire::FourTuple& tuple, tcp::Sent& sent,
                                           std::uint8_t traffic_class, wire::Frame& frame) const {
   const wire::IpHeader ip = network_header(tuple, sent, traffic_class);
