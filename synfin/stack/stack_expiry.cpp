@@ -36,10 +36,9 @@ void Stack::Impl::advance(Instant now, tcp::Context& ctx) {
 
 // Their 4-tuples are hashed side by side, and their places in the table brought into the cache together.
 void Stack::Impl::end_time_waits(std::span<const RecordRef> refs, tcp::Context& ctx) {
-  constexpr std::size_t kWorthLanes = 3;
   const bool all_v4 =
       std::ranges::all_of(refs, [&](RecordRef r) { return time_waits[r.index()].remote.is_v4(); });
-  if (refs.size() < kWorthLanes || !all_v4) {
+  if (refs.size() < tcp::TupleLanes::kWorthwhile || !all_v4) {
     for (const RecordRef ref : refs) end_time_wait(ref, ctx);
     return;
   }
@@ -82,9 +81,7 @@ void Stack::Impl::on_expired(RecordRef ref, tcp::Context& ctx) {
       ctx.timer_fired(held_syns[ref.index()].syn.tuple, State::kListen, Reason::kHoldTimedOut);
       withdraw_held(ref.index());
       return;
-    case RecordKind::kTimeWait:
-      end_time_wait(ref, ctx);
-      return;
+    case RecordKind::kTimeWait:  // let go of in a group
     case RecordKind::kNone:
       return;
   }

@@ -13,14 +13,12 @@ namespace {
 
 // What is larger brings text, which others may continue: they are compared with it and need no hash.
 constexpr std::size_t kLittle = 256;
-// Fewer are hashed faster one by one.
-constexpr std::size_t kWorthLanes = 3;
 
 }  // namespace
 
 void Stack::Impl::receive_all(std::span<wire::Frame> frames, tcp::Context& ctx) {
   while (!frames.empty()) {
-    const bool grouped = config.short_paths && frames.size() >= kWorthLanes;
+    const bool grouped = config.short_paths && frames.size() >= tcp::TupleLanes::kWorthwhile;
     const std::size_t n = grouped ? receive_group(frames, ctx) : receive(frames, ctx);
     for (wire::Frame& frame : frames.first(n)) frame.clear();
     frames = frames.subspan(n);
@@ -40,7 +38,7 @@ std::size_t Stack::Impl::receive_group(std::span<wire::Frame> frames, tcp::Conte
   if (count == 0) return receive(frames, ctx);
 
   std::array<tcp::TupleHash, kHashLanes> hashes;
-  if (count >= kWorthLanes) {
+  if (count >= tcp::TupleLanes::kWorthwhile) {
     HashLanes words;
     lanes.hash(tuple_key, words);
     std::ranges::transform(words, hashes.begin(), tcp::TupleHash::of);

@@ -16,6 +16,9 @@ namespace synfin::tcp {
 /// nothing was put into does not matter.
 class TupleLanes {
  public:
+  /// Fewer are hashed faster one by one.
+  static constexpr std::size_t kWorthwhile = 3;
+
   explicit TupleLanes(wire::Family family) : ports_(family == wire::Family::kIpv4 ? 1 : 4) {
     if (ports_ == 1) {
       words_[0] = words_[1] = words_[2] = {};

@@ -12,7 +12,7 @@
 namespace synfin::wire {
 namespace {
 
-constexpr std::size_t kIpv4Size = 20;
+constexpr std::size_t kIpv4Size = ipv4::kMinHeaderSize;
 
 // The one's complement sum of a header, in the processor's own order (RFC 1071 §2 (B)), as far as it matters:
 // whether it is right. As `ChecksumAccumulator` has it, without a loop over sizes that are known.
@@ -67,10 +67,9 @@ inline Bytes whole_packet(const Frame& frame) {
 // The network header; its size, or 0.
 std::size_t read_ip(const std::byte* p, std::size_t size, PlainSyn& out) {
   constexpr std::uint8_t kIpv4WithoutOptions = 0x45;
-  constexpr std::uint16_t kMoreFragmentsOrOffset = 0x3fff;
   if (load_u8(p) == kIpv4WithoutOptions) {
     // All of the packet is the segment, without padding.
-    if (load_be16(p + 2) != size || (load_be16(p + 6) & kMoreFragmentsOrOffset) != 0 ||
+    if (load_be16(p + 2) != size || (load_be16(p + ipv4::kFragment) & ipv4::kMoreFragmentsOrOffset) != 0 ||
         load_u8(p + 9) != protocol::kTcp || !right_ipv4_header(p))
       return 0;
     out.ecn = load_u8(p + 1) & ecn::kMask;
